@@ -1,0 +1,69 @@
+"""Compute Aligned Training, reproduced. `snakemake --cores 2` runs the tiny preset; see README.md."""
+
+import sys
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+from compute_aligned.config import ConfigError, load_settings
+
+
+# Only without --configfile: Snakemake would lay a preset over tiny and fill its gaps with tiny's values.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/tiny.yaml"
+
+
+try:
+    SETTINGS = load_settings(
+        config,
+        " + ".join(str(file) for file in workflow.configfiles),
+        Path(workflow.basedir) / "config",
+    )
+except ConfigError as error:
+    # One sentence per mistake; Snakemake would print a traceback.
+    print(error, file=sys.stderr)
+    sys.exit(1)
+
+PRESET = SETTINGS["preset"]
+RESULTS = f"results/{PRESET['preset']}"
+EXPERIMENTS = {
+    name: SETTINGS["experiments"][name] | entry
+    for name, entry in PRESET["experiments"].items()
+}
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/sample.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        [name for experiment in EXPERIMENTS for name in items(experiment)],
+    message:
+        "Everything of preset {PRESET[preset]} is under {RESULTS}"
+
+
+# `snakemake math_sft_pass`, `snakemake table2`, `snakemake fig1`
+for name in EXPERIMENTS:
+
+    rule:
+        name:
+            name
+        input:
+            items(name),
+
+
+for name, files in ITEM_FILES.items():
+
+    rule:
+        name:
+            name
+        input:
+            files,

@@ -1,0 +1,264 @@
+"""Intervals over seeds and problems, against slow loops, simulated coverage and examples worked by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from compute_aligned.statistics import (
+    crossed_interval,
+    holm,
+    mean_and_se,
+    paired_difference,
+    pigeonhole_bootstrap,
+)
+
+
+def crossed_sample(rng, n_seeds, n_problems, tau, omega, gamma):
+    return (
+        tau * rng.normal(size=(n_seeds, 1))
+        + omega * rng.normal(size=(1, n_problems))
+        + gamma * rng.normal(size=(n_seeds, n_problems))
+    )
+
+
+def sums_of_squares(values):
+    """Problems, seeds, interaction: the textbook's double loop, one cell at a time."""
+    n_seeds, n_problems = len(values), len(values[0])
+    grand = sum(map(sum, values)) / (n_seeds * n_problems)
+    seed_means = [sum(row) / n_problems for row in values]
+    problem_means = [sum(row[i] for row in values) / n_seeds for i in range(n_problems)]
+    problems = seeds = interaction = 0.0
+    for s in range(n_seeds):
+        for i in range(n_problems):
+            problems += (problem_means[i] - grand) ** 2
+            seeds += (seed_means[s] - grand) ** 2
+            interaction += (values[s][i] - seed_means[s] - problem_means[i] + grand) ** 2
+    return problems, seeds, interaction
+
+
+def test_variance_and_degrees_of_freedom_are_those_of_the_two_way_anova():
+    values = crossed_sample(np.random.default_rng(0), 4, 7, tau=1.0, omega=1.0, gamma=0.5)
+    problems, seeds, interaction = sums_of_squares(values.tolist())
+    mp, ms, me = problems / 6, seeds / 3, interaction / 18
+    assert mp + ms - me > max(mp, ms)  # the regular case
+    interval = crossed_interval(values, level=0.9)
+    df = (mp + ms - me) ** 2 / (mp**2 / 6 + ms**2 / 3 + me**2 / 18)
+    se = math.sqrt((mp + ms - me) / 28)
+    assert interval.se == pytest.approx(se)
+    assert interval.df == pytest.approx(df)
+    assert interval.high - interval.mean == pytest.approx(stats.t.ppf(0.95, df) * se)
+    assert interval.mean - interval.low == pytest.approx(interval.high - interval.mean)
+    assert (interval.tau2, interval.omega2, interval.gamma2) == pytest.approx(
+        ((ms - me) / 7, (mp - me) / 4, me)
+    )
+    assert interval.population == "seeds x problems"
+
+
+def test_variance_components_are_recovered_on_average():
+    rng = np.random.default_rng(1)
+    intervals = [
+        crossed_interval(crossed_sample(rng, 6, 40, tau=1.0, omega=0.7, gamma=0.5)) for _ in range(400)
+    ]
+    assert np.mean([i.tau2 for i in intervals]) == pytest.approx(1.0, rel=0.15)
+    assert np.mean([i.omega2 for i in intervals]) == pytest.approx(0.49, rel=0.05)
+    assert np.mean([i.gamma2 for i in intervals]) == pytest.approx(0.25, rel=0.05)
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.02, 0.05])
+def test_the_interval_covers_the_truth_as_often_as_it_says(tau):
+    rng = np.random.default_rng(2)
+    intervals = [crossed_interval(crossed_sample(rng, 5, 60, tau, omega=0.2, gamma=0.3)) for _ in range(400)]
+    coverage = np.mean([i.low <= 0 <= i.high for i in intervals])
+    assert 0.92 <= coverage <= 0.99
+
+
+def test_an_interval_over_problems_only_is_too_short_where_seeds_differ():
+    rng = np.random.default_rng(3)
+    samples = [crossed_sample(rng, 5, 60, tau=0.1, omega=0.2, gamma=0.3) for _ in range(400)]
+    problems_only = [crossed_interval(sample.mean(axis=0, keepdims=True)) for sample in samples]
+    assert np.mean([i.low <= 0 <= i.high for i in problems_only]) < 0.85
+
+
+def test_seeds_more_alike_than_chance_never_shrink_the_variance_below_that_of_the_problems():
+    # Seed means agree exactly: the estimate of tau2 is negative, and MP + MS - ME is below MP.
+    values = np.array([[0.0, 1.0, 0.0, 1.0], [1.0, 0.0, 1.0, 0.0]]) + np.array([0.0, 0.0, 3.0, 3.0])
+    problems, seeds, interaction = sums_of_squares(values.tolist())
+    assert seeds == 0
+    interval = crossed_interval(values)
+    assert interval.se == pytest.approx(math.sqrt(problems / 3 / 8))
+    assert interval.tau2 == 0
+    mp, me = problems / 3, interaction / 3
+    assert interval.df == pytest.approx(mp**2 / (mp**2 / 3 + me**2 / 3))
+
+
+def test_pure_interaction_noise_does_not_blow_the_interval_up():
+    # MP + MS - ME passes through 0 here; degrees of freedom built on it would, too.
+    rng = np.random.default_rng(4)
+    values = [crossed_sample(rng, 5, 60, tau=0.0, omega=0.0, gamma=0.3) for _ in range(200)]
+    assert max(crossed_interval(v).high - v.mean() for v in values) < 10 * 0.3 / math.sqrt(300)
+
+
+def test_with_one_seed_the_interval_speaks_about_problems_only():
+    values = np.array([[1.0, 0.0, 0.0, 1.0, 1.0]])
+    interval = crossed_interval(values)
+    assert interval.population == "problems only"
+    assert (interval.mean, interval.se) == mean_and_se(values[0])
+    assert interval.df == 4
+    low, high = stats.ttest_1samp(values[0], 0.0).confidence_interval(0.95)
+    assert (interval.low, interval.high) == pytest.approx((low, high))
+    assert math.isnan(interval.tau2) and math.isnan(interval.omega2) and math.isnan(interval.gamma2)
+
+
+def test_with_one_problem_the_interval_speaks_about_seeds_only():
+    interval = crossed_interval([[1.0], [2.0], [4.0]])
+    assert interval.population == "seeds only"
+    low, high = stats.ttest_1samp([1.0, 2.0, 4.0], 0.0).confidence_interval(0.95)
+    assert (interval.low, interval.high) == pytest.approx((low, high))
+
+
+def test_a_single_value_has_no_interval():
+    interval = crossed_interval([[0.3]])
+    assert interval.population == "none"
+    assert interval.mean == 0.3
+    assert math.isnan(interval.low) and math.isnan(interval.high) and math.isnan(interval.se)
+    assert math.isnan(paired_difference([[0.3]], [[0.1]]).p_value)
+
+
+def test_values_without_spread_have_an_interval_of_no_width():
+    interval = crossed_interval(np.full((3, 4), 0.25))
+    assert (interval.low, interval.high) == (0.25, 0.25)
+
+
+def test_a_difference_of_runs_is_judged_by_its_pairs():
+    rng = np.random.default_rng(5)
+    baseline = crossed_sample(
+        rng, 3, 50, tau=0.0, omega=5.0, gamma=0.1
+    )  # problems differ far more than models
+    difference = paired_difference(baseline + 0.3 + 0.1 * rng.normal(size=(3, 50)), baseline)
+    assert 0 < difference.low < 0.3 < difference.high
+    assert difference.p_value < 1e-3
+    assert crossed_interval(baseline).se > 10 * difference.se
+
+
+def test_with_one_seed_the_p_value_is_that_of_the_paired_t_test():
+    rng = np.random.default_rng(6)
+    values, baseline = rng.normal(size=(2, 1, 30))
+    wanted = stats.ttest_rel(values[0], baseline[0]).pvalue
+    assert paired_difference(values, baseline).p_value == pytest.approx(wanted)
+
+
+def test_the_p_value_is_below_five_percent_exactly_when_the_interval_excludes_zero():
+    rng = np.random.default_rng(7)
+    for shift in np.linspace(-0.6, 0.6, 41):
+        values = shift + crossed_sample(rng, 3, 20, tau=0.1, omega=0.3, gamma=0.5)
+        difference = paired_difference(values, np.zeros_like(values))
+        assert (difference.p_value < 0.05) == (not difference.low <= 0 <= difference.high)
+
+
+def test_identical_models_differ_by_nothing():
+    values = np.random.default_rng(8).random((3, 10))
+    assert paired_difference(values, values).p_value == 1
+    assert paired_difference(values + 1.0, np.floor(values) + values).p_value == 0  # +1 everywhere: no spread
+
+
+def test_swapping_the_models_mirrors_the_interval():
+    rng = np.random.default_rng(9)
+    one, other = rng.random((2, 4, 12))
+    forward, backward = paired_difference(one, other), paired_difference(other, one)
+    assert (forward.low, forward.high) == pytest.approx((-backward.high, -backward.low))
+    assert forward.p_value == pytest.approx(backward.p_value)
+
+
+def test_the_standard_error_of_a_run_is_that_of_its_problems():
+    # 3 of 4 right: sd = 1/2, se = 1/4.
+    assert mean_and_se([1, 1, 1, 0]) == pytest.approx((0.75, 0.25))
+    mean, se = mean_and_se([0.5])
+    assert mean == 0.5 and math.isnan(se)
+
+
+def test_the_bootstrap_agrees_with_the_interval_where_both_apply():
+    values = crossed_sample(np.random.default_rng(10), 20, 80, tau=1.0, omega=1.0, gamma=1.0)
+    interval, bootstrap = crossed_interval(values), pigeonhole_bootstrap(values, np.random.default_rng(0))
+    assert bootstrap.mean == interval.mean
+    assert bootstrap.se == pytest.approx(interval.se, rel=0.15)
+    assert (bootstrap.low, bootstrap.high) == pytest.approx(
+        (interval.low, interval.high), abs=0.3 * interval.se
+    )
+
+
+def test_the_variance_of_the_bootstrap_is_the_known_one():
+    # Owen 2007; where seeds alone vary it is (1 - 1/S) tau2 / S.
+    values = np.repeat([[0.0], [1.0], [5.0]], 10, axis=1)
+    bootstrap = pigeonhole_bootstrap(values, np.random.default_rng(0), n_resamples=20_000)
+    assert bootstrap.se**2 == pytest.approx(np.var([0.0, 1.0, 5.0]) / 3, rel=0.05)
+
+
+def test_the_bootstrap_is_a_function_of_its_generator():
+    values = np.random.default_rng(11).random((3, 9))
+    first, second = (pigeonhole_bootstrap(values, np.random.default_rng(1), 200) for _ in range(2))
+    assert first == second
+
+
+def test_holm_agrees_with_an_example_worked_by_hand():
+    # Sorted .005 .01 .03 .04, times 4 3 2 1: .02 .03 .06 .04, made monotone: .02 .03 .06 .06.
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+
+
+def test_holm_lies_between_no_correction_and_bonferroni():
+    p = np.random.default_rng(12).random(50) ** 3
+    adjusted = holm(p)
+    assert (adjusted >= p).all() and (adjusted <= np.minimum(1.0, 50 * p)).all()
+    assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()
+    assert holm([0.03]) == [0.03]
+    assert holm([]).shape == (0,)
+
+
+def test_holm_rarely_rejects_anything_in_a_family_without_effects():
+    p = np.random.default_rng(13).random((2000, 20))
+    assert np.mean([(holm(family) < 0.05).any() for family in p]) == pytest.approx(0.05, abs=0.015)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 1.5, -0.1, math.nan])
+def test_a_level_that_is_no_probability_is_refused(level):
+    message = rf"ci `level` must be in the open interval \(0, 1\), got {level}"
+    with pytest.raises(ValueError, match=message):
+        crossed_interval([[1.0, 2.0]], level)
+    with pytest.raises(ValueError, match=message):
+        pigeonhole_bootstrap([[1.0, 2.0]], np.random.default_rng(0), level=level)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1.0, 2.0], r"shape \(seeds, problems\), got an array of shape \(2,\)"),
+        (np.empty((0, 3)), r"at least one value, got shape \(0, 3\)"),
+        ([[1.0, math.nan]], r"finite values of shape \(seeds, problems\), got nan at index \(0, 1\)"),
+        ([[1.0], [math.inf]], r"got inf at index \(1, 0\)"),
+    ],
+)
+def test_values_that_are_no_seeds_by_problems_array_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        crossed_interval(values)
+
+
+def test_runs_of_different_problems_are_not_compared():
+    with pytest.raises(
+        ValueError, match=r"same seeds and problems on both sides, got shapes \(2, 3\) and \(2, 4\)"
+    ):
+        paired_difference(np.zeros((2, 3)), np.zeros((2, 4)))
+
+
+def test_p_values_that_are_none_are_refused():
+    with pytest.raises(ValueError, match=r"p values in \[0, 1\], got nan"):
+        holm([0.1, math.nan])
+    with pytest.raises(ValueError, match=r"p values in \[0, 1\], got 1.2"):
+        holm([0.1, 1.2])
+    with pytest.raises(ValueError, match="list of p values"):
+        holm(np.zeros((2, 2)))
+
+
+def test_a_bootstrap_needs_resamples():
+    with pytest.raises(ValueError, match="n_resamples >= 2, got 1"):
+        pigeonhole_bootstrap([[1.0, 2.0]], np.random.default_rng(0), n_resamples=1)

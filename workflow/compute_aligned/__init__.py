@@ -1,0 +1,1 @@
+"""Compute Aligned Training: operators, objectives, trainers, exact metrics and their provenance."""

@@ -1,0 +1,71 @@
+"""Reading and writing artifacts whose columns are a schema, and writing them whole or not at all."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+SCHEMAS = Path(__file__).parents[1] / "schemas" / "artifacts.yaml"
+
+
+@contextlib.contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place once the block ends without an error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{path.name}")
+    yield partial
+    partial.rename(path)
+
+
+def write_artifact(frame: pd.DataFrame, kind: str, path: str | Path) -> None:
+    """Write a table as Parquet or CSV (by ending) after checking it against the schema of its kind."""
+    _check(frame, kind, path)
+    with whole(path) as partial:
+        if Path(path).suffix == ".csv":
+            frame.to_csv(partial, index=False)
+        else:
+            frame.to_parquet(partial, index=False)
+
+
+def read_artifact(kind: str, path: str | Path) -> pd.DataFrame:
+    """Read a table and check it against the schema of its kind."""
+    path = Path(path)
+    frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    _check(frame, kind, path)
+    return frame
+
+
+def write_json(value, path: str | Path) -> None:
+    """Write plain values as JSON."""
+    with whole(path) as partial:
+        partial.write_text(json.dumps(value, indent=1) + "\n")
+
+
+def _check(frame: pd.DataFrame, kind: str, path: str | Path) -> None:
+    columns = yaml.safe_load(SCHEMAS.read_text())[kind]["columns"]
+    if list(frame.columns) != list(columns):
+        raise ValueError(f"{path}: columns of a {kind!r} artifact are {list(columns)}, found {list(frame.columns)}")
+    for name, column in columns.items():
+        values = frame[name]
+        if not column.get("optional", False) and values.isna().any():
+            row = int(values.isna().to_numpy().argmax())
+            raise ValueError(f"{path}: row {row} has no {name!r}")
+        present = values.dropna()
+        if not present.map(TYPES[column["type"]]).all():
+            wrong = present[~present.map(TYPES[column["type"]])].iloc[0]
+            raise ValueError(f"{path}: column {name!r} holds {wrong!r}, wanted {column['type']}")
+        if "values" in column and not present.isin(column["values"]).all():
+            wrong = present[~present.isin(column["values"])].iloc[0]
+            raise ValueError(f"{path}: column {name!r} holds {wrong!r}, wanted one of {column['values']}")
+
+
+TYPES = {
+    "string": lambda value: isinstance(value, str),
+    "integer": lambda value: float(value).is_integer(),
+    "number": lambda value: not isinstance(value, str),
+    "boolean": lambda value: value in (True, False),
+}

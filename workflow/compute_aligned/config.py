@@ -1,0 +1,188 @@
+"""Reading, checking and resolving the configuration. No default stands here: every value comes from a file."""
+
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from .seeds import derive_seed
+
+SCHEMAS = Path(__file__).parents[1] / "schemas"
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; the message names file, key, what was found and what is allowed."""
+
+
+def load_settings(preset: dict, preset_file: str, folder: Path) -> dict:
+    """The whole checked configuration: the preset with ``recipes.yaml`` and ``experiments.yaml``.
+
+    Args:
+        preset: the preset's content, as Snakemake gives it.
+        preset_file: its file name or names, for error messages.
+        folder: folder of ``recipes.yaml`` and ``experiments.yaml``.
+
+    Returns:
+        ``{"preset": ..., "recipes": ..., "experiments": ...}``, plain values.
+
+    Raises:
+        ConfigError: anything that could not be run.
+    """
+    settings = {"preset": preset}
+    _check_schema(preset, "preset", preset_file)
+    for name in ("recipes", "experiments"):
+        file = folder / f"{name}.yaml"
+        content = yaml.safe_load(file.read_text())
+        _check_schema(content, name, str(file))
+        settings[name] = content[name]
+    _check_names(settings, preset_file, folder)
+    _check_budgets(settings, preset_file)
+    return settings
+
+
+def _check_schema(content: dict, schema: str, file: str) -> None:
+    validator = jsonschema.Draft202012Validator(yaml.safe_load((SCHEMAS / f"{schema}.yaml").read_text()))
+    errors = sorted(validator.iter_errors(content), key=lambda error: list(map(str, error.absolute_path)))
+    if errors:
+        raise ConfigError("\n".join(_sentence(_innermost(error), file) for error in errors))
+
+
+def _innermost(error: jsonschema.ValidationError) -> jsonschema.ValidationError:
+    """Of an alternative (oneOf), the complaint of the branch whose kind or loader fits."""
+    while error.context:
+        branches: dict[int, list] = {}
+        for inner in error.context:
+            branches.setdefault(inner.schema_path[0], []).append(inner)
+        meant = [b for b in branches.values() if not any(inner.validator == "const" for inner in b)]
+        if not meant:
+            return error
+        error = meant[0][0]
+    return error
+
+
+def _sentence(error: jsonschema.ValidationError, file: str) -> str:
+    key = ".".join(map(str, error.absolute_path)) or "top level"
+    found, schema = error.instance, error.schema
+    if error.validator == "additionalProperties":
+        unknown = sorted(set(found) - set(schema["properties"]))
+        return f"{file}: {key}: unknown key {unknown[0]!r}; allowed are {', '.join(schema['properties'])}"
+    if error.validator == "required":
+        missing = [name for name in schema["required"] if name not in found]
+        return f"{file}: {key}: the key {missing[0]!r} is missing; found {', '.join(map(str, found)) or 'none'}"
+    if error.validator in ("oneOf", "anyOf"):
+        names = [branch.get("properties", {}) for branch in error.validator_value]
+        kinds = [p[n]["const"] for p in names for n in ("kind", "loader") if n in p and "const" in p[n]]
+        wanted = f"kind or loader one of {', '.join(kinds)}" if kinds else " or ".join(
+            "+".join(branch["required"]) for branch in error.validator_value
+        )
+        return f"{file}: {key}: found {found!r}, wanted {wanted}"
+    wanted = {
+        "enum": lambda: "one of " + ", ".join("null" if v is None else str(v) for v in schema["enum"]),
+        "type": lambda: f"a value of type {schema['type']}",
+        "minimum": lambda: f"at least {schema['minimum']}",
+        "maximum": lambda: f"at most {schema['maximum']}",
+        "exclusiveMinimum": lambda: f"more than {schema['exclusiveMinimum']}",
+        "minItems": lambda: f"at least {schema['minItems']} entries",
+        "uniqueItems": lambda: "entries that differ",
+        "pattern": lambda: f"a name like {schema['pattern']}",
+        "const": lambda: repr(schema["const"]),
+    }.get(error.validator, lambda: error.message)()
+    return f"{file}: {key}: found {found!r}, wanted {wanted}"
+
+
+def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
+    from .objectives import sft_objective
+
+    recipes, experiments, preset = settings["recipes"], settings["experiments"], settings["preset"]
+    for name, recipe in recipes.items():
+        for objective in [recipe["warmup"], *recipe["objectives"]]:
+            try:
+                sft_objective(objective)
+            except ValueError as error:
+                raise ConfigError(f"{folder / 'recipes.yaml'}: recipes.{name}.objectives: {error}") from None
+    for name, experiment in experiments.items():
+        where = f"{folder / 'experiments.yaml'}: experiments.{name}"
+        if experiment["recipe"] not in recipes:
+            raise ConfigError(
+                f"{where}.recipe: found {experiment['recipe']!r}, wanted one of {', '.join(recipes)}"
+            )
+        known = recipes[experiment["recipe"]]["objectives"]
+        for objective in [*experiment["objectives"], experiment["baseline"]]:
+            if objective not in known:
+                raise ConfigError(
+                    f"{where}.objectives: {objective!r} is no objective of its recipe; allowed are {', '.join(known)}"
+                )
+        if experiment["baseline"] not in experiment["objectives"]:
+            raise ConfigError(f"{where}.baseline: {experiment['baseline']!r} is not among its objectives")
+    for kind, known in (("recipes", recipes), ("experiments", experiments)):
+        for name in preset[kind]:
+            if name not in known:
+                raise ConfigError(
+                    f"{preset_file}: {kind}: found {name!r}, which {folder / kind}.yaml does not define; "
+                    f"allowed are {', '.join(known)}"
+                )
+    for name in preset["experiments"]:
+        recipe = experiments[name]["recipe"]
+        if recipe not in preset["recipes"]:
+            raise ConfigError(f"{preset_file}: recipes: the experiment {name!r} needs the recipe {recipe!r}")
+        for kind in ("models", "data"):
+            if recipes[recipe]["task"] not in preset[kind]:
+                raise ConfigError(
+                    f"{preset_file}: {kind}: the recipe {recipe!r} needs an entry {recipes[recipe]['task']!r}"
+                )
+
+
+def _check_budgets(settings: dict, preset_file: str) -> None:
+    preset = settings["preset"]
+    for name, recipe in preset["recipes"].items():
+        if recipe["batch_size"] % recipe["micro_batch_size"]:
+            raise ConfigError(
+                f"{preset_file}: recipes.{name}.micro_batch_size: found {recipe['micro_batch_size']}, "
+                f"wanted a divisor of batch_size {recipe['batch_size']}"
+            )
+    for name, experiment in preset["experiments"].items():
+        recipe = settings["experiments"][name]["recipe"]
+        samples = preset["recipes"][recipe]["evaluation"]["samples"]
+        if max(experiment["k"]) > samples:
+            raise ConfigError(
+                f"{preset_file}: experiments.{name}.k: found {max(experiment['k'])}, which is more than the "
+                f"{samples} samples of recipes.{recipe}.evaluation.samples; wanted k <= samples"
+            )
+
+
+# --- what each job needs to know: plain values, only what matters to it ----------------------------------------------
+
+
+def training_settings(settings: dict, recipe: str, objective: str, seed: int) -> dict:
+    """Resolved settings of one training run; the objective ``warmup`` is the recipe's shared first stage."""
+    method, scale = settings["recipes"][recipe], settings["preset"]["recipes"][recipe]
+    model = settings["preset"]["models"][method["task"]]
+    stage = "warmup" if objective == "warmup" else "train"
+    return {
+        "objective": method["warmup"] if stage == "warmup" else objective,
+        "epochs": scale["warmup_epochs"] if stage == "warmup" else scale["epochs"],
+        "seed": derive_seed(recipe, stage, seed),
+        "selection_seed": settings["preset"]["data"][method["task"]]["seed"],
+        "adapter": method["adapter"] if model["adapter"] else None,
+        **{key: model[key] for key in ("quantization", "precision", "gradient_checkpointing")},
+        **{key: scale[key] for key in ("train_problems", "learning_rate", "batch_size", "micro_batch_size")},
+        "checkpoint_steps": scale["checkpoint_steps"],
+        **{key: method[key] for key in ("levels", "target", "average", "schedule", "weight_decay")},
+        **{key: method[key] for key in ("max_grad_norm", "max_length")},
+    }
+
+
+def sampling_settings(settings: dict, recipe: str, seed: int) -> dict:
+    """Resolved settings of the evaluation samples of one run, the same for all objectives."""
+    method, scale = settings["recipes"][recipe], settings["preset"]["recipes"][recipe]["evaluation"]
+    model = settings["preset"]["models"][method["task"]]
+    return {
+        "problems": scale["problems"],
+        "levels": method["levels"],
+        "selection_seed": settings["preset"]["data"][method["task"]]["seed"],
+        "seed": derive_seed(recipe, "sample", seed),
+        "n_samples": scale["samples"],
+        **{key: scale[key] for key in ("max_new_tokens", "rows_per_batch", "problems_per_shard")},
+        **method["sampling"],
+        **{key: model[key] for key in ("quantization", "precision")},
+    }

@@ -1,0 +1,255 @@
+"""Prompts -> pools: m samples of every problem, batched, seeded per problem and sample, resumable by shard."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How completions are drawn.
+
+    Attributes:
+        n_samples: pool size m.
+        max_new_tokens: longest completion in tokens, end token included.
+        temperature: divisor of the logits.
+        top_p: nucleus mass; 1 keeps the whole vocabulary.
+        top_k: number of most probable tokens kept; 0 keeps all.
+        rows_per_batch: sequences decoded at once; changes speed and memory, not the pools.
+    """
+
+    n_samples: int
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    rows_per_batch: int
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One sample: its token ids (end token excluded), why it ended, and its mean log-probability per token.
+
+    The log-probability is the model's own (temperature 1, whole vocabulary), end token included.
+    """
+
+    tokens: list[int]
+    finish_reason: str  # "stop" (end token) or "length"
+    mean_logprob: float
+
+
+def uniforms(seed: int, problem_id: str, n_samples: int, n_tokens: int) -> np.ndarray:
+    """The random numbers of one problem's pool, shape (n_samples, n_tokens), in [0, 1).
+
+    They depend on the run's seed, the problem and the place of sample and token alone, so that a pool does not
+    depend on how problems are batched and m samples are the first of 2m.
+    """
+    digest = hashlib.sha256(f"{seed}|{problem_id}".encode()).digest()
+    generator = np.random.Generator(np.random.Philox(int.from_bytes(digest[:16], "big")))
+    return generator.random((n_samples, n_tokens))
+
+
+@torch.inference_mode()
+def sample_pools(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[list[int]],
+    draws: Sequence[np.ndarray],
+    settings: SamplingSettings,
+) -> Iterator[tuple[int, list[Completion]]]:
+    """Sample the pool of every prompt.
+
+    Prompts are sorted by length and padded on the left; each is prefilled once and its key-value cache repeated for
+    its samples; finished rows leave the batch.
+
+    Args:
+        model: a causal language model.
+        tokenizer: gives the end and pad tokens.
+        prompts: token ids of each prompt.
+        draws: ``uniforms`` of each prompt, shape (n_samples, max_new_tokens).
+        settings: how to draw.
+
+    Yields:
+        (index of the prompt, its completions in sample order).
+    """
+    order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
+    prompts_per_batch = max(1, settings.rows_per_batch // settings.n_samples)
+    for start in range(0, len(order), prompts_per_batch):
+        batch = order[start : start + prompts_per_batch]
+        pools: dict[int, list[Completion]] = {i: [] for i in batch}
+        # A pool larger than a batch is drawn in several passes over its prompt.
+        for first in range(0, settings.n_samples, settings.rows_per_batch):
+            rows = np.stack([draws[i][first : first + settings.rows_per_batch] for i in batch])
+            completions = _decode(model, tokenizer, [prompts[i] for i in batch], torch.from_numpy(rows), settings)
+            for i, pool in zip(batch, completions, strict=True):
+                pools[i] += pool
+        yield from pools.items()
+
+
+def _decode(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[list[int]],
+    draws: Tensor,
+    settings: SamplingSettings,
+) -> list[list[Completion]]:
+    """Decode draws.shape[1] samples of each prompt; draws has shape (prompts, samples, tokens)."""
+    device = model.device
+    n_prompts, n_samples, _ = draws.shape
+    n_rows = n_prompts * n_samples
+    draws = draws.reshape(n_rows, -1).to(device)
+    longest = max(len(prompt) for prompt in prompts)
+    input_ids = torch.full((n_prompts, longest), tokenizer.pad_token_id)
+    mask = torch.zeros((n_prompts, longest), dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        input_ids[row, longest - len(prompt) :] = torch.tensor(prompt)
+        mask[row, longest - len(prompt) :] = 1
+    input_ids, mask = input_ids.to(device), mask.to(device)
+    output = model(
+        input_ids=input_ids,
+        attention_mask=mask,
+        position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    cache = output.past_key_values
+    cache.batch_repeat_interleave(n_samples)
+    logits = output.logits[:, -1].repeat_interleave(n_samples, dim=0)
+    mask = mask.repeat_interleave(n_samples, dim=0)
+    position = mask.sum(1, keepdim=True)
+
+    tokens = torch.full((n_rows, settings.max_new_tokens), tokenizer.pad_token_id)
+    lengths = torch.full((n_rows,), settings.max_new_tokens)
+    stopped = torch.zeros(n_rows, dtype=torch.bool)
+    log_p = torch.zeros(n_rows, dtype=torch.float64)
+    # Rows of the batch that are still decoded, as row numbers of the pool.
+    alive = torch.arange(n_rows, device=device)
+    for t in range(settings.max_new_tokens):
+        logits = logits.float()
+        token = choose_tokens(logits, draws[alive, t], settings)
+        token_log_p = logits.gather(1, token[:, None])[:, 0] - logits.logsumexp(dim=1)
+        rows = alive.cpu()
+        tokens[rows, t] = token.cpu()
+        log_p[rows] += token_log_p.double().cpu()
+        ended = token == tokenizer.eos_token_id
+        ended_rows = alive[ended].cpu()
+        lengths[ended_rows] = t + 1
+        stopped[ended_rows] = True
+        if t + 1 == settings.max_new_tokens or bool(ended.all()):
+            break
+        if bool(ended.any()):
+            kept = (~ended).nonzero()[:, 0]
+            cache.batch_select_indices(kept)
+            alive, token, mask, position = alive[kept], token[kept], mask[kept], position[kept]
+        mask = torch.cat([mask, mask.new_ones((len(mask), 1))], dim=1)
+        output = model(
+            input_ids=token[:, None],
+            attention_mask=mask,
+            position_ids=position,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        position = position + 1
+        logits = output.logits[:, -1]
+
+    flat = [
+        Completion(
+            tokens=ids[: n - 1] if stop else ids[:n],
+            finish_reason="stop" if stop else "length",
+            mean_logprob=lp / n,
+        )
+        for ids, n, stop, lp in zip(
+            tokens.tolist(), lengths.tolist(), stopped.tolist(), log_p.tolist(), strict=True
+        )
+    ]
+    return [flat[start : start + n_samples] for start in range(0, n_rows, n_samples)]
+
+
+def choose_tokens(logits: Tensor, draws: Tensor, settings: SamplingSettings) -> Tensor:
+    """One token per row by inverting the distribution function at ``draws``.
+
+    The distribution is the tempered softmax restricted to the ``top_k`` most probable tokens, then to the nucleus:
+    the smallest set of most probable tokens whose mass reaches ``top_p``.
+
+    Args:
+        logits: shape (rows, vocabulary), float32.
+        draws: uniform in [0, 1), shape (rows,).
+    """
+    probabilities = torch.softmax(logits / settings.temperature, dim=1)
+    vocabulary = probabilities.shape[1]
+    n_kept = min(settings.top_k or vocabulary, vocabulary)
+    if settings.top_k == 0 and settings.top_p < 1 and vocabulary > _NUCLEUS_GUESS:
+        # Sorting a large vocabulary costs more than the model; nearly every nucleus lies in its first few tokens.
+        values, indices = probabilities.topk(_NUCLEUS_GUESS, dim=1)
+        chosen = _invert(values, indices, draws, settings.top_p)
+        wide = values.sum(dim=1) < settings.top_p
+        if bool(wide.any()):
+            values, indices = probabilities[wide].sort(dim=1, descending=True)
+            chosen[wide] = _invert(values, indices, draws[wide], settings.top_p)
+        return chosen
+    values, indices = probabilities.topk(n_kept, dim=1)
+    return _invert(values / values.sum(dim=1, keepdim=True), indices, draws, settings.top_p)
+
+
+_NUCLEUS_GUESS = 256
+
+
+def _invert(values: Tensor, indices: Tensor, draws: Tensor, top_p: float) -> Tensor:
+    """Inverse of the nucleus' distribution function; values are sorted downwards."""
+    cumulated = values.double().cumsum(dim=1)
+    in_nucleus = cumulated - values < top_p
+    mass = torch.where(in_nucleus, cumulated, 0).amax(dim=1)
+    place = torch.searchsorted(cumulated, (draws * mass)[:, None], right=True)[:, 0]
+    # Rounding may put a draw just below 1 on the first token beyond the nucleus.
+    place = torch.minimum(place, in_nucleus.sum(dim=1) - 1)
+    return indices.gather(1, place[:, None])[:, 0]
+
+
+def sample_in_shards(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    problem_ids: Sequence[str],
+    prompts: Sequence[list[int]],
+    seed: int,
+    settings: SamplingSettings,
+    folder: Path,
+    problems_per_shard: int,
+) -> Iterable[tuple[str, list[Completion]]]:
+    """Sample all pools, keeping every finished shard of problems, so that a kill loses one shard at most.
+
+    Args:
+        seed: the run's sampling seed.
+        folder: where shards lie; it must belong to these very inputs and settings.
+        problems_per_shard: pools in one shard.
+
+    Yields:
+        (problem_id, completions) in the order of ``problem_ids``.
+    """
+    from tqdm import tqdm
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with tqdm(total=len(problem_ids), desc="problems", unit="problem", mininterval=5) as progress:
+        for start in range(0, len(problem_ids), problems_per_shard):
+            ids = problem_ids[start : start + problems_per_shard]
+            shard = folder / f"shard-{start // problems_per_shard:05d}.json"
+            if not shard.is_file():
+                draws = [uniforms(seed, i, settings.n_samples, settings.max_new_tokens) for i in ids]
+                pools = {}
+                inputs = prompts[start : start + problems_per_shard]
+                for index, pool in sample_pools(model, tokenizer, inputs, draws, settings):
+                    pools[ids[index]] = [[c.tokens, c.finish_reason, c.mean_logprob] for c in pool]
+                    progress.update()
+                partial = shard.with_suffix(".partial")
+                partial.write_text(json.dumps(pools))
+                partial.rename(shard)
+            else:
+                progress.update(len(ids))
+            pools = json.loads(shard.read_text())
+            yield from ((i, [Completion(*row) for row in pools[i]]) for i in ids)

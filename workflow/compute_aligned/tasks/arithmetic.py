@@ -1,0 +1,79 @@
+"""Arithmetic problems of five levels, shaped like MATH rows: the tiny preset's stand-in for MATH.
+
+The problems are synthetic and drawn by a seeded generator; they say nothing about mathematics beyond
+integer arithmetic. Each one has a worked solution, a line per step, with the answer in ``\\boxed{}``.
+"""
+
+import random
+
+from .problems import Problem, split_without_overlap
+
+# Every character that a prompt, a solution or an answer can contain; the tokenizer has one token for each.
+ALPHABET = "0123456789+-*()=\n\\{}boxed"
+
+
+def _level_1(rng: random.Random) -> tuple[str, list[str], int]:
+    a, b = rng.randint(10, 999), rng.randint(10, 999)
+    return f"{a}+{b}", [f"{a}+{b}={a + b}"], a + b
+
+
+def _level_2(rng: random.Random) -> tuple[str, list[str], int]:
+    a, b, c = rng.randint(10, 99), rng.randint(10, 99), rng.randint(10, 99)
+    return f"{a}+{b}-{c}", [f"{a}+{b}={a + b}", f"{a + b}-{c}={a + b - c}"], a + b - c
+
+
+def _level_3(rng: random.Random) -> tuple[str, list[str], int]:
+    a, b, c = rng.randint(2, 9), rng.randint(2, 99), rng.randint(10, 99)
+    return f"{a}*{b}+{c}", [f"{a}*{b}={a * b}", f"{a * b}+{c}={a * b + c}"], a * b + c
+
+
+def _level_4(rng: random.Random) -> tuple[str, list[str], int]:
+    a, b, c = rng.randint(2, 50), rng.randint(2, 50), rng.randint(2, 9)
+    return f"({a}+{b})*{c}", [f"{a}+{b}={a + b}", f"{a + b}*{c}={(a + b) * c}"], (a + b) * c
+
+
+def _level_5(rng: random.Random) -> tuple[str, list[str], int]:
+    a, b, c, d = (rng.randint(2, 20) for _ in range(4))
+    steps = [f"{a}*{b}={a * b}", f"{c}*{d}={c * d}"]
+    # Either product may be worked out first: several ways lead to one answer.
+    rng.shuffle(steps)
+    return f"{a}*{b}-{c}*{d}", [*steps, f"{a * b}-{c * d}={a * b - c * d}"], a * b - c * d
+
+
+LEVELS = {
+    1: ("addition", _level_1),
+    2: ("addition and subtraction", _level_2),
+    3: ("multiplication and addition", _level_3),
+    4: ("product of a sum", _level_4),
+    5: ("difference of products", _level_5),
+}
+
+
+def generate_splits(seed: int, sizes: dict[str, int]) -> dict[str, list[Problem]]:
+    """Draw disjoint splits of distinct problems, levels in equal shares.
+
+    Args:
+        seed: seed of the generator; the same seed gives the same problems on every machine.
+        sizes: split name -> number of problems.
+
+    Returns:
+        split name -> problems, in random order.
+    """
+    rng = random.Random(seed)
+    problems: dict[str, Problem] = {}
+    level = 0
+    while len(problems) < sum(sizes.values()):
+        level = level % len(LEVELS) + 1
+        subject, draw = LEVELS[level]
+        text, steps, value = draw(rng)
+        if text in problems:
+            continue
+        problems[text] = Problem(
+            problem_id=f"arithmetic/{len(problems):05d}",
+            prompt=text,
+            target="\n".join([*steps, f"\\boxed{{{value}}}"]),
+            answer=str(value),
+            subject=subject,
+            level=level,
+        )
+    return split_without_overlap(list(problems.values()), sizes, rng)

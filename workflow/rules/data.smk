@@ -1,0 +1,48 @@
+"""Problems and base models. Both may need the hub, so they run where Snakemake does (login nodes reach it)."""
+
+
+localrules:
+    problems,
+    base_model,
+
+
+rule problems:
+    output:
+        train=f"{RESULTS}/data/{{task}}/train.parquet",
+        validation=f"{RESULTS}/data/{{task}}/validation.parquet",
+        test=f"{RESULTS}/data/{{task}}/test.parquet",
+    params:
+        data=lambda wildcards: PRESET["data"][wildcards.task],
+        code=code_of("make_problems.py"),
+    log:
+        f"{RESULTS}/logs/problems/{{task}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/problems/{{task}}.tsv"
+    threads: PRESET["resources"]["data"]["threads"]
+    resources:
+        mem_mb=PRESET["resources"]["data"]["mem_mb"],
+        runtime=PRESET["resources"]["data"]["runtime"],
+    message:
+        "Problems of task {wildcards.task}"
+    script:
+        "../scripts/make_problems.py"
+
+
+rule base_model:
+    output:
+        directory(f"{RESULTS}/models/base/{{task}}"),
+    params:
+        source=lambda wildcards: PRESET["models"][wildcards.task]["source"],
+        code=code_of("make_base_model.py"),
+    log:
+        f"{RESULTS}/logs/base_model/{{task}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/base_model/{{task}}.tsv"
+    threads: PRESET["resources"]["data"]["threads"]
+    resources:
+        mem_mb=PRESET["resources"]["data"]["mem_mb"],
+        runtime=PRESET["resources"]["data"]["runtime"],
+    message:
+        "Base model of task {wildcards.task}"
+    script:
+        "../scripts/make_base_model.py"

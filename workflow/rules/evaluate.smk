@@ -1,0 +1,62 @@
+"""Scores of the samples, and an experiment's metrics."""
+
+
+rule grade:
+    input:
+        samples=f"{RESULTS}/samples/{{recipe}}/{{objective}}/seed{{seed}}.parquet",
+        problems=lambda wildcards: f"{RESULTS}/data/{task_of(wildcards)}/{PRESET['split']}.parquet",
+    output:
+        f"{RESULTS}/scores/{{recipe}}/{{objective}}/seed{{seed}}.parquet",
+    params:
+        target=lambda wildcards: SETTINGS["recipes"][wildcards.recipe]["target"],
+        code=code_of("grade.py"),
+    log:
+        f"{RESULTS}/logs/grade/{{recipe}}/{{objective}}/seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/grade/{{recipe}}/{{objective}}/seed{{seed}}.tsv"
+    threads: PRESET["resources"]["evaluate"]["threads"]
+    resources:
+        mem_mb=PRESET["resources"]["evaluate"]["mem_mb"],
+        runtime=PRESET["resources"]["evaluate"]["runtime"],
+    message:
+        "Grading {wildcards.recipe}, {wildcards.objective}, seed {wildcards.seed}"
+    script:
+        "../scripts/grade.py"
+
+
+def experiment_settings(wildcards):
+    experiment = EXPERIMENTS[wildcards.experiment]
+    return {
+        "name": wildcards.experiment,
+        "labels": {name: sft_objective(name).label for name in experiment["objectives"]},
+        "ks": experiment["k"],
+        **{key: experiment[key] for key in ("recipe", "objectives", "baseline", "metric", "paper_item")},
+    }
+
+
+rule measure:
+    input:
+        scores=run_files("scores"),
+        records=run_files("training"),
+        reported=f"{workflow.basedir}/config/reported.csv",
+    output:
+        metrics=f"{RESULTS}/metrics/{{experiment}}.csv",
+        problem_metrics=f"{RESULTS}/metrics/{{experiment}}.problems.parquet",
+        summary=f"{RESULTS}/metrics/{{experiment}}.summary.csv",
+        weights=f"{RESULTS}/metrics/{{experiment}}.weights.csv",
+    params:
+        experiment=experiment_settings,
+        runs=lambda wildcards: runs_of(wildcards.experiment),
+        code=code_of("measure.py"),
+    log:
+        f"{RESULTS}/logs/measure/{{experiment}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/measure/{{experiment}}.tsv"
+    threads: PRESET["resources"]["evaluate"]["threads"]
+    resources:
+        mem_mb=PRESET["resources"]["evaluate"]["mem_mb"],
+        runtime=PRESET["resources"]["evaluate"]["runtime"],
+    message:
+        "Metrics of {wildcards.experiment}"
+    script:
+        "../scripts/measure.py"

@@ -1,0 +1,36 @@
+"""Training: one job per run. The objective `warmup` starts from the base model, all others from the warm-up."""
+
+
+def start_of(wildcards):
+    if wildcards.objective == "warmup":
+        return base_model(wildcards)
+    return f"{RESULTS}/models/{wildcards.recipe}/warmup/seed{wildcards.seed}"
+
+
+rule train_sft:
+    input:
+        base=base_model,
+        start=start_of,
+        problems=lambda wildcards: f"{RESULTS}/data/{task_of(wildcards)}/train.parquet",
+    output:
+        model=directory(f"{RESULTS}/models/{{recipe}}/{{objective}}/seed{{seed}}"),
+        record=f"{RESULTS}/training/{{recipe}}/{{objective}}/seed{{seed}}.parquet",
+    params:
+        settings=lambda wildcards: training_settings(
+            SETTINGS, wildcards.recipe, wildcards.objective, int(wildcards.seed)
+        ),
+        checkpoints=f"{RESULTS}/checkpoints",
+        code=code_of("train_sft.py"),
+    log:
+        f"{RESULTS}/logs/train_sft/{{recipe}}/{{objective}}/seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train_sft/{{recipe}}/{{objective}}/seed{{seed}}.tsv"
+    threads: PRESET["resources"]["train"]["threads"]
+    resources:
+        mem_mb=PRESET["resources"]["train"]["mem_mb"],
+        runtime=PRESET["resources"]["train"]["runtime"],
+        gpu=PRESET["resources"]["train"]["gpu"],
+    message:
+        "Training {wildcards.recipe} on {wildcards.objective}, seed {wildcards.seed}"
+    script:
+        "../scripts/train_sft.py"

@@ -1,0 +1,39 @@
+"""Draw a figure of the paper as PDF and PNG."""
+
+from compute_aligned.artifacts import read_artifact, whole
+from compute_aligned.plots import FIGURES
+from compute_aligned.provenance import job
+from compute_aligned.tables import what_was_run
+
+PNG_DPI = 300
+
+
+def draw_figure(path_to_summary: str, kind: str, preset: str, split: str, path_to_pdf: str, path_to_png: str) -> None:
+    """Draw one figure.
+
+    Args:
+        path_to_summary: the experiment's summary.
+        kind: a key of ``plots.FIGURES``.
+        preset: name of the preset, for the title.
+        split: the evaluated split, for the title.
+        path_to_pdf: where the PDF goes.
+        path_to_png: where the PNG goes.
+    """
+    summary = read_artifact("summary", path_to_summary)
+    figure = FIGURES[kind](summary, title=what_was_run(summary, preset, split))
+    with whole(path_to_pdf) as path:
+        figure.savefig(path, format="pdf", metadata={"CreationDate": None})
+    with whole(path_to_png) as path:
+        figure.savefig(path, format="png", dpi=PNG_DPI)
+
+
+if __name__ == "__main__":
+    with job(snakemake):  # noqa: F821
+        draw_figure(
+            path_to_summary=snakemake.input.summary,  # noqa: F821
+            kind=snakemake.params.kind,  # noqa: F821
+            preset=snakemake.params.preset,  # noqa: F821
+            split=snakemake.params.split,  # noqa: F821
+            path_to_pdf=snakemake.output.pdf,  # noqa: F821
+            path_to_png=snakemake.output.png,  # noqa: F821
+        )

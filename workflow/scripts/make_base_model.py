@@ -1,0 +1,32 @@
+"""Make or fetch a base model and its tokenizer."""
+
+from pathlib import Path
+
+from compute_aligned.artifacts import whole
+from compute_aligned.models import load_tokenizer, make_base_model
+from compute_aligned.provenance import job
+
+
+def write_base_model(source: dict, folder: str) -> dict:
+    """Write the model that ``source`` describes and check its tokenizer.
+
+    Returns:
+        the tokenizer's special tokens and chat template, for the manifest.
+    """
+    with whole(folder) as partial:
+        make_base_model(source, partial)
+        tokenizer = load_tokenizer(partial)
+    return {
+        "tokenizer": type(tokenizer).__name__,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "chat_template": tokenizer.chat_template,
+    }
+
+
+if __name__ == "__main__":
+    with job(snakemake) as facts:  # noqa: F821
+        facts |= write_base_model(
+            source=snakemake.params.source,  # noqa: F821
+            folder=snakemake.output[0],  # noqa: F821
+        )

@@ -1,0 +1,90 @@
+"""Draw the evaluation pools of one run."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from compute_aligned.artifacts import read_artifact, write_artifact
+from compute_aligned.models import check_precision, load_model, load_tokenizer
+from compute_aligned.provenance import describe, hash_settings, job
+from compute_aligned.sampling import SamplingSettings, sample_in_shards
+from compute_aligned.tasks import Problem, select
+from compute_aligned.tokenization import encode_prompt
+
+
+def sample(
+    path_to_base: str,
+    path_to_model: str,
+    path_to_problems: str,
+    settings: dict,
+    threads: int,
+    checkpoints: str,
+    path_to_samples: str,
+) -> dict:
+    """Sample every evaluation problem; finished shards of a killed job are taken up again.
+
+    Args:
+        path_to_base: folder of the base model and its tokenizer.
+        path_to_model: folder of the run's model or adapter.
+        path_to_problems: the evaluation split.
+        settings: ``config.sampling_settings``.
+        threads: CPU threads.
+        checkpoints: folder of finished shards.
+        path_to_samples: where the samples go.
+
+    Returns:
+        counts for the manifest.
+    """
+    torch.set_num_threads(threads)
+    check_precision(settings["precision"])
+    tokenizer = load_tokenizer(Path(path_to_base))
+    model = load_model(
+        Path(path_to_base), Path(path_to_model), settings["precision"], settings["quantization"], trainable=False
+    ).eval()
+    problems = [Problem(**row) for row in read_artifact("problems", path_to_problems).to_dict("records")]
+    chosen = select(problems, settings["levels"], settings["problems"], settings["selection_seed"])
+    names = {field.name for field in dataclasses.fields(SamplingSettings)}
+    inputs = [describe(Path(path))["sha256"] for path in (path_to_base, path_to_model, path_to_problems)]
+    shards = Path(checkpoints) / hash_settings(settings, inputs)
+    pools = sample_in_shards(
+        model,
+        tokenizer,
+        [problem.problem_id for problem in chosen],
+        [encode_prompt(tokenizer, problem.prompt) for problem in chosen],
+        settings["seed"],
+        SamplingSettings(**{name: settings[name] for name in names}),
+        shards,
+        settings["problems_per_shard"],
+    )
+    rows = [
+        (problem_id, index, completion.tokens, completion.finish_reason, len(completion.tokens), completion.mean_logprob)
+        for problem_id, pool in pools
+        for index, completion in enumerate(pool)
+    ]
+    columns = ["problem_id", "sample", "completion", "finish_reason", "n_tokens", "mean_logprob"]
+    frame = pd.DataFrame(rows, columns=columns)
+    frame["completion"] = tokenizer.batch_decode(frame["completion"].tolist(), skip_special_tokens=True)
+    write_artifact(frame, "samples", path_to_samples)
+    shutil.rmtree(shards)
+    return {
+        "n_problems": len(chosen),
+        "n_samples": settings["n_samples"],
+        "cut_by_length": float((frame["finish_reason"] == "length").mean()),
+        "device": str(model.device),
+    }
+
+
+if __name__ == "__main__":
+    with job(snakemake) as facts:  # noqa: F821
+        facts |= sample(
+            path_to_base=snakemake.input.base,  # noqa: F821
+            path_to_model=snakemake.input.model,  # noqa: F821
+            path_to_problems=snakemake.input.problems,  # noqa: F821
+            settings=snakemake.params.settings,  # noqa: F821
+            threads=snakemake.threads,  # noqa: F821
+            checkpoints=snakemake.params.checkpoints,  # noqa: F821
+            path_to_samples=snakemake.output[0],  # noqa: F821
+        )

@@ -1,0 +1,152 @@
+"""Train one run by supervised fine-tuning: a warm-up from the base model, or an objective from the warm-up."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import torch
+from datasets import Dataset
+from peft import LoraConfig, get_peft_model
+from trl import SFTConfig
+
+from compute_aligned.artifacts import read_artifact, whole, write_artifact
+from compute_aligned.models import check_precision, load_model, load_tokenizer
+from compute_aligned.objectives import sft_objective
+from compute_aligned.provenance import describe, hash_settings, job
+from compute_aligned.sft import ComputeAlignedSFTTrainer, last_whole_checkpoint
+from compute_aligned.tasks import Problem, select
+from compute_aligned.tokenization import encode_example
+
+
+def train_sft(
+    path_to_base: str,
+    path_to_start: str,
+    path_to_problems: str,
+    settings: dict,
+    threads: int,
+    checkpoints: str,
+    path_to_model: str,
+    path_to_record: str,
+) -> dict:
+    """Train, resuming from the last whole checkpoint of the very same settings and inputs.
+
+    Args:
+        path_to_base: folder of the base model and its tokenizer.
+        path_to_start: folder whose weights training starts from; the base model for a warm-up.
+        path_to_problems: the training split.
+        settings: ``config.training_settings``.
+        threads: CPU threads.
+        checkpoints: folder of checkpoints; they lie outside the outputs, which Snakemake deletes before a rerun.
+        path_to_model: where the trained model or adapter goes.
+        path_to_record: where log p and weight of every sequence trained on go.
+
+    Returns:
+        what the manifest should say: counts and how the run went.
+    """
+    torch.set_num_threads(threads)
+    check_precision(settings["precision"])
+    base, start = Path(path_to_base), Path(path_to_start)
+    tokenizer = load_tokenizer(base)
+    dataset = encode_problems(path_to_problems, tokenizer, settings)
+    model = load_model(base, start, "fp32", settings["quantization"], trainable=True)
+    if settings["adapter"] is not None and start == base:
+        torch.manual_seed(settings["seed"])
+        adapter = settings["adapter"]
+        lora = LoraConfig(
+            r=adapter["r"],
+            lora_alpha=adapter["alpha"],
+            lora_dropout=adapter["dropout"],
+            target_modules=adapter["target_modules"],
+            task_type="CAUSAL_LM",
+        )
+        model = get_peft_model(model, lora)
+    inputs = [describe(Path(path))["sha256"] for path in (path_to_base, path_to_start, path_to_problems)]
+    work = Path(checkpoints) / hash_settings(settings, inputs)
+    trainer = ComputeAlignedSFTTrainer(
+        model=model,
+        args=trainer_arguments(settings, work),
+        train_dataset=dataset,
+        processing_class=tokenizer,
+        objective=sft_objective(settings["objective"]),
+        average=settings["average"],
+    )
+    checkpoint = last_whole_checkpoint(work)
+    if checkpoint is not None:
+        trainer.resume_record(checkpoint)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    with whole(path_to_model) as partial:
+        trainer.save_model(str(partial))
+        (partial / "training_args.bin").unlink(missing_ok=True)  # holds absolute paths; the settings are in the manifest
+    record = pd.DataFrame(trainer.weight_record, columns=["step", "log_p", "weight"])
+    write_artifact(record, "training", path_to_record)
+    shutil.rmtree(work, ignore_errors=True)
+    return {
+        "n_examples": len(dataset),
+        "n_steps": trainer.state.global_step,
+        "resumed_from": checkpoint.name if checkpoint else None,
+        "device": str(trainer.args.device),
+        "log": trainer.state.log_history,
+    }
+
+
+def encode_problems(path: str, tokenizer, settings: dict) -> Dataset:
+    """Token ids and labels of the selected training problems."""
+    problems = [Problem(**row) for row in read_artifact("problems", path).to_dict("records")]
+    chosen = select(problems, settings["levels"], settings["train_problems"], settings["selection_seed"])
+    column = {"answer": "answer", "solution": "target"}[settings["target"]]
+    return Dataset.from_list(
+        [
+            encode_example(tokenizer, p.problem_id, p.prompt, getattr(p, column), settings["max_length"])
+            for p in chosen
+        ]
+    )
+
+
+def trainer_arguments(settings: dict, work: Path) -> SFTConfig:
+    """Every TRL and transformers default that decides a result is named here."""
+    return SFTConfig(
+        output_dir=str(work),
+        seed=settings["seed"],
+        data_seed=settings["seed"],
+        num_train_epochs=settings["epochs"],
+        per_device_train_batch_size=settings["micro_batch_size"],
+        gradient_accumulation_steps=settings["batch_size"] // settings["micro_batch_size"],
+        optim="adamw_torch",
+        learning_rate=settings["learning_rate"],
+        lr_scheduler_type=settings["schedule"],
+        warmup_steps=0,
+        weight_decay=settings["weight_decay"],
+        max_grad_norm=settings["max_grad_norm"],
+        bf16=settings["precision"] == "bf16",
+        fp16=settings["precision"] == "fp16",
+        gradient_checkpointing=settings["gradient_checkpointing"],
+        max_length=None,  # examples are cut where they are encoded
+        packing=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        average_tokens_across_devices=False,
+        use_cpu=not torch.cuda.is_available(),
+        save_strategy="steps",
+        save_steps=settings["checkpoint_steps"],
+        save_total_limit=2,
+        logging_steps=settings["checkpoint_steps"],
+        report_to="none",
+        disable_tqdm=False,
+        dataloader_pin_memory=False,
+    )
+
+
+if __name__ == "__main__":
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    with job(snakemake) as facts:  # noqa: F821
+        facts |= train_sft(
+            path_to_base=snakemake.input.base,  # noqa: F821
+            path_to_start=snakemake.input.start,  # noqa: F821
+            path_to_problems=snakemake.input.problems,  # noqa: F821
+            settings=snakemake.params.settings,  # noqa: F821
+            threads=snakemake.threads,  # noqa: F821
+            checkpoints=snakemake.params.checkpoints,  # noqa: F821
+            path_to_model=snakemake.output.model,  # noqa: F821
+            path_to_record=snakemake.output.record,  # noqa: F821
+        )

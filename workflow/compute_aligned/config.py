@@ -29,6 +29,7 @@ def load_settings(preset: dict, preset_file: str, folder: Path) -> dict:
         ConfigError: anything that could not be run.
     """
     settings = {"preset": preset}
+    _read_command_line_values(preset)
     _check_schema(preset, "preset", preset_file)
     for name in ("recipes", "experiments"):
         file = folder / f"{name}.yaml"
@@ -40,8 +41,24 @@ def load_settings(preset: dict, preset_file: str, folder: Path) -> dict:
     return settings
 
 
+def _validator(schema: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(yaml.safe_load((SCHEMAS / f"{schema}.yaml").read_text()))
+
+
+def _read_command_line_values(preset: dict) -> None:
+    """Turn strings into the numbers and booleans that the schema wants: `--config 'seeds=[1]'` arrives as ["1"]."""
+    for error in _validator("preset").iter_errors(preset):
+        value = error.instance
+        if error.validator == "type" and isinstance(value, str):
+            *parents, key = error.absolute_path
+            holder = preset
+            for parent in parents:
+                holder = holder[parent]
+            holder[key] = yaml.safe_load(value)
+
+
 def _check_schema(content: dict, schema: str, file: str) -> None:
-    validator = jsonschema.Draft202012Validator(yaml.safe_load((SCHEMAS / f"{schema}.yaml").read_text()))
+    validator = _validator(schema)
     errors = sorted(validator.iter_errors(content), key=lambda error: list(map(str, error.absolute_path)))
     if errors:
         raise ConfigError("\n".join(_sentence(_innermost(error), file) for error in errors))

@@ -35,7 +35,8 @@ def describe(path: Path) -> dict:
     """
     if path.is_file():
         return {"path": str(path), "size": path.stat().st_size, "sha256": sha256_file(path)}
-    files = [file for file in sorted(path.rglob("*")) if file.is_file()]
+    # Snakemake marks a finished folder with a time stamp file of its own.
+    files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.name != ".snakemake_timestamp"]
     entries = [describe(file) | {"path": str(file.relative_to(path))} for file in files]
     listing = "".join(f"{entry['path']} {entry['sha256']}\n" for entry in entries)
     return {

@@ -13,27 +13,27 @@ ALPHABET = "0123456789+-*()=\n\\{}boxed"
 
 
 def _level_1(rng: random.Random) -> tuple[str, list[str], int]:
-    a, b = rng.randint(10, 999), rng.randint(10, 999)
+    a, b = rng.randint(10, 99), rng.randint(10, 99)
     return f"{a}+{b}", [f"{a}+{b}={a + b}"], a + b
 
 
 def _level_2(rng: random.Random) -> tuple[str, list[str], int]:
-    a, b, c = rng.randint(10, 99), rng.randint(10, 99), rng.randint(10, 99)
+    a, b, c = rng.randint(2, 30), rng.randint(2, 30), rng.randint(2, 30)
     return f"{a}+{b}-{c}", [f"{a}+{b}={a + b}", f"{a + b}-{c}={a + b - c}"], a + b - c
 
 
 def _level_3(rng: random.Random) -> tuple[str, list[str], int]:
-    a, b, c = rng.randint(2, 9), rng.randint(2, 99), rng.randint(10, 99)
+    a, b, c = rng.randint(2, 9), rng.randint(2, 9), rng.randint(2, 30)
     return f"{a}*{b}+{c}", [f"{a}*{b}={a * b}", f"{a * b}+{c}={a * b + c}"], a * b + c
 
 
 def _level_4(rng: random.Random) -> tuple[str, list[str], int]:
-    a, b, c = rng.randint(2, 50), rng.randint(2, 50), rng.randint(2, 9)
+    a, b, c = rng.randint(2, 15), rng.randint(2, 15), rng.randint(2, 9)
     return f"({a}+{b})*{c}", [f"{a}+{b}={a + b}", f"{a + b}*{c}={(a + b) * c}"], (a + b) * c
 
 
 def _level_5(rng: random.Random) -> tuple[str, list[str], int]:
-    a, b, c, d = (rng.randint(2, 20) for _ in range(4))
+    a, b, c, d = (rng.randint(2, 9) for _ in range(4))
     steps = [f"{a}*{b}={a * b}", f"{c}*{d}={c * d}"]
     # Either product may be worked out first: several ways lead to one answer.
     rng.shuffle(steps)

@@ -139,9 +139,7 @@ def test_cases_are_many_and_distinct():
 @pytest.fixture(scope="module")
 def math_500():
     if not MATH_500.exists():
-        pytest.skip(
-            f"needs the MATH-500 file {MATH_500.relative_to(REPOSITORY.parent)} beside the repository"
-        )
+        pytest.skip(f"needs MATH-500 as {MATH_500.relative_to(REPOSITORY.parent)} beside the repository")
     return [json.loads(line) for line in MATH_500.read_text().splitlines()]
 
 
@@ -150,10 +148,12 @@ def test_every_math_500_gold_is_right_against_itself(math_500, column, whole_is_
     pairs = [(row[column], row["answer"]) for row in math_500]
     grades = grade_in_pool(pairs, whole_is_answer=whole_is_answer)
     assert len(grades) == 500
-    failed = [
-        pair[1] for pair, g in zip(pairs, grades, strict=True) if not g.correct or not g.correct_paper_grader
+    judged_wrong = [
+        gold
+        for (_, gold), grade in zip(pairs, grades, strict=True)
+        if not grade.correct or not grade.correct_paper_grader
     ]
-    assert failed == []
+    assert judged_wrong == []
 
 
 def test_every_math_500_gold_is_right_to_math_verify_itself(math_500):
@@ -196,10 +196,8 @@ def test_importing_the_module_loads_no_parser():
     heavy = {"sympy", "math_verify", "torch", "pebble"}
     code = f"import sys, compute_aligned.grading; print({heavy} & set(sys.modules))"
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow")}
-    printed = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    assert printed.stdout.strip() == "set()"
+    printed = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert printed.strip() == "set()"
 
 
 # --- the paper's tolerance ---

@@ -83,9 +83,7 @@ def counting_majority(counts, n_invalid, k):
     return float(favourable / math.comb(sum(counts) + n_invalid, k))
 
 
-@pytest.mark.parametrize(
-    "counts", [[10, 14, 6, 3], [12, 12, 12], [5, 20, 1, 1, 1, 1, 1], [1, 30], [30, 29, 4]]
-)
+@pytest.mark.parametrize("counts", [[10, 14, 6, 3], [12, 12, 12], [5, 20, 1, 1, 1, 1, 1], [1, 30], [30, 29, 4]])
 def test_majority_of_a_pool_too_large_to_enumerate_equals_counting_subsets(counts):
     n_invalid = 8
     pool = [None] * n_invalid + [str(j) for j, count in enumerate(counts) for _ in range(count)]
@@ -161,9 +159,7 @@ def test_a_clear_leader_wins_for_certain_once_the_whole_pool_is_drawn():
 def test_two_ways_of_writing_the_right_answer_vote_apart_and_add_up():
     pool = ["1/2"] * 4 + ["0.5"] * 3 + ["2"] * 5
     both = majority_curve(pool, {"1/2", "0.5"}, [1, 4, 12])
-    np.testing.assert_allclose(
-        both, majority_curve(pool, "1/2", [1, 4, 12]) + majority_curve(pool, "0.5", [1, 4, 12])
-    )
+    np.testing.assert_allclose(both, majority_curve(pool, "1/2", [1, 4, 12]) + majority_curve(pool, "0.5", [1, 4, 12]))
     # Together they hold the pool, apart they lose it.
     np.testing.assert_allclose(both[[0, 2]], [7 / 12, 0.0])
 

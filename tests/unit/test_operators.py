@@ -128,9 +128,7 @@ def test_weights_are_derivatives_of_the_binomial_sum(operator):
     log_p = p.detach().log()
     torch.testing.assert_close(operator.log_success(log_p), success.detach().log(), rtol=1e-10, atol=1e-13)
     torch.testing.assert_close(operator.rl_weight(log_p), derivative, rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(
-        operator.sft_weight(log_p), (p * derivative / success).detach(), rtol=1e-10, atol=1e-12
-    )
+    torch.testing.assert_close(operator.sft_weight(log_p), (p * derivative / success).detach(), rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("operator", SMALL_OPERATORS, ids=str)
@@ -166,9 +164,7 @@ def test_pass_weight_tends_to_one_as_p_vanishes(n):
 @pytest.mark.parametrize(("n", "k"), MAJORITY_BUDGETS)
 def test_majority_weight_tends_to_the_threshold_as_p_vanishes(n, k):
     vanishing = torch.tensor([-1e4, -601.0, -60.0], dtype=torch.float64)
-    torch.testing.assert_close(
-        Majority(n, k).sft_weight(vanishing), torch.full((3,), float(k), dtype=torch.float64)
-    )
+    torch.testing.assert_close(Majority(n, k).sft_weight(vanishing), torch.full((3,), float(k), dtype=torch.float64))
 
 
 def test_with_one_sample_the_loss_is_cross_entropy():
@@ -284,9 +280,7 @@ def test_log_weight_times_success_is_p_times_raw_weight(log_p, budget):
 @pytest.mark.parametrize("n", [0, -1, 2.0, "4", True, None])
 def test_an_impossible_budget_is_refused(n):
     for strategy in (PassAtN, BestOfN):
-        with pytest.raises(
-            ValueError, match=rf"{strategy.__name__} needs an integer budget n >= 1, got n = "
-        ):
+        with pytest.raises(ValueError, match=rf"{strategy.__name__} needs an integer budget n >= 1, got n = "):
             strategy(n)
     with pytest.raises(ValueError, match="Majority needs an integer budget n >= 1"):
         Majority(n, 1)

@@ -50,17 +50,13 @@ def test_variance_and_degrees_of_freedom_are_those_of_the_two_way_anova():
     assert interval.df == pytest.approx(df)
     assert interval.high - interval.mean == pytest.approx(stats.t.ppf(0.95, df) * se)
     assert interval.mean - interval.low == pytest.approx(interval.high - interval.mean)
-    assert (interval.tau2, interval.omega2, interval.gamma2) == pytest.approx(
-        ((ms - me) / 7, (mp - me) / 4, me)
-    )
+    assert (interval.tau2, interval.omega2, interval.gamma2) == pytest.approx(((ms - me) / 7, (mp - me) / 4, me))
     assert interval.population == "seeds x problems"
 
 
 def test_variance_components_are_recovered_on_average():
     rng = np.random.default_rng(1)
-    intervals = [
-        crossed_interval(crossed_sample(rng, 6, 40, tau=1.0, omega=0.7, gamma=0.5)) for _ in range(400)
-    ]
+    intervals = [crossed_interval(crossed_sample(rng, 6, 40, tau=1.0, omega=0.7, gamma=0.5)) for _ in range(400)]
     assert np.mean([i.tau2 for i in intervals]) == pytest.approx(1.0, rel=0.15)
     assert np.mean([i.omega2 for i in intervals]) == pytest.approx(0.49, rel=0.05)
     assert np.mean([i.gamma2 for i in intervals]) == pytest.approx(0.25, rel=0.05)
@@ -133,9 +129,7 @@ def test_values_without_spread_have_an_interval_of_no_width():
 
 def test_a_difference_of_runs_is_judged_by_its_pairs():
     rng = np.random.default_rng(5)
-    baseline = crossed_sample(
-        rng, 3, 50, tau=0.0, omega=5.0, gamma=0.1
-    )  # problems differ far more than models
+    baseline = crossed_sample(rng, 3, 50, tau=0.0, omega=5.0, gamma=0.1)  # problems differ far more than models
     difference = paired_difference(baseline + 0.3 + 0.1 * rng.normal(size=(3, 50)), baseline)
     assert 0 < difference.low < 0.3 < difference.high
     assert difference.p_value < 1e-3
@@ -183,9 +177,7 @@ def test_the_bootstrap_agrees_with_the_interval_where_both_apply():
     interval, bootstrap = crossed_interval(values), pigeonhole_bootstrap(values, np.random.default_rng(0))
     assert bootstrap.mean == interval.mean
     assert bootstrap.se == pytest.approx(interval.se, rel=0.15)
-    assert (bootstrap.low, bootstrap.high) == pytest.approx(
-        (interval.low, interval.high), abs=0.3 * interval.se
-    )
+    assert (bootstrap.low, bootstrap.high) == pytest.approx((interval.low, interval.high), abs=0.3 * interval.se)
 
 
 def test_the_variance_of_the_bootstrap_is_the_known_one():
@@ -244,9 +236,7 @@ def test_values_that_are_no_seeds_by_problems_array_are_refused(values, message)
 
 
 def test_runs_of_different_problems_are_not_compared():
-    with pytest.raises(
-        ValueError, match=r"same seeds and problems on both sides, got shapes \(2, 3\) and \(2, 4\)"
-    ):
+    with pytest.raises(ValueError, match=r"same seeds and problems on both sides, got shapes \(2, 3\) and \(2, 4\)"):
         paired_difference(np.zeros((2, 3)), np.zeros((2, 4)))
 
 

@@ -89,8 +89,10 @@ def _sentence(error: jsonschema.ValidationError, file: str) -> str:
     if error.validator in ("oneOf", "anyOf"):
         names = [branch.get("properties", {}) for branch in error.validator_value]
         kinds = [p[n]["const"] for p in names for n in ("kind", "loader") if n in p and "const" in p[n]]
-        wanted = f"kind or loader one of {', '.join(kinds)}" if kinds else " or ".join(
-            "+".join(branch["required"]) for branch in error.validator_value
+        wanted = (
+            f"kind or loader one of {', '.join(kinds)}"
+            if kinds
+            else " or ".join("+".join(branch["required"]) for branch in error.validator_value)
         )
         return f"{file}: {key}: found {found!r}, wanted {wanted}"
     wanted = {
@@ -120,9 +122,7 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
     for name, experiment in experiments.items():
         where = f"{folder / 'experiments.yaml'}: experiments.{name}"
         if experiment["recipe"] not in recipes:
-            raise ConfigError(
-                f"{where}.recipe: found {experiment['recipe']!r}, wanted one of {', '.join(recipes)}"
-            )
+            raise ConfigError(f"{where}.recipe: found {experiment['recipe']!r}, wanted one of {', '.join(recipes)}")
         known = recipes[experiment["recipe"]]["objectives"]
         for objective in [*experiment["objectives"], experiment["baseline"]]:
             if objective not in known:

@@ -2,8 +2,8 @@
 
 Votes group completions by the string `extract_answer` gives. Whether an answer is right is another question,
 which math-verify decides: 0.5 and 1/2 are two votes and both may be right. Its known misjudgements stand as
-cases, with the reason, in tests/unit/grading_cases.json. The paper's grader is kept beside it so that published
-numbers compare.
+cases, with the reason, in tests/unit/grading_cases.json. The paper's grader is kept beside it so that
+published numbers compare.
 
 math-verify runs in processes that may be killed, as sympy can compute for ever, or ask for all memory, on a
 short string. It is imported when the first pair needs it.
@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 # math-verify's parser takes more than 10 s for 10,000 characters of nested braces. The longest answer of
 # MATH-500 has 53.
 LONGEST_VERIFIED = 2_000
-# A worker may take this much memory on top of what it is born with; past it, sympy gets a MemoryError. Otherwise
-# a tower of powers could have the kernel kill the whole job before the time limit does its work.
+# A worker may take this much memory on top of what it is born with; past it, sympy gets a MemoryError.
+# Otherwise a tower of powers could have the kernel kill the whole job before the time limit does its work.
 WORKER_MEMORY_BYTES = 2 * 1024**3
 
 _UNSIGNED = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
@@ -75,8 +75,8 @@ class Grade(NamedTuple):
 def extract_answer(completion: str, whole_is_answer: bool) -> str | None:
     r"""The answer of a completion, normalised; the string votes are counted on. None = invalid. Never raises.
 
-    It is what the last \boxed or \fbox holds; an empty or unclosed last box is invalid, whatever stands before.
-    Without a box: the whole completion if `whole_is_answer` (the model was trained on answers alone), otherwise
+    It is what the last \boxed or \fbox holds; if that box is empty or unclosed, the completion is invalid.
+    Without a box: the whole completion if `whole_is_answer` (the model was trained on answers alone), else
     the last number in the text (sign, thousands groups, decimals and exponent included).
     Source: the paper's released code, which differs in three details of the last number: it drops a unicode
     minus, reads 500 out of 58,500, and keeps the full stop of "is 7."; each would split or misdirect votes.
@@ -86,7 +86,7 @@ def extract_answer(completion: str, whole_is_answer: bool) -> str | None:
 
 
 def normalize_answer(answer: str) -> str:
-    r"""`answer` without outer $, \left, \right and white space; unicode minus as -, \dfrac and \tfrac as \frac.
+    r"""`answer` without outer $, \left, \right and white space; ASCII minus signs; \dfrac, \tfrac as \frac.
 
     It never computes: 0.5 and 1/2 stay two strings. Source: the paper's released code.
     """
@@ -101,8 +101,8 @@ def paper_grader(completion: str, gold: str, whole_is_answer: bool = False) -> b
     \frac{a}{b}) less than 1e-4 apart. No algebra, no units, no sets. As the difference is absolute, any two
     answers below 5e-5 are the same to it.
     Source: the paper's released code. Its default rule knows no `whole_is_answer`, which models trained on
-    answers alone need: from their "\frac{9}{7}", which has no box, that rule reads the last number, 7, and calls
-    even the gold answer wrong.
+    answers alone need: from their "\frac{9}{7}", which has no box, that rule reads the last number, 7, and
+    calls even the gold answer wrong.
     """
     answer = extract_answer(completion, whole_is_answer)
     return answer is not None and _paper_equal(answer, normalize_answer(gold))
@@ -133,9 +133,9 @@ def grade_many(
     workers: processes that run the verifier. None is started if strings and integers decide every pair.
     verifier: (answer, gold) -> right or not; a module-level function, as its name is sent to the workers.
 
-    A verifier that raises, or dies with its process, leaves the comparison of strings, "wrong", and a warning in
-    the log. Errors: RuntimeError if no worker process can be kept alive; whatever pickle raises for a verifier
-    without a name. The workers are forks: call it where no torch is loaded.
+    A verifier that raises, or dies with its process, leaves the comparison of strings, "wrong", and a warning
+    in the log. The workers are forks: call it where no torch is loaded.
+    Errors: RuntimeError if no worker process can be kept alive; pickle's own for a verifier without a name.
     """
     pairs = [(completion, gold) for completion, gold in pairs]
     texts = {pair: _answer_text(pair[0], whole_is_answer) for pair in dict.fromkeys(pairs)}
@@ -229,8 +229,8 @@ def _latex(answer: str) -> str:
 def _math_verify():
     import math_verify
 
-    # It warns once per process that its own time limit is off. That one rests on signal.alarm, which works in a
-    # main thread only and cannot interrupt one long operation on integers; ours kills the process.
+    # It warns once per process that its own time limit is off. That one rests on signal.alarm, which works in
+    # a main thread only and cannot interrupt one long operation on integers; ours kills the process.
     logging.getLogger("math_verify").setLevel(logging.ERROR)
     return math_verify
 
@@ -240,7 +240,7 @@ def _verify_in_pool(
 ) -> dict[tuple[str, str], Outcome]:
     outcomes = {}
     if items:
-        # A verifier that cannot be sent to the workers would fail there each time, and look like wrong answers.
+        # A verifier that cannot be sent to the workers would fail each time, and look like wrong answers.
         pickle.dumps(verifier)
         # Forks have what is imported and warmed up here, before any clock starts.
         math_verify_verdict("1/2", "0.5")
@@ -259,9 +259,8 @@ def _one_pool(
     """Outcomes of `items`, without those lost if the pool itself breaks down (an idle worker was killed)."""
     from pebble import ProcessPool
 
-    pool = ProcessPool(
-        max_workers=workers, context=multiprocessing.get_context("fork"), initializer=_prepare_worker
-    )
+    fork = multiprocessing.get_context("fork")
+    pool = ProcessPool(max_workers=workers, context=fork, initializer=_prepare_worker)
     outcomes: dict[tuple[str, str], Outcome] = {}
     failures = 0
     try:
@@ -286,8 +285,8 @@ def _one_pool(
 
 
 def _prepare_worker() -> None:
-    # pebble's handler for SIGTERM is Python, which must wait while one operation on huge integers runs and costs
-    # 3 s per timeout; the default action kills at once.
+    # pebble's handler for SIGTERM is Python, which must wait while one operation on huge integers runs: 3 s
+    # more per timeout. The default action kills at once.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with contextlib.suppress(ImportError, OSError, ValueError):  # no /proc: the time limit alone must do
         import resource

@@ -35,9 +35,7 @@ def pass_curve(n_samples: int, n_correct: int, ks: Iterable[int]) -> FloatArray:
     """`pass_at_k` for every k of `ks`; shape (len(ks),)."""
     ks = _budgets("pass@k", ks, n_samples)
     if not 0 <= n_correct <= n_samples:
-        raise ValueError(
-            f"pass@k needs 0 <= n_correct <= n_samples = {n_samples}, got n_correct = {n_correct}"
-        )
+        raise ValueError(f"pass@k needs 0 <= n_correct <= n_samples = {n_samples}, got n_correct = {n_correct}")
     n_wrong = n_samples - n_correct
     curve = np.ones(n_samples)  # more draws than wrong samples: one must be right
     curve[:n_wrong] = -np.expm1(np.cumsum(np.log1p(-n_correct / (n_samples - np.arange(n_wrong)))))
@@ -92,9 +90,7 @@ def majority_curve(
     votes = Counter(answers)
     for answer in votes:
         if answer is not None and not isinstance(answer, str):
-            raise ValueError(
-                f"maj@k needs answers that are str or None, got {answer!r} ({type(answer).__name__})"
-            )
+            raise ValueError(f"maj@k needs answers that are str or None, got {answer!r} ({type(answer).__name__})")
     n_invalid = votes.pop(None, 0)
     correct = {correct_answers} if isinstance(correct_answers, str) else set(correct_answers)
     curve = np.zeros(len(ks))
@@ -212,7 +208,5 @@ def _budgets(metric: str, ks: Iterable[int], pool: int) -> NDArray[np.int_]:
     ks = list(ks)
     for k in ks:
         if k != int(k) or not 1 <= k <= pool:
-            raise ValueError(
-                f"{metric} needs an integer 1 <= k <= {pool} (the size of the pool), got k = {k}"
-            )
+            raise ValueError(f"{metric} needs an integer 1 <= k <= {pool} (the size of the pool), got k = {k}")
     return np.array(ks, dtype=np.int_)

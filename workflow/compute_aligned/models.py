@@ -74,9 +74,13 @@ def make_base_model(source: dict, folder: Path) -> None:
         path, options = _local(source)
         model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, **options)
         tokenizer = AutoTokenizer.from_pretrained(path, **options)
-        # A dequantised model is an ordinary float model: without this it would ask for its GGUF file again.
         if hasattr(model.config, "quantization_config"):
-            del model.config.quantization_config
+            # transformers refuses to save a model that was read from GGUF; its weights are ordinary floats by now.
+            weights, config = model.state_dict(), model.config
+            del config.quantization_config
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+            model.load_state_dict(weights)
+            model.tie_weights()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -163,6 +167,29 @@ def load_model(base: Path, start: Path, dtype: str, quantization: str | None, tr
 
     model = AutoModelForCausalLM.from_pretrained(base, **options)
     return PeftModel.from_pretrained(model, start, is_trainable=trainable)
+
+
+def add_adapter(model: PreTrainedModel, adapter: dict, seed: int):
+    """The model with a new LoRA adapter.
+
+    Args:
+        adapter: ``r``, ``alpha``, ``dropout`` and ``target_modules``.
+        seed: seed of the adapter's initial weights.
+
+    Raises:
+        ValueError: a target module that the model does not have.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=adapter["r"],
+        lora_alpha=adapter["alpha"],
+        lora_dropout=adapter["dropout"],
+        target_modules=adapter["target_modules"],
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, config)
 
 
 def check_precision(precision: str) -> None:

@@ -79,9 +79,7 @@ class PassAtN(Operator):
 
     def _log_success(self, log_p: Tensor) -> Tensor:
         # For negligible p, 1-p rounds to 1 and S = N p (1 + O(N p)).
-        return torch.where(
-            log_p < _LOG_NEGLIGIBLE, math.log(self.n) + log_p, _log1mexp(self.n * _log1mexp(log_p))
-        )
+        return torch.where(log_p < _LOG_NEGLIGIBLE, math.log(self.n) + log_p, _log1mexp(self.n * _log1mexp(log_p)))
 
     def _sft_weight(self, log_p: Tensor) -> Tensor:
         negligible = log_p < _LOG_NEGLIGIBLE
@@ -120,9 +118,7 @@ class Majority(Operator):
     def __post_init__(self) -> None:
         _require_budget("Majority", self.n)
         if not _is_integer(self.k) or not 1 <= self.k <= self.n:
-            raise ValueError(
-                f"Majority needs an integer threshold 1 <= k <= n = {self.n}, got k = {self.k!r}"
-            )
+            raise ValueError(f"Majority needs an integer threshold 1 <= k <= n = {self.n}, got k = {self.k!r}")
 
     def _log_success(self, log_p: Tensor) -> Tensor:
         n, k = self.n, self.k

@@ -165,9 +165,7 @@ def _decode(
             finish_reason="stop" if stop else "length",
             mean_logprob=lp / n,
         )
-        for ids, n, stop, lp in zip(
-            tokens.tolist(), lengths.tolist(), stopped.tolist(), log_p.tolist(), strict=True
-        )
+        for ids, n, stop, lp in zip(tokens.tolist(), lengths.tolist(), stopped.tolist(), log_p.tolist(), strict=True)
     ]
     return [flat[start : start + n_samples] for start in range(0, n_rows, n_samples)]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from transformers import TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
-from trl import SFTTrainer
+from trl import SFTConfig, SFTTrainer
 
 from .objectives import SFTObjective
 from .tokenization import IGNORED
@@ -44,9 +44,7 @@ class ComputeAlignedSFTTrainer(SFTTrainer):
             detached = log_p.detach().double().cpu()
             weights = self.objective.weight(detached)
             step = self.state.global_step + 1
-            self.weight_record += [
-                (step, lp, w) for lp, w in zip(detached.tolist(), weights.tolist(), strict=True)
-            ]
+            self.weight_record += [(step, lp, w) for lp, w in zip(detached.tolist(), weights.tolist(), strict=True)]
         return (loss, outputs) if return_outputs else loss
 
     def _get_num_items_in_batch(self, batch_samples, device):
@@ -99,3 +97,42 @@ def effective_share(weights: torch.Tensor) -> float:
     NaN if all weights are zero.
     """
     return float(weights.sum() ** 2 / (len(weights) * (weights**2).sum()))
+
+
+def trainer_arguments(settings: dict, work: Path) -> SFTConfig:
+    """TRL's settings of a run; every default that decides a result is named here.
+
+    Args:
+        settings: ``config.training_settings``.
+        work: folder of checkpoints.
+    """
+    return SFTConfig(
+        output_dir=str(work),
+        seed=settings["seed"],
+        data_seed=settings["seed"],
+        num_train_epochs=settings["epochs"],
+        per_device_train_batch_size=settings["micro_batch_size"],
+        gradient_accumulation_steps=settings["batch_size"] // settings["micro_batch_size"],
+        optim="adamw_torch",
+        learning_rate=settings["learning_rate"],
+        lr_scheduler_type=settings["schedule"],
+        warmup_steps=0,
+        weight_decay=settings["weight_decay"],
+        max_grad_norm=settings["max_grad_norm"],
+        bf16=settings["precision"] == "bf16",
+        fp16=settings["precision"] == "fp16",
+        gradient_checkpointing=settings["gradient_checkpointing"],
+        max_length=None,  # examples are cut where they are encoded
+        packing=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        average_tokens_across_devices=False,
+        use_cpu=not torch.cuda.is_available(),
+        save_strategy="steps",
+        save_steps=settings["checkpoint_steps"],
+        save_total_limit=2,
+        logging_steps=settings["checkpoint_steps"],
+        report_to="none",
+        disable_tqdm=False,
+        dataloader_pin_memory=False,
+    )

@@ -93,9 +93,7 @@ def crossed_interval(values: ArrayLike, level: float = 0.95) -> CrossedInterval:
         population, se, df = "none", nan, nan
     mean = float(values.mean())
     half_width = float(stats.t.ppf(0.5 + level / 2, df)) * se
-    return CrossedInterval(
-        mean, mean - half_width, mean + half_width, se, df, tau2, omega2, gamma2, population
-    )
+    return CrossedInterval(mean, mean - half_width, mean + half_width, se, df, tau2, omega2, gamma2, population)
 
 
 def paired_difference(values: ArrayLike, baseline: ArrayLike, level: float = 0.95) -> PairedDifference:

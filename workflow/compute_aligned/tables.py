@@ -63,7 +63,11 @@ def markdown_table(summary: pd.DataFrame, weights: pd.DataFrame, caption: str) -
     for _, row in weights.iterrows():
         quantiles = [f"{row[f'weight_{q}']:.3g}" for q in ("p05", "p50", "p95")]
         lines.append(_row([row["label"], *quantiles, f"{row['effective_share']:.2f}", f"{row['log_p_p50']:.1f}"]))
-    lines += ["", "Effective share: (Σw)² / (n Σw²); 1 means that all sequences pull alike, as under cross-entropy.", ""]
+    lines += [
+        "",
+        "Effective share: (Σw)² / (n Σw²); 1 means that all sequences pull alike, as under cross-entropy.",
+        "",
+    ]
     return "\n".join(lines)
 
 

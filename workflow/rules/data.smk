@@ -6,7 +6,15 @@ localrules:
     base_model,
 
 
+def data_files(wildcards):
+    """Local files that a task is read from, so that a changed file is read again."""
+    source = PRESET["data"][wildcards.task].get("source", {})
+    return [source[name] for name in ("train_file", "test_file") if name in source]
+
+
 rule problems:
+    input:
+        data_files,
     output:
         train=f"{RESULTS}/data/{{task}}/train.parquet",
         validation=f"{RESULTS}/data/{{task}}/validation.parquet",

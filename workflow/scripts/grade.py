@@ -23,9 +23,7 @@ def grade(path_to_samples: str, path_to_problems: str, target: str, workers: int
     samples = read_artifact("samples", path_to_samples)
     gold = read_artifact("problems", path_to_problems).set_index("problem_id")["answer"]
     pairs = list(zip(samples["completion"], samples["problem_id"].map(gold), strict=True))
-    grades = grade_many(
-        pairs, time_limit_s=TIME_LIMIT_S, workers=workers, whole_is_answer=target == "answer"
-    )
+    grades = grade_many(pairs, time_limit_s=TIME_LIMIT_S, workers=workers, whole_is_answer=target == "answer")
     scores = samples[["problem_id", "sample"]].copy()
     columns = ["answer", "correct", "correct_paper_grader", "outcome"]
     scores[columns] = [[getattr(one, column) for column in columns] for one in grades]

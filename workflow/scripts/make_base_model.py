@@ -1,7 +1,5 @@
 """Make or fetch a base model and its tokenizer."""
 
-from pathlib import Path
-
 from compute_aligned.artifacts import whole
 from compute_aligned.models import load_tokenizer, make_base_model
 from compute_aligned.provenance import job

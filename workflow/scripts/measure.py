@@ -71,9 +71,7 @@ def run_metrics(experiment: dict, per_problem: pd.DataFrame, n_samples: int) -> 
     return pd.DataFrame(rows, columns=["experiment", *keys, "value", "se", "n_problems", "n_samples"])
 
 
-def summarise(
-    experiment: dict, per_problem: pd.DataFrame, reported: pd.DataFrame, n_samples: int
-) -> pd.DataFrame:
+def summarise(experiment: dict, per_problem: pd.DataFrame, reported: pd.DataFrame, n_samples: int) -> pd.DataFrame:
     """Value and paired difference from the baseline of each objective and k, each with its 95 % interval."""
     rows = []
     for k in experiment["ks"]:

@@ -60,7 +60,14 @@ def sample(
         settings["problems_per_shard"],
     )
     rows = [
-        (problem_id, index, completion.tokens, completion.finish_reason, len(completion.tokens), completion.mean_logprob)
+        (
+            problem_id,
+            index,
+            completion.tokens,
+            completion.finish_reason,
+            len(completion.tokens),
+            completion.mean_logprob,
+        )
         for problem_id, pool in pools
         for index, completion in enumerate(pool)
     ]

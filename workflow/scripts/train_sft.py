@@ -7,14 +7,12 @@ from pathlib import Path
 import pandas as pd
 import torch
 from datasets import Dataset
-from peft import LoraConfig, get_peft_model
-from trl import SFTConfig
 
 from compute_aligned.artifacts import read_artifact, whole, write_artifact
-from compute_aligned.models import check_precision, load_model, load_tokenizer
+from compute_aligned.models import add_adapter, check_precision, load_model, load_tokenizer
 from compute_aligned.objectives import sft_objective
 from compute_aligned.provenance import describe, hash_settings, job
-from compute_aligned.sft import ComputeAlignedSFTTrainer, last_whole_checkpoint
+from compute_aligned.sft import ComputeAlignedSFTTrainer, last_whole_checkpoint, trainer_arguments
 from compute_aligned.tasks import Problem, select
 from compute_aligned.tokenization import encode_example
 
@@ -51,16 +49,7 @@ def train_sft(
     dataset = encode_problems(path_to_problems, tokenizer, settings)
     model = load_model(base, start, "fp32", settings["quantization"], trainable=True)
     if settings["adapter"] is not None and start == base:
-        torch.manual_seed(settings["seed"])
-        adapter = settings["adapter"]
-        lora = LoraConfig(
-            r=adapter["r"],
-            lora_alpha=adapter["alpha"],
-            lora_dropout=adapter["dropout"],
-            target_modules=adapter["target_modules"],
-            task_type="CAUSAL_LM",
-        )
-        model = get_peft_model(model, lora)
+        model = add_adapter(model, settings["adapter"], settings["seed"])
     inputs = [describe(Path(path))["sha256"] for path in (path_to_base, path_to_start, path_to_problems)]
     work = Path(checkpoints) / hash_settings(settings, inputs)
     trainer = ComputeAlignedSFTTrainer(
@@ -77,7 +66,9 @@ def train_sft(
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     with whole(path_to_model) as partial:
         trainer.save_model(str(partial))
-        (partial / "training_args.bin").unlink(missing_ok=True)  # holds absolute paths; the settings are in the manifest
+        (partial / "training_args.bin").unlink(
+            missing_ok=True
+        )  # holds absolute paths; the settings are in the manifest
     record = pd.DataFrame(trainer.weight_record, columns=["step", "log_p", "weight"])
     write_artifact(record, "training", path_to_record)
     shutil.rmtree(work, ignore_errors=True)
@@ -96,44 +87,7 @@ def encode_problems(path: str, tokenizer, settings: dict) -> Dataset:
     chosen = select(problems, settings["levels"], settings["train_problems"], settings["selection_seed"])
     column = {"answer": "answer", "solution": "target"}[settings["target"]]
     return Dataset.from_list(
-        [
-            encode_example(tokenizer, p.problem_id, p.prompt, getattr(p, column), settings["max_length"])
-            for p in chosen
-        ]
-    )
-
-
-def trainer_arguments(settings: dict, work: Path) -> SFTConfig:
-    """Every TRL and transformers default that decides a result is named here."""
-    return SFTConfig(
-        output_dir=str(work),
-        seed=settings["seed"],
-        data_seed=settings["seed"],
-        num_train_epochs=settings["epochs"],
-        per_device_train_batch_size=settings["micro_batch_size"],
-        gradient_accumulation_steps=settings["batch_size"] // settings["micro_batch_size"],
-        optim="adamw_torch",
-        learning_rate=settings["learning_rate"],
-        lr_scheduler_type=settings["schedule"],
-        warmup_steps=0,
-        weight_decay=settings["weight_decay"],
-        max_grad_norm=settings["max_grad_norm"],
-        bf16=settings["precision"] == "bf16",
-        fp16=settings["precision"] == "fp16",
-        gradient_checkpointing=settings["gradient_checkpointing"],
-        max_length=None,  # examples are cut where they are encoded
-        packing=False,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        remove_unused_columns=False,
-        average_tokens_across_devices=False,
-        use_cpu=not torch.cuda.is_available(),
-        save_strategy="steps",
-        save_steps=settings["checkpoint_steps"],
-        save_total_limit=2,
-        logging_steps=settings["checkpoint_steps"],
-        report_to="none",
-        disable_tqdm=False,
-        dataloader_pin_memory=False,
+        [encode_example(tokenizer, p.problem_id, p.prompt, getattr(p, column), settings["max_length"]) for p in chosen]
     )
 
 

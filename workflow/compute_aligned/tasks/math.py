@@ -14,7 +14,7 @@ def load_splits(source: dict, validation_size: int, seed: int) -> dict[str, list
     """Read the train and test split and hold out a validation split from train.
 
     Args:
-        source: ``{"hub": id, "revision": commit}`` or ``{"train_file": path, "test_file": path}``.
+        source: ``{"hub": id, "revision": commit}``, or ``{"train_file": path, "test_file": path}``, which go first.
         validation_size: how many training problems to hold out for choosing sizes and learning rates.
         seed: seed of the hold-out.
 
@@ -39,8 +39,14 @@ def load_splits(source: dict, validation_size: int, seed: int) -> dict[str, list
 def _read(source: dict, split: str) -> Iterable[dict]:
     from datasets import load_dataset
 
-    if "hub" in source:
-        return load_dataset(source["hub"], revision=source["revision"], split=split)
+    if f"{split}_file" not in source:
+        try:
+            return load_dataset(source["hub"], revision=source["revision"], split=split)
+        except ConnectionError:
+            raise ValueError(
+                f"{source['hub']}: the hub cannot be reached; name local copies as train_file and test_file in the "
+                "config's data.math.source"
+            ) from None
     path = Path(source[f"{split}_file"])
     if not path.is_file():
         raise ValueError(f"{path}: no such file; it is named as {split}_file in the config")

@@ -70,8 +70,7 @@ def select(problems: Sequence[Problem], levels: Sequence[int], size: int | None,
     if size is not None and size > len(kept):
         counts = dict(sorted(Counter(problem.level for problem in problems).items()))
         raise ValueError(
-            f"{size} problems of levels {list(levels)} were asked for, found {len(kept)} "
-            f"(problems per level: {counts})"
+            f"{size} problems of levels {list(levels)} were asked for, found {len(kept)} (problems per level: {counts})"
         )
     random.Random(seed).shuffle(kept)
     return kept[:size]

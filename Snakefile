@@ -8,7 +8,6 @@ min_version("9.0")
 
 from compute_aligned.config import ConfigError, load_settings
 
-
 # Only without --configfile: Snakemake would lay a preset over tiny and fill its gaps with tiny's values.
 if not workflow.overwrite_configfiles:
 
@@ -28,10 +27,7 @@ except ConfigError as error:
 
 PRESET = SETTINGS["preset"]
 RESULTS = f"results/{PRESET['preset']}"
-EXPERIMENTS = {
-    name: SETTINGS["experiments"][name] | entry
-    for name, entry in PRESET["experiments"].items()
-}
+EXPERIMENTS = {name: SETTINGS["experiments"][name] | entry for name, entry in PRESET["experiments"].items()}
 
 
 include: "workflow/rules/common.smk"

@@ -67,9 +67,7 @@ for experiment in EXPERIMENTS.values():
 
 # table or figure -> the experiment it shows
 EXPERIMENT_OF = {
-    item: name
-    for name, experiment in EXPERIMENTS.items()
-    for item in [experiment["table"], *experiment["figures"]]
+    item: name for name, experiment in EXPERIMENTS.items() for item in [experiment["table"], *experiment["figures"]]
 }
 
 

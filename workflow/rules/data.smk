@@ -19,9 +19,6 @@ rule problems:
         train=f"{RESULTS}/data/{{task}}/train.parquet",
         validation=f"{RESULTS}/data/{{task}}/validation.parquet",
         test=f"{RESULTS}/data/{{task}}/test.parquet",
-    params:
-        data=lambda wildcards: PRESET["data"][wildcards.task],
-        code=code_of("make_problems.py"),
     log:
         f"{RESULTS}/logs/problems/{{task}}.log",
     benchmark:
@@ -30,6 +27,9 @@ rule problems:
     resources:
         mem_mb=PRESET["resources"]["data"]["mem_mb"],
         runtime=PRESET["resources"]["data"]["runtime"],
+    params:
+        data=lambda wildcards: PRESET["data"][wildcards.task],
+        code=code_of("make_problems.py"),
     message:
         "Problems of task {wildcards.task}"
     script:
@@ -39,9 +39,6 @@ rule problems:
 rule base_model:
     output:
         directory(f"{RESULTS}/models/base/{{task}}"),
-    params:
-        source=lambda wildcards: PRESET["models"][wildcards.task]["source"],
-        code=code_of("make_base_model.py"),
     log:
         f"{RESULTS}/logs/base_model/{{task}}.log",
     benchmark:
@@ -50,6 +47,9 @@ rule base_model:
     resources:
         mem_mb=PRESET["resources"]["data"]["mem_mb"],
         runtime=PRESET["resources"]["data"]["runtime"],
+    params:
+        source=lambda wildcards: PRESET["models"][wildcards.task]["source"],
+        code=code_of("make_base_model.py"),
     message:
         "Base model of task {wildcards.task}"
     script:

@@ -7,9 +7,6 @@ rule grade:
         problems=lambda wildcards: f"{RESULTS}/data/{task_of(wildcards)}/{PRESET['split']}.parquet",
     output:
         f"{RESULTS}/scores/{{recipe}}/{{objective}}/seed{{seed}}.parquet",
-    params:
-        target=lambda wildcards: SETTINGS["recipes"][wildcards.recipe]["target"],
-        code=code_of("grade.py"),
     log:
         f"{RESULTS}/logs/grade/{{recipe}}/{{objective}}/seed{{seed}}.log",
     benchmark:
@@ -18,6 +15,9 @@ rule grade:
     resources:
         mem_mb=PRESET["resources"]["evaluate"]["mem_mb"],
         runtime=PRESET["resources"]["evaluate"]["runtime"],
+    params:
+        target=lambda wildcards: SETTINGS["recipes"][wildcards.recipe]["target"],
+        code=code_of("grade.py"),
     message:
         "Grading {wildcards.recipe}, {wildcards.objective}, seed {wildcards.seed}"
     script:
@@ -44,10 +44,6 @@ rule measure:
         problem_metrics=f"{RESULTS}/metrics/{{experiment}}.problems.parquet",
         summary=f"{RESULTS}/metrics/{{experiment}}.summary.csv",
         weights=f"{RESULTS}/metrics/{{experiment}}.weights.csv",
-    params:
-        experiment=experiment_settings,
-        runs=lambda wildcards: runs_of(wildcards.experiment),
-        code=code_of("measure.py"),
     log:
         f"{RESULTS}/logs/measure/{{experiment}}.log",
     benchmark:
@@ -56,6 +52,10 @@ rule measure:
     resources:
         mem_mb=PRESET["resources"]["evaluate"]["mem_mb"],
         runtime=PRESET["resources"]["evaluate"]["runtime"],
+    params:
+        experiment=experiment_settings,
+        runs=lambda wildcards: runs_of(wildcards.experiment),
+        code=code_of("measure.py"),
     message:
         "Metrics of {wildcards.experiment}"
     script:

@@ -14,18 +14,18 @@ rule table:
         csv=f"{RESULTS}/tables/{{item}}.csv",
         markdown=f"{RESULTS}/tables/{{item}}.md",
         latex=f"{RESULTS}/tables/{{item}}.tex",
+    log:
+        f"{RESULTS}/logs/table/{{item}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/table/{{item}}.tsv"
+    wildcard_constraints:
+        item="table[0-9]+",
+    threads: 1
     params:
         title=lambda wildcards: EXPERIMENTS[EXPERIMENT_OF[wildcards.item]]["title"],
         preset=PRESET["preset"],
         split=PRESET["split"],
         code=code_of("make_table.py"),
-    wildcard_constraints:
-        item="table[0-9]+",
-    log:
-        f"{RESULTS}/logs/table/{{item}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/table/{{item}}.tsv"
-    threads: 1
     message:
         "Table {wildcards.item}"
     script:
@@ -38,18 +38,18 @@ rule figure:
     output:
         pdf=f"{RESULTS}/figures/{{item}}.pdf",
         png=f"{RESULTS}/figures/{{item}}.png",
+    log:
+        f"{RESULTS}/logs/figure/{{item}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figure/{{item}}.tsv"
+    wildcard_constraints:
+        item="fig[0-9]+",
+    threads: 1
     params:
         kind=lambda wildcards: EXPERIMENTS[EXPERIMENT_OF[wildcards.item]]["figures"][wildcards.item],
         preset=PRESET["preset"],
         split=PRESET["split"],
         code=code_of("draw_figure.py"),
-    wildcard_constraints:
-        item="fig[0-9]+",
-    log:
-        f"{RESULTS}/logs/figure/{{item}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/figure/{{item}}.tsv"
-    threads: 1
     message:
         "Figure {wildcards.item}"
     script:

@@ -8,10 +8,6 @@ rule sample:
         problems=lambda wildcards: f"{RESULTS}/data/{task_of(wildcards)}/{PRESET['split']}.parquet",
     output:
         f"{RESULTS}/samples/{{recipe}}/{{objective}}/seed{{seed}}.parquet",
-    params:
-        settings=lambda wildcards: sampling_settings(SETTINGS, wildcards.recipe, int(wildcards.seed)),
-        checkpoints=f"{RESULTS}/checkpoints",
-        code=code_of("sample.py"),
     log:
         f"{RESULTS}/logs/sample/{{recipe}}/{{objective}}/seed{{seed}}.log",
     benchmark:
@@ -21,6 +17,10 @@ rule sample:
         mem_mb=PRESET["resources"]["sample"]["mem_mb"],
         runtime=PRESET["resources"]["sample"]["runtime"],
         gpu=PRESET["resources"]["sample"]["gpu"],
+    params:
+        settings=lambda wildcards: sampling_settings(SETTINGS, wildcards.recipe, int(wildcards.seed)),
+        checkpoints=f"{RESULTS}/checkpoints",
+        code=code_of("sample.py"),
     message:
         "Sampling {wildcards.recipe}, {wildcards.objective}, seed {wildcards.seed}"
     script:

@@ -15,12 +15,6 @@ rule train_sft:
     output:
         model=directory(f"{RESULTS}/models/{{recipe}}/{{objective}}/seed{{seed}}"),
         record=f"{RESULTS}/training/{{recipe}}/{{objective}}/seed{{seed}}.parquet",
-    params:
-        settings=lambda wildcards: training_settings(
-            SETTINGS, wildcards.recipe, wildcards.objective, int(wildcards.seed)
-        ),
-        checkpoints=f"{RESULTS}/checkpoints",
-        code=code_of("train_sft.py"),
     log:
         f"{RESULTS}/logs/train_sft/{{recipe}}/{{objective}}/seed{{seed}}.log",
     benchmark:
@@ -30,6 +24,12 @@ rule train_sft:
         mem_mb=PRESET["resources"]["train"]["mem_mb"],
         runtime=PRESET["resources"]["train"]["runtime"],
         gpu=PRESET["resources"]["train"]["gpu"],
+    params:
+        settings=lambda wildcards: training_settings(
+            SETTINGS, wildcards.recipe, wildcards.objective, int(wildcards.seed)
+        ),
+        checkpoints=f"{RESULTS}/checkpoints",
+        code=code_of("train_sft.py"),
     message:
         "Training {wildcards.recipe} on {wildcards.objective}, seed {wildcards.seed}"
     script:

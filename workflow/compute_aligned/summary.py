@@ -1,0 +1,37 @@
+"""What a run has produced, in a few lines for the terminal: `python -m compute_aligned.summary config/tiny.yaml`."""
+
+import sys
+from pathlib import Path
+
+import yaml
+
+from .artifacts import read_artifact
+from .tables import METRIC_NAMES, what_was_run
+
+
+def describe_results(preset: dict, results: Path) -> str:
+    """Per experiment: what was run, each objective's difference from the baseline, and where tables and figures lie.
+
+    Args:
+        preset: the preset's content.
+        results: its results folder.
+    """
+    lines = []
+    for experiment in preset["experiments"]:
+        summary = read_artifact("summary", results / "metrics" / f"{experiment}.summary.csv")
+        lines += [f"{experiment}: {what_was_run(summary, preset['preset'], preset['split'])}"]
+        rows = summary[summary["objective"] != summary["baseline"]]
+        for label, group in rows.groupby("label", sort=False):
+            row = group.iloc[-1]
+            lines.append(
+                f"  {label:12} {METRIC_NAMES[row['metric']]}@{row['k']} minus {row['baseline'].upper()}: "
+                f"{100 * row['difference']:+.1f} points "
+                f"[{100 * row['difference_low']:+.1f}, {100 * row['difference_high']:+.1f}]"
+            )
+    files = [file for kind in ("tables", "figures") for file in sorted((results / kind).iterdir())]
+    return "\n".join([*lines, "", "Written:", *(f"  {file}" for file in files)])
+
+
+if __name__ == "__main__":
+    content = yaml.safe_load(Path(sys.argv[1]).read_text())
+    print(describe_results(content, Path("results") / content["preset"]))

@@ -1,5 +1,6 @@
 """Compute Aligned Training, reproduced. `snakemake --cores 2` runs the tiny preset; see README.md."""
 
+import os
 import sys
 
 from snakemake.utils import min_version
@@ -25,12 +26,25 @@ except ConfigError as error:
     print(error, file=sys.stderr)
     sys.exit(1)
 
+# Jobs of another environment (conda) find the package here, too.
+os.environ.update(PYTHONPATH=str(Path(workflow.basedir) / "workflow"))
+
 PRESET = SETTINGS["preset"]
 RESULTS = f"results/{PRESET['preset']}"
 EXPERIMENTS = {name: SETTINGS["experiments"][name] | entry for name, entry in PRESET["experiments"].items()}
 
 
 include: "workflow/rules/common.smk"
+
+
+wildcard_constraints:
+    task="|".join(PRESET["models"]),
+    recipe="|".join(RUNS),
+    objective="|".join(sorted({name for names in RUNS.values() for name in names})),
+    seed="|".join(map(str, PRESET["seeds"])),
+    experiment="|".join(EXPERIMENTS),
+
+
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/sample.smk"

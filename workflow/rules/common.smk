@@ -1,4 +1,4 @@
-"""What the rule files share: names of files, settings of jobs, and the items of an experiment."""
+"""Functions that the other files share: names of files, settings of jobs, and the items of an experiment."""
 
 from compute_aligned.config import sampling_settings, training_settings
 from compute_aligned.objectives import sft_objective
@@ -13,16 +13,8 @@ for experiment in EXPERIMENTS.values():
     objectives += [name for name in experiment["objectives"] if name not in objectives]
 
 
-wildcard_constraints:
-    task="|".join(PRESET["models"]),
-    recipe="|".join(RUNS),
-    objective="|".join(sorted({name for names in RUNS.values() for name in names})),
-    seed="|".join(map(str, PRESET["seeds"])),
-    experiment="|".join(EXPERIMENTS),
-
-
 def code_of(script):
-    """Parameter `code` of a rule: the hash of the parsed source that its script runs."""
+    """The parameter `code`: hash of the parsed source that a script runs."""
     return code_hash(SCRIPTS / script)
 
 
@@ -83,3 +75,25 @@ def metrics_of_item(kind):
         return f"{RESULTS}/metrics/{EXPERIMENT_OF[wildcards.item]}.{kind}.csv"
 
     return file
+
+
+def data_files(wildcards):
+    """Local files that a task is read from, so that a changed file is read again."""
+    source = PRESET["data"][wildcards.task].get("source", {})
+    return [source[name] for name in ("train_file", "test_file") if name in source]
+
+
+def start_of(wildcards):
+    if wildcards.objective == "warmup":
+        return base_model(wildcards)
+    return f"{RESULTS}/models/{wildcards.recipe}/warmup/seed{wildcards.seed}"
+
+
+def experiment_settings(wildcards):
+    experiment = EXPERIMENTS[wildcards.experiment]
+    return {
+        "name": wildcards.experiment,
+        "labels": {name: sft_objective(name).label for name in experiment["objectives"]},
+        "ks": experiment["k"],
+        **{key: experiment[key] for key in ("recipe", "objectives", "baseline", "metric", "paper_item")},
+    }

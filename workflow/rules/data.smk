@@ -6,12 +6,6 @@ localrules:
     base_model,
 
 
-def data_files(wildcards):
-    """Local files that a task is read from, so that a changed file is read again."""
-    source = PRESET["data"][wildcards.task].get("source", {})
-    return [source[name] for name in ("train_file", "test_file") if name in source]
-
-
 rule problems:
     input:
         data_files,
@@ -23,6 +17,8 @@ rule problems:
         f"{RESULTS}/logs/problems/{{task}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/problems/{{task}}.tsv"
+    conda:
+        "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["data"]["threads"]
     resources:
         mem_mb=PRESET["resources"]["data"]["mem_mb"],
@@ -43,6 +39,8 @@ rule base_model:
         f"{RESULTS}/logs/base_model/{{task}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/base_model/{{task}}.tsv"
+    conda:
+        "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["data"]["threads"]
     resources:
         mem_mb=PRESET["resources"]["data"]["mem_mb"],

@@ -11,6 +11,8 @@ rule grade:
         f"{RESULTS}/logs/grade/{{recipe}}/{{objective}}/seed{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/grade/{{recipe}}/{{objective}}/seed{{seed}}.tsv"
+    conda:
+        "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["evaluate"]["threads"]
     resources:
         mem_mb=PRESET["resources"]["evaluate"]["mem_mb"],
@@ -22,16 +24,6 @@ rule grade:
         "Grading {wildcards.recipe}, {wildcards.objective}, seed {wildcards.seed}"
     script:
         "../scripts/grade.py"
-
-
-def experiment_settings(wildcards):
-    experiment = EXPERIMENTS[wildcards.experiment]
-    return {
-        "name": wildcards.experiment,
-        "labels": {name: sft_objective(name).label for name in experiment["objectives"]},
-        "ks": experiment["k"],
-        **{key: experiment[key] for key in ("recipe", "objectives", "baseline", "metric", "paper_item")},
-    }
 
 
 rule measure:
@@ -48,6 +40,8 @@ rule measure:
         f"{RESULTS}/logs/measure/{{experiment}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/measure/{{experiment}}.tsv"
+    conda:
+        "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["evaluate"]["threads"]
     resources:
         mem_mb=PRESET["resources"]["evaluate"]["mem_mb"],

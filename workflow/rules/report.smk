@@ -20,6 +20,8 @@ rule table:
         f"{RESULTS}/benchmarks/table/{{item}}.tsv"
     wildcard_constraints:
         item="table[0-9]+",
+    conda:
+        "../../envs/compute_aligned.yaml"
     threads: 1
     params:
         title=lambda wildcards: EXPERIMENTS[EXPERIMENT_OF[wildcards.item]]["title"],
@@ -44,6 +46,8 @@ rule figure:
         f"{RESULTS}/benchmarks/figure/{{item}}.tsv"
     wildcard_constraints:
         item="fig[0-9]+",
+    conda:
+        "../../envs/compute_aligned.yaml"
     threads: 1
     params:
         kind=lambda wildcards: EXPERIMENTS[EXPERIMENT_OF[wildcards.item]]["figures"][wildcards.item],

@@ -12,6 +12,8 @@ rule sample:
         f"{RESULTS}/logs/sample/{{recipe}}/{{objective}}/seed{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/sample/{{recipe}}/{{objective}}/seed{{seed}}.tsv"
+    conda:
+        "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["sample"]["threads"]
     resources:
         mem_mb=PRESET["resources"]["sample"]["mem_mb"],

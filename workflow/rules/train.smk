@@ -1,12 +1,6 @@
 """Training: one job per run. The objective `warmup` starts from the base model, all others from the warm-up."""
 
 
-def start_of(wildcards):
-    if wildcards.objective == "warmup":
-        return base_model(wildcards)
-    return f"{RESULTS}/models/{wildcards.recipe}/warmup/seed{wildcards.seed}"
-
-
 rule train_sft:
     input:
         base=base_model,
@@ -19,6 +13,8 @@ rule train_sft:
         f"{RESULTS}/logs/train_sft/{{recipe}}/{{objective}}/seed{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train_sft/{{recipe}}/{{objective}}/seed{{seed}}.tsv"
+    conda:
+        "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["train"]["threads"]
     resources:
         mem_mb=PRESET["resources"]["train"]["mem_mb"],

@@ -288,6 +288,19 @@ def test_workers_that_cannot_start_are_an_error_not_a_wrong_answer(monkeypatch):
         grade_in_pool([("a", "1")], asleep)
 
 
+def test_what_a_broken_pool_lost_is_graded_by_the_next_ones(monkeypatch):
+    sizes = []
+
+    def broken_pool(items, verifier, time_limit_s, workers):
+        sizes.append(len(items))
+        return {items[0]: "right"} if len(sizes) % 2 else {}
+
+    monkeypatch.setattr(grading, "_one_pool", broken_pool)
+    grades = grade_in_pool([(completion, "1") for completion in "abc"], asleep)
+    assert [(g.answer, g.outcome) for g in grades] == [("a", "right"), ("b", "right"), ("c", "right")]
+    assert sizes == [3, 2, 2, 1, 1]
+
+
 # --- no text is too bad ---
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +18,20 @@ def whole(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{path.name}")
-    yield partial
+    _remove(partial)  # a killed job may have left one
+    try:
+        yield partial
+    except BaseException:
+        _remove(partial)
+        raise
     partial.rename(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_artifact(frame: pd.DataFrame, kind: str, path: str | Path) -> None:

@@ -1,5 +1,6 @@
 """Reading, checking and resolving the configuration. No default stands here: every value comes from a file."""
 
+import re
 from pathlib import Path
 
 import jsonschema
@@ -47,14 +48,25 @@ def _validator(schema: str) -> jsonschema.Draft202012Validator:
 
 def _read_command_line_values(preset: dict) -> None:
     """Turn strings into the numbers and booleans that the schema wants: `--config 'seeds=[1]'` arrives as ["1"]."""
-    for error in _validator("preset").iter_errors(preset):
-        value = error.instance
-        if error.validator == "type" and isinstance(value, str):
+    pending = list(_validator("preset").iter_errors(preset))
+    while pending:
+        error = pending.pop()
+        pending += error.context  # the complaints of each branch of an alternative (oneOf)
+        if error.validator in ("type", "enum") and isinstance(error.instance, str):
             *parents, key = error.absolute_path
             holder = preset
             for parent in parents:
                 holder = holder[parent]
-            holder[key] = yaml.safe_load(value)
+            holder[key] = _plain_value(error.instance)
+
+
+def _plain_value(text: str):
+    if re.fullmatch(r"[+-]?\d+[eE][+-]?\d+", text):  # YAML 1.1 reads 5e-4, without a point, as text
+        return float(text)
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
 
 
 def _check_schema(content: dict, schema: str, file: str) -> None:

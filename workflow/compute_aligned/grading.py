@@ -16,11 +16,15 @@ import pickle
 import re
 import signal
 from collections.abc import Callable, Iterable
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from pebble import ProcessPool
 
 Outcome = Literal["right", "wrong", "invalid", "timeout"]
 Verifier = Callable[[str, str], bool]
@@ -34,6 +38,7 @@ LONGEST_VERIFIED = 2_000
 # A worker may take this much memory on top of what it is born with; past it, sympy gets a MemoryError.
 # Otherwise a tower of powers could have the kernel kill the whole job before the time limit does its work.
 WORKER_MEMORY_BYTES = 2 * 1024**3
+_POOLS_WITHOUT_RESULT = 3  # that many in a row are no accident
 
 _UNSIGNED = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
 _SIGNED = rf"[+-]?{_UNSIGNED}"
@@ -244,9 +249,11 @@ def _verify_in_pool(
         pickle.dumps(verifier)
         # Forks have what is imported and warmed up here, before any clock starts.
         math_verify_verdict("1/2", "0.5")
+    stalled = 0
     while items:
         done = _one_pool(items, verifier, time_limit_s, min(workers, len(items)))
-        if not done:
+        stalled = 0 if done else stalled + 1
+        if stalled == _POOLS_WITHOUT_RESULT:
             raise RuntimeError(f"grading: no worker process could be kept alive for {len(items)} answers")
         outcomes |= done
         items = [item for item in items if item not in done]
@@ -264,14 +271,18 @@ def _one_pool(
     outcomes: dict[tuple[str, str], Outcome] = {}
     failures = 0
     try:
-        # One task per pair: pebble's map would put a whole chunk under one time limit.
-        futures = {item: pool.schedule(verifier, args=item, timeout=time_limit_s) for item in items}
+        futures = {}
+        for item in items:
+            try:  # one task per pair: pebble's map would put a whole chunk under one time limit
+                futures[item] = pool.schedule(verifier, args=item, timeout=time_limit_s)
+            except RuntimeError:  # so a pool that broke down refuses
+                break
         for item, future in futures.items():
             try:
-                outcomes[item] = "right" if future.result() else "wrong"
+                outcomes[item] = "right" if _result(future, pool) else "wrong"
             except TimeoutError:
                 outcomes[item] = "timeout"
-            except BrokenExecutor:
+            except BrokenProcessPool:
                 continue
             except Exception:  # raised by the verifier, or its process died; that the strings differ is known
                 outcomes[item] = "wrong"
@@ -282,6 +293,16 @@ def _one_pool(
     if failures:
         logger.warning("the verifier failed on %d of %d answers: compared as strings", failures, len(items))
     return outcomes
+
+
+def _result(future: Future, pool: "ProcessPool") -> bool:
+    """`future.result()`; BrokenProcessPool where the pool broke down before it took notice of the task."""
+    while not future.done():
+        wait([future], timeout=0.2)
+        # pebble answers only the tasks it had registered; waiting for one still in its queue would never end.
+        if not future.done() and not pool.active:
+            raise BrokenProcessPool
+    return future.result()
 
 
 def _prepare_worker() -> None:

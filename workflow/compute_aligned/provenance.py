@@ -32,7 +32,12 @@ def describe(path: Path) -> dict:
     """Size in bytes and SHA-256 of a file; of a folder also those of each file in it.
 
     A folder's SHA-256 is that of the sorted list of its files' paths and hashes.
+
+    Raises:
+        ValueError: there is nothing at the path.
     """
+    if not path.exists():
+        raise ValueError(f"{path}: no such file or folder")
     if path.is_file():
         return {"path": str(path), "size": path.stat().st_size, "sha256": sha256_file(path)}
     # Snakemake marks a finished folder with a time stamp file of its own.

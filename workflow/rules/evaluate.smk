@@ -30,7 +30,8 @@ rule measure:
     input:
         scores=run_files("scores"),
         records=run_files("training"),
-        reported=f"{workflow.basedir}/config/reported.csv",
+        # Relative, so that a moved or cloned folder does not look like another input.
+        reported=os.path.relpath(f"{workflow.basedir}/config/reported.csv"),
     output:
         metrics=f"{RESULTS}/metrics/{{experiment}}.csv",
         problem_metrics=f"{RESULTS}/metrics/{{experiment}}.problems.parquet",

@@ -19,7 +19,7 @@ rule table:
     benchmark:
         f"{RESULTS}/benchmarks/table/{{item}}.tsv"
     wildcard_constraints:
-        item="table[0-9]+",
+        item="|".join(experiment["table"] for experiment in EXPERIMENTS.values()),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
@@ -45,7 +45,7 @@ rule figure:
     benchmark:
         f"{RESULTS}/benchmarks/figure/{{item}}.tsv"
     wildcard_constraints:
-        item="fig[0-9]+",
+        item="|".join(figure for experiment in EXPERIMENTS.values() for figure in experiment["figures"]),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1

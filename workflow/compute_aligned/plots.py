@@ -1,5 +1,7 @@
 """Figures: pure functions from summaries to matplotlib figures, readable in grey and at column width."""
 
+from itertools import cycle
+
 import matplotlib
 
 matplotlib.use("agg")
@@ -16,6 +18,9 @@ STYLES = [
     {"color": "#d9731a", "marker": "s", "linestyle": "--"},
     {"color": "#3f9c63", "marker": "^", "linestyle": "-."},
     {"color": "#7a7a7a", "marker": "D", "linestyle": ":"},
+    {"color": "#8e4ec6", "marker": "v", "linestyle": (0, (5, 1, 1, 1, 1, 1))},
+    {"color": "#b3243b", "marker": "P", "linestyle": (0, (8, 2))},
+    {"color": "#2f8fbf", "marker": "X", "linestyle": (0, (2, 1))},
 ]
 LAYOUT = {
     "font.size": 7.5,
@@ -46,7 +51,7 @@ def difference_figure(summary: pd.DataFrame, title: str) -> Figure:
         figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 2.7), layout="constrained")
         axes.axhline(0, color="black", linewidth=0.8)
         others = summary[summary["objective"] != summary["baseline"]]
-        for (label, rows), style in zip(others.groupby("label", sort=False), STYLES, strict=False):
+        for (label, rows), style in zip(others.groupby("label", sort=False), cycle(STYLES), strict=False):
             axes.plot(rows["k"], 100 * rows["difference"], label=label, **style)
             axes.fill_between(
                 rows["k"],

@@ -49,6 +49,9 @@ LEVELS = {
 }
 
 
+MAX_REPEATS = 10_000  # a level that is nearly used up repeats itself
+
+
 def generate_splits(seed: int, sizes: dict[str, int]) -> dict[str, list[Problem]]:
     """Draw disjoint splits of distinct problems, levels in equal shares.
 
@@ -58,16 +61,26 @@ def generate_splits(seed: int, sizes: dict[str, int]) -> dict[str, list[Problem]
 
     Returns:
         split name -> problems, in random order.
+
+    Raises:
+        ValueError: more problems than the levels hold.
     """
     rng = random.Random(seed)
     problems: dict[str, Problem] = {}
-    level = 0
+    repeats = 0
     while len(problems) < sum(sizes.values()):
-        level = level % len(LEVELS) + 1
+        level = len(problems) % len(LEVELS) + 1
         subject, draw = LEVELS[level]
         text, steps, value = draw(rng)
         if text in problems:
+            repeats += 1
+            if repeats > MAX_REPEATS:
+                raise ValueError(
+                    f"{sum(sizes.values())} arithmetic problems were asked for; after {len(problems)} the generator "
+                    f"found no new one of level {level} in {MAX_REPEATS} tries"
+                )
             continue
+        repeats = 0
         problems[text] = Problem(
             problem_id=f"arithmetic/{len(problems):05d}",
             prompt=text,

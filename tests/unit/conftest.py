@@ -1,0 +1,121 @@
+"""What the tests share: a tiny model with a character tokenizer, problems, and a briefly trained run of it."""
+
+import os
+
+# Before any library reads them: no network, no GPU, so that every machine tests the same thing.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+REPO = Path(__file__).parents[2]
+sys.path.insert(0, str(REPO / "workflow" / "scripts"))
+
+SOURCE = {
+    "kind": "scratch",
+    "seed": 1,
+    "architecture": {
+        "model_type": "llama",
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 128,
+        "tie_word_embeddings": True,
+    },
+}
+TRAINING = {
+    "objective": "ce",
+    "epochs": 1,
+    "seed": 11,
+    "selection_seed": 5,
+    "adapter": None,
+    "quantization": None,
+    "precision": "fp32",
+    "gradient_checkpointing": False,
+    "train_problems": 20,
+    "learning_rate": 3e-3,
+    "batch_size": 8,
+    "micro_batch_size": 8,
+    "checkpoint_steps": 2,
+    "levels": [1, 2, 3, 4, 5],
+    "target": "answer",
+    "average": "sequence",
+    "schedule": "linear",
+    "weight_decay": 0.01,
+    "max_grad_norm": 0.3,
+    "max_length": 96,
+}
+ADAPTER = {"r": 4, "alpha": 8, "dropout": 0.0, "target_modules": ["q_proj", "v_proj"]}
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", 'slow: takes tens of seconds; left out by -m "not slow"')
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory):
+    """Folder of the tiny base model: random weights and a character tokenizer."""
+    from compute_aligned.models import make_base_model
+
+    folder = tmp_path_factory.mktemp("models") / "base"
+    make_base_model(SOURCE, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer(base):
+    from compute_aligned.models import load_tokenizer
+
+    return load_tokenizer(base)
+
+
+@pytest.fixture(scope="session")
+def splits():
+    """Arithmetic problems by split."""
+    from compute_aligned.tasks.arithmetic import generate_splits
+
+    return generate_splits(1, {"train": 48, "validation": 10, "test": 10})
+
+
+@pytest.fixture(scope="session")
+def problems(splits, tmp_path_factory):
+    """File of the training problems."""
+    from compute_aligned.artifacts import write_artifact
+
+    path = tmp_path_factory.mktemp("data") / "train.parquet"
+    write_artifact(pd.DataFrame([dataclasses.asdict(problem) for problem in splits["train"]]), "problems", path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(base, problems, tmp_path_factory):
+    """Folder of a run that knows half the answers: the probabilities of gold completions spread over (0, 1)."""
+    from train_sft import train_sft
+
+    folder = tmp_path_factory.mktemp("trained")
+    changes = {"epochs": 40, "train_problems": 24, "selection_seed": 6, "learning_rate": 1e-2, "max_grad_norm": 1.0}
+    train_sft(
+        path_to_base=str(base),
+        path_to_start=str(base),
+        path_to_problems=str(problems),
+        settings=TRAINING | changes | {"checkpoint_steps": 500},
+        threads=1,
+        checkpoints=str(folder / "checkpoints"),
+        path_to_model=str(folder / "model"),
+        path_to_record=str(folder / "record.parquet"),
+    )
+    return folder / "model"

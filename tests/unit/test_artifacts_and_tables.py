@@ -1,0 +1,286 @@
+"""Artifacts: checked against their schema, whole or not there. Tables and figures: they show the numbers given."""
+
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from draw_figure import draw_figure
+from make_table import make_table
+
+from compute_aligned.artifacts import SCHEMAS, read_artifact, whole, write_artifact, write_json
+from compute_aligned.plots import difference_figure
+from compute_aligned.tables import latex_table, markdown_table, what_was_run, wide_table
+
+SAMPLES = pd.DataFrame(
+    {
+        "problem_id": ["a", "a"],
+        "sample": [0, 1],
+        "completion": ["46", ""],
+        "finish_reason": ["stop", "length"],
+        "n_tokens": [2, 0],
+        "mean_logprob": [-0.5, -1.0],
+    }
+)
+
+
+# --- schema ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["samples", "summary"])
+def test_an_artifact_is_read_as_it_was_written(tmp_path, kind):
+    frame, ending = {"samples": (SAMPLES, "parquet"), "summary": (SUMMARY, "csv")}[kind]
+    write_artifact(frame, kind, tmp_path / f"a.{ending}")
+    pd.testing.assert_frame_equal(read_artifact(kind, tmp_path / f"a.{ending}"), frame, check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda f: f.drop(columns="n_tokens"), ["columns of a 'samples' artifact", "'n_tokens'"]),
+        (lambda f: f.assign(mood="good"), ["columns of a 'samples' artifact", "'mood'"]),
+        (lambda f: f[["sample", "problem_id", *f.columns[2:]]], ["columns of a 'samples' artifact"]),
+        (lambda f: f.assign(problem_id=["a", None]), ["row 1", "no 'problem_id'"]),
+        (lambda f: f.assign(mean_logprob=[np.nan, -1]), ["row 0", "no 'mean_logprob'"]),
+        (lambda f: f.assign(sample=[0.5, 1]), ["column 'sample'", "0.5", "wanted integer"]),
+        (lambda f: f.assign(mean_logprob=["low", "high"]), ["column 'mean_logprob'", "'low'", "wanted number"]),
+        (lambda f: f.assign(completion=[4, 6]), ["column 'completion'", "4", "wanted string"]),
+        (lambda f: f.assign(finish_reason=["stop", "bored"]), ["'finish_reason'", "'bored'", "['stop', 'length']"]),
+    ],
+)
+def test_what_breaks_the_schema_is_named_and_not_written(tmp_path, change, named):
+    path = tmp_path / "samples.parquet"
+    with pytest.raises(ValueError) as error:
+        write_artifact(change(SAMPLES), "samples", path)
+    sentence = str(error.value)
+    assert "\n" not in sentence and str(path) in sentence
+    assert [word for word in named if word not in sentence] == [], sentence
+    assert not path.exists()
+
+
+def test_a_file_that_breaks_the_schema_is_refused_when_it_is_read(tmp_path):
+    SAMPLES.drop(columns="sample").to_parquet(tmp_path / "samples.parquet")
+    with pytest.raises(ValueError, match="columns of a 'samples' artifact"):
+        read_artifact("samples", tmp_path / "samples.parquet")
+
+
+def test_an_optional_cell_may_be_empty(tmp_path):
+    scores = pd.DataFrame(
+        {
+            "problem_id": ["a", "a"],
+            "sample": [0, 1],
+            "answer": ["46", None],
+            "correct": [True, False],
+            "correct_paper_grader": [True, False],
+            "reward": [1.0, 0.0],
+            "outcome": ["right", "invalid"],
+        }
+    )
+    write_artifact(scores, "scores", tmp_path / "scores.parquet")
+    assert pd.isna(read_artifact("scores", tmp_path / "scores.parquet")["answer"]).tolist() == [False, True]
+
+
+def test_the_published_values_fit_their_schema():
+    assert len(read_artifact("reported", SCHEMAS.parents[2] / "config" / "reported.csv")) > 100
+
+
+def test_every_schema_says_what_it_is_and_uses_known_types():
+    for kind, schema in yaml.safe_load(SCHEMAS.read_text()).items():
+        assert schema["description"], kind
+        assert {column["type"] for column in schema["columns"].values()} <= {"string", "integer", "number", "boolean"}
+
+
+# --- whole or not at all ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_an_interrupted_write_leaves_nothing(tmp_path, kind):
+    for error in (RuntimeError, KeyboardInterrupt):
+        with pytest.raises(error):
+            with whole(tmp_path / "result") as partial:
+                if kind == "folder":
+                    partial.mkdir()
+                    (partial / "half").write_text("1")
+                else:
+                    partial.write_text("1")
+                raise error
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_job_left_is_not_taken_into_the_next_result(tmp_path):
+    with whole(tmp_path / "result") as partial:
+        left_over = partial
+        partial.mkdir()
+        (partial / "weights").write_text("whole")
+    left_over.mkdir()
+    (left_over / "old").write_text("half")  # as a kill -9 leaves it
+    (tmp_path / "result" / "weights").unlink()
+    (tmp_path / "result").rmdir()
+    with whole(tmp_path / "result") as partial:
+        partial.mkdir()
+        (partial / "weights").write_text("whole")
+    assert [file.name for file in (tmp_path / "result").iterdir()] == ["weights"]
+
+
+def test_a_failed_write_keeps_the_older_result(tmp_path):
+    write_json({"a": 1}, tmp_path / "deep" / "result.json")
+    with pytest.raises(TypeError):
+        write_json({"a": object()}, tmp_path / "deep" / "result.json")
+    assert (tmp_path / "deep" / "result.json").read_text() == '{\n "a": 1\n}\n'
+    assert len(list((tmp_path / "deep").iterdir())) == 1
+
+
+# --- tables and figures ----------------------------------------------------------------------------------------------
+
+
+def row(objective, label, k, value, difference, **changes):
+    return {
+        "experiment": "e",
+        "recipe": "r",
+        "objective": objective,
+        "label": label,
+        "baseline": "ce",
+        "metric": "pass",
+        "k": k,
+        "value": value,
+        "low": value - 0.02,
+        "high": value + 0.02,
+        "difference": difference,
+        "difference_low": difference - 0.01,
+        "difference_high": difference + 0.01,
+        "difference_p": 0.04,
+        "population": "problems and seeds",
+        "reported": 0.158,
+        "reported_difference": 0.0,
+        "n_seeds": 5,
+        "n_problems": 300,
+        "n_samples": 128,
+    } | changes
+
+
+SUMMARY = pd.DataFrame(
+    [
+        row("ce", "CE", 1, 0.251, 0.0),
+        row("pass_n16", "Pass@16", 1, 0.203, -0.048, reported=0.117, reported_difference=-0.041),
+        row("ce", "CE", 16, 0.412, 0.0, reported=0.463),
+        row("pass_n16", "Pass@16", 16, 0.534, 0.122, reported=np.nan, reported_difference=np.nan),
+    ]
+)
+WEIGHTS = pd.DataFrame(
+    {
+        "objective": ["ce", "pass_n16"],
+        "label": ["CE", "Pass@16"],
+        "weight_p05": [1.0, 0.00123],
+        "weight_p50": [1.0, 0.456],
+        "weight_p95": [1.0, 0.987],
+        "effective_share": [1.0, 0.62],
+        "log_p_p05": [-9.0, -9.5],
+        "log_p_p50": [-2.4, -3.7],
+        "log_p_p95": [-0.1, -0.2],
+        "n_sequences": [100, 100],
+        "n_seeds": [5, 5],
+    }
+)
+NO_INTERVALS = SUMMARY.assign(low=np.nan, high=np.nan, difference_low=np.nan, difference_high=np.nan)
+
+
+def test_the_wide_table_has_one_row_per_objective_and_every_number_in_percent():
+    table = wide_table(SUMMARY, WEIGHTS)
+    assert table["objective"].tolist() == ["ce", "pass_n16"]
+    pass16 = table.set_index("objective").loc["pass_n16"]
+    assert pass16["Pass@1"] == 20.3 and pass16["Pass@16"] == 53.4
+    assert (pass16["Pass@16 low"], pass16["Pass@16 high"]) == (51.4, 55.4)
+    assert pass16["Pass@16 difference"] == 12.2
+    assert (pass16["Pass@16 difference_low"], pass16["Pass@16 difference_high"]) == (11.2, 13.2)
+    assert pass16["Pass@1 reported"] == 11.7 and pass16["Pass@1 reported_difference"] == -4.1
+    assert np.isnan(pass16["Pass@16 reported"])
+    assert pass16["effective_share"] == 0.62 and pass16["weight_p50"] == 0.456
+
+
+def test_the_markdown_table_shows_values_intervals_differences_reported_values_and_weights():
+    text = markdown_table(SUMMARY, WEIGHTS, "What this is.")
+    assert text.startswith("What this is.\n")
+    lines = text.splitlines()
+    assert "|  | Pass@1 | Pass@16 |" in lines
+    assert "| Pass@16 | 20.3 [18.3, 22.3] | 53.4 [51.4, 55.4] |" in lines
+    assert "| CE | – | – |" in lines  # the baseline does not differ from itself
+    assert "| Pass@16 | -4.8 [-5.8, -3.8] | +12.2 [+11.2, +13.2] |" in lines
+    assert "| Pass@16 | 11.7 (-4.1) | – |" in lines
+    assert "| Pass@16 | 0.00123 | 0.456 | 0.987 | 0.62 | -3.7 |" in lines
+
+
+def test_the_latex_table_shows_values_half_widths_and_both_differences():
+    text = latex_table(SUMMARY, "100 % of it.")
+    assert r"\caption{100 \% of it." in text
+    assert r" & Pass@1 & Pass@16 \\" in text
+    assert r"Pass@16 & 20.3$\,\pm\,$2.0 & 53.4$\,\pm\,$2.0 \\" in text
+    assert r"\scriptsize $-4.8$  (-4.1) & \scriptsize $+12.2$" in text
+    assert text.count("{") == text.count("}")
+
+
+def test_tables_without_intervals_show_plain_values():
+    assert "| Pass@16 | 20.3 | 53.4 |" in markdown_table(NO_INTERVALS, WEIGHTS, "x").splitlines()
+    assert r"\pm" not in latex_table(NO_INTERVALS, "x")
+
+
+def test_the_caption_says_what_was_run():
+    text = what_was_run(SUMMARY, "tiny", "test")
+    assert text == (
+        "Preset tiny: 5 seeds, 300 test problems, pools of 128 samples; 95 % intervals over problems and seeds."
+    )
+    assert "1 seed," in what_was_run(SUMMARY.assign(n_seeds=1), "tiny", "test")
+
+
+def test_the_table_script_writes_three_forms_of_the_same_numbers(tmp_path):
+    write_artifact(SUMMARY, "summary", tmp_path / "summary.csv")
+    write_artifact(WEIGHTS, "weights", tmp_path / "weights.csv")
+    paths = {name: tmp_path / "tables" / f"t.{name}" for name in ("csv", "md", "tex")}
+    make_table(
+        str(tmp_path / "summary.csv"),
+        str(tmp_path / "weights.csv"),
+        "Pass@k after SFT.",
+        "tiny",
+        "test",
+        str(paths["csv"]),
+        str(paths["md"]),
+        str(paths["tex"]),
+    )
+    assert pd.read_csv(paths["csv"])["Pass@16"].tolist() == [41.2, 53.4]
+    for form in ("md", "tex"):
+        text = paths[form].read_text()
+        assert "Pass@k after SFT. Preset tiny" in text and "53.4" in text and "+12.2" in text
+
+
+@pytest.mark.parametrize("summary", [SUMMARY, NO_INTERVALS, SUMMARY.assign(reported_difference=np.nan)])
+def test_the_figure_shows_differences_and_bands_without_a_warning(summary):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = difference_figure(summary, what_was_run(summary, "tiny", "test"))
+        figure.canvas.draw()
+    axes = figure.axes[0]
+    curve = next(line for line in axes.lines if line.get_label() == "Pass@16")
+    assert curve.get_xdata().tolist() == [1, 16]
+    assert curve.get_ydata().tolist() == pytest.approx([-4.8, 12.2])
+    assert axes.get_ylabel() == "Pass@k minus CE (points)"
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "16"]
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["Pass@16", "paper's values"]
+    plt.close(figure)
+
+
+def test_the_same_summary_is_drawn_to_the_same_bytes(tmp_path):
+    write_artifact(SUMMARY, "summary", tmp_path / "summary.csv")
+    for name in ("one", "two"):
+        draw_figure(
+            str(tmp_path / "summary.csv"),
+            "difference",
+            "tiny",
+            "test",
+            str(tmp_path / f"{name}.pdf"),
+            str(tmp_path / f"{name}.png"),
+        )
+    for ending in ("pdf", "png"):
+        assert (tmp_path / f"one.{ending}").read_bytes() == (tmp_path / f"two.{ending}").read_bytes()
+    plt.close("all")

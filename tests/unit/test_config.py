@@ -1,0 +1,291 @@
+"""A configuration that cannot be run stops with one sentence: file, key, what was found, what is allowed."""
+
+import copy
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+from conftest import REPO
+
+from compute_aligned.config import ConfigError, load_settings, sampling_settings, training_settings
+
+CONFIG = REPO / "config"
+PRESETS = ["tiny", "small", "paper"]
+
+
+def preset(name="tiny"):
+    return yaml.safe_load((CONFIG / f"{name}.yaml").read_text())
+
+
+def change(content, key, value):
+    """Set ``a.b.c`` in nested dicts, or remove it where the value is REMOVED."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        content = content[parent]
+    if value is REMOVED:
+        del content[last]
+    else:
+        content[last] = value
+
+
+REMOVED = object()
+TINY_RECIPE = "recipes.math_sft_pass"
+
+
+def changed(*changes, name="tiny"):
+    content = preset(name)
+    for key, value in changes:
+        change(content, key, value)
+    return content
+
+
+def complaint(content, folder=CONFIG):
+    with pytest.raises(ConfigError) as error:
+        load_settings(content, "my.yaml", folder)
+    sentence = str(error.value)
+    assert "\n" not in sentence, sentence
+    return sentence
+
+
+@pytest.fixture
+def folder_with(tmp_path):
+    """A copy of recipes.yaml and experiments.yaml in which one key is changed."""
+
+    def make(file, key, value):
+        for name in ("recipes", "experiments"):
+            content = yaml.safe_load((CONFIG / f"{name}.yaml").read_text())
+            if name == file:
+                change(content, key, value)
+            (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+        return tmp_path
+
+    return make
+
+
+# --- what may be run -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_shipped_preset_is_complete_on_its_own(name):
+    settings = load_settings(preset(name), f"{name}.yaml", CONFIG)
+    assert settings["preset"]["preset"] == name
+    for experiment in settings["preset"]["experiments"]:
+        recipe = settings["experiments"][experiment]["recipe"]
+        for objective in ["warmup", *settings["experiments"][experiment]["objectives"]]:
+            training_settings(settings, recipe, objective, 1)
+        sampling_settings(settings, recipe, 1)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_key_of_a_preset_is_needed_so_none_can_come_from_another_preset(name):
+    for key in preset(name):
+        assert repr(key) in complaint(changed((key, REMOVED), name=name))
+
+
+# --- what may not ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("colour", "blue", ["top level", "unknown key 'colour'", "allowed are preset, split, seeds"]),
+        (f"{TINY_RECIPE}.lerning_rate", 0.1, [TINY_RECIPE, "unknown key 'lerning_rate'", "learning_rate"]),
+        ("models.math.source.sead", 1, ["models.math.source", "unknown key 'sead'", "kind, seed, architecture"]),
+        (f"{TINY_RECIPE}.epochs", REMOVED, [TINY_RECIPE, "'epochs' is missing", "found train_problems"]),
+        ("models.math.source.seed", REMOVED, ["models.math.source", "'seed' is missing", "found kind, architecture"]),
+        (f"{TINY_RECIPE}.epochs", 2.5, [f"{TINY_RECIPE}.epochs", "found 2.5", "type integer"]),
+        (f"{TINY_RECIPE}.learning_rate", "fast", [f"{TINY_RECIPE}.learning_rate", "found 'fast'", "type number"]),
+        (f"{TINY_RECIPE}.learning_rate", 0, [f"{TINY_RECIPE}.learning_rate", "found 0", "more than 0"]),
+        (f"{TINY_RECIPE}.train_problems", 0, [f"{TINY_RECIPE}.train_problems", "found 0", "at least 1"]),
+        ("models.math.precision", "fp8", ["models.math.precision", "found 'fp8'", "one of fp32, bf16, fp16"]),
+        ("models.math.adapter", 3, ["models.math.adapter", "found 3", "type boolean"]),
+        ("models.math.source.kind", "magic", ["models.math.source", "'magic'", "scratch, gguf, hub, folder"]),
+        ("data.math.loader", "tea_leaves", ["data.math", "'tea_leaves'", "arithmetic, math"]),
+        ("data.math.sizes.train", -1, ["data.math.sizes.train", "found -1", "at least 1"]),
+        ("split", "train", ["split", "found 'train'", "one of test, validation"]),
+        ("seeds", [], ["seeds", "found []", "at least 1"]),
+        ("seeds", [1, 1], ["seeds", "found [1, 1]", "differ"]),
+        ("preset", "my preset", ["preset", "found 'my preset'", "a name like"]),
+        ("experiments.math_sft_pass.k", [], ["experiments.math_sft_pass.k", "found []", "at least 1"]),
+        # across keys
+        ("experiments.math_sft_pass.k", [1, 256], ["experiments.math_sft_pass.k", "found 256", "128 samples"]),
+        (f"{TINY_RECIPE}.micro_batch_size", 48, [f"{TINY_RECIPE}.micro_batch_size", "found 48", "divisor", "64"]),
+        ("experiments.fig9", {"k": [1]}, ["experiments", "found 'fig9'", "allowed are math_sft_pass"]),
+        ("recipes", {}, ["recipes", "'math_sft_pass' needs the recipe 'math_sft_pass'"]),
+        ("models", {}, ["models", "'math_sft_pass' needs an entry 'math'"]),
+        ("data", {}, ["data", "'math_sft_pass' needs an entry 'math'"]),
+    ],
+)
+def test_a_preset_that_cannot_be_run_is_refused_in_one_sentence(key, value, said):
+    sentence = complaint(changed((key, value)))
+    assert sentence.startswith("my.yaml: ")
+    assert [word for word in said if word not in sentence] == [], sentence
+
+
+def test_an_unknown_recipe_is_refused():
+    recipe = preset()["recipes"]["math_sft_pass"]
+    sentence = complaint(changed(("recipes.poetry", recipe)))
+    assert "my.yaml: recipes: found 'poetry'" in sentence and "allowed are math_sft_pass" in sentence
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value", "said"),
+    [
+        ("recipes", "objectives", ["ce", "pass_m4"], ["unknown SFT objective 'pass_m4'", "wanted ce, pass_n<N>"]),
+        ("recipes", "objectives", ["ce", "majority_n4_k8"], ["k <= n = 4", "got k = 8"]),
+        ("recipes", "objectives", ["ce", "pass_n0"], ["n >= 1", "got n = 0"]),
+        ("recipes", "warmup", "warm", ["unknown SFT objective 'warm'"]),
+        ("recipes", "average", "word", ["average", "found 'word'", "one of sequence, token"]),
+        ("recipes", "sampling.top_p", 1.5, ["sampling.top_p", "found 1.5", "at most 1"]),
+        ("recipes", "adapter.rank", 4, ["adapter", "unknown key 'rank'", "allowed are r, alpha"]),
+        ("experiments", "objectives", ["ce", "pass_n8"], ["'pass_n8' is no objective of its recipe", "allowed are ce"]),
+        ("experiments", "baseline", "pass_n8", ["'pass_n8'", "allowed are ce"]),
+        ("experiments", "recipe", "poetry", ["found 'poetry'", "wanted one of math_sft_pass"]),
+        ("experiments", "metric", "luck", ["metric", "found 'luck'", "one of pass, maj"]),
+    ],
+)
+def test_a_recipe_or_experiment_that_cannot_be_run_is_refused_in_one_sentence(folder_with, file, key, value, said):
+    folder = folder_with(file, f"{file}.math_sft_pass.{key}", value)
+    sentence = complaint(preset(), folder)
+    assert sentence.startswith(f"{folder / file}.yaml: {file}.math_sft_pass")
+    assert [word for word in said if word not in sentence] == [], sentence
+
+
+def test_a_baseline_outside_the_comparison_is_refused(folder_with):
+    folder = folder_with("experiments", "experiments.math_sft_pass.objectives", ["pass_n4", "pass_n16"])
+    assert "experiments.math_sft_pass.baseline: 'ce' is not among its objectives" in complaint(preset(), folder)
+
+
+def test_every_mistake_gets_its_own_sentence():
+    with pytest.raises(ConfigError) as error:
+        load_settings(changed(("colour", "blue"), ("seeds", [])), "my.yaml", CONFIG)
+    assert len(str(error.value).splitlines()) == 2
+
+
+# --- the command line ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("seeds", ["1", "2"], [1, 2]),
+        ("seeds", "[3]", [3]),
+        (f"{TINY_RECIPE}.epochs", "2", 2),
+        (f"{TINY_RECIPE}.learning_rate", "0.001", 0.001),
+        (f"{TINY_RECIPE}.learning_rate", "5e-4", 5e-4),  # text to YAML 1.1, also in a preset's own file
+        ("models.math.adapter", "false", False),
+        ("models.math.quantization", "null", None),
+        ("models.math.source.seed", "7", 7),
+        ("data.math.seed", "7", 7),
+        ("data.math.sizes.train", "2000", 2000),
+        ("experiments.math_sft_pass.k", ["1", "4"], [1, 4]),
+    ],
+)
+def test_strings_from_the_command_line_become_what_the_key_wants(key, text, value):
+    settings = load_settings(changed((key, text)), "my.yaml", CONFIG)["preset"]
+    for part in key.split("."):
+        settings = settings[part]
+    assert settings == value and type(settings) is type(value)
+
+
+def test_a_string_that_is_wanted_stays_a_string():
+    settings = load_settings(changed(("preset", "007")), "my.yaml", CONFIG)
+    assert settings["preset"]["preset"] == "007"
+
+
+# --- what a job is told ----------------------------------------------------------------------------------------------
+
+OBJECTIVES = ["ce", "pass_n4", "pass_n16", "pass_n64"]
+
+
+@pytest.fixture
+def settings():
+    return load_settings(preset(), "tiny.yaml", CONFIG)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_settings_of_a_job_are_plain_values(name):
+    settings = load_settings(preset(name), f"{name}.yaml", CONFIG)
+    for resolved in (
+        training_settings(settings, "math_sft_pass", "warmup", 1),
+        training_settings(settings, "math_sft_pass", "pass_n4", 1),
+        sampling_settings(settings, "math_sft_pass", 1),
+    ):
+        assert json.loads(json.dumps(resolved)) == resolved  # no tuple, no set, no object
+
+
+def test_objectives_of_one_seed_differ_in_the_objective_alone(settings):
+    resolved = [training_settings(settings, "math_sft_pass", objective, 3) for objective in OBJECTIVES]
+    assert [entry.pop("objective") for entry in resolved] == OBJECTIVES
+    assert all(entry == resolved[0] for entry in resolved)
+
+
+def test_seeds_differ_between_runs_and_between_training_warm_up_and_sampling(settings):
+    seeds = [
+        entry["seed"]
+        for seed in (1, 2)
+        for entry in (
+            training_settings(settings, "math_sft_pass", "warmup", seed),
+            training_settings(settings, "math_sft_pass", "ce", seed),
+            sampling_settings(settings, "math_sft_pass", seed),
+        )
+    ]
+    assert len(set(seeds)) == 6
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    problems = {training_settings(settings, "math_sft_pass", "ce", seed)["selection_seed"] for seed in (1, 2)}
+    assert len(problems) == 1  # seeds train on the same problems, so intervals cross seeds and problems
+
+
+def test_the_warm_up_has_its_own_objective_and_length(settings):
+    warmup = training_settings(settings, "math_sft_pass", "warmup", 1)
+    run = training_settings(settings, "math_sft_pass", "pass_n4", 1)
+    assert warmup["objective"] == "ce"
+    assert (warmup["epochs"], run["epochs"]) == (
+        settings["preset"]["recipes"]["math_sft_pass"]["warmup_epochs"],
+        settings["preset"]["recipes"]["math_sft_pass"]["epochs"],
+    )
+
+
+def test_a_changed_learning_rate_changes_its_recipe_alone(folder_with):
+    folder = folder_with("recipes", "recipes.another", None)
+    recipes = yaml.safe_load((folder / "recipes.yaml").read_text())
+    recipes["recipes"]["another"] = copy.deepcopy(recipes["recipes"]["math_sft_pass"])
+    (folder / "recipes.yaml").write_text(yaml.safe_dump(recipes, sort_keys=False))
+
+    def resolved(*changes):
+        content = changed(("recipes.another", preset()["recipes"]["math_sft_pass"]), *changes)
+        settings = load_settings(content, "my.yaml", folder)
+        return {
+            name: (
+                [training_settings(settings, name, objective, 1) for objective in ("warmup", "ce")],
+                sampling_settings(settings, name, 1),
+            )
+            for name in ("math_sft_pass", "another")
+        }
+
+    before, after = resolved(), resolved(("recipes.another.learning_rate", 0.5))
+    assert after["math_sft_pass"] == before["math_sft_pass"]
+    assert after["another"][1] == before["another"][1]  # nothing is sampled for another reason than new weights
+    for old, new in zip(before["another"][0], after["another"][0], strict=True):
+        assert new == old | {"learning_rate": 0.5}
+
+
+def test_an_adapter_is_described_only_where_the_preset_trains_one():
+    for name in PRESETS:
+        settings = load_settings(preset(name), f"{name}.yaml", CONFIG)
+        adapter = training_settings(settings, "math_sft_pass", "ce", 1)["adapter"]
+        assert (adapter is not None) == settings["preset"]["models"]["math"]["adapter"]
+
+
+def test_reading_the_configuration_imports_no_model_library():
+    code = (
+        "import sys, yaml, pathlib\n"
+        "from compute_aligned.config import load_settings\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "load_settings(yaml.safe_load((folder / 'tiny.yaml').read_text()), 'tiny.yaml', folder)\n"
+        "print(sorted({'transformers', 'trl', 'peft', 'datasets', 'pandas'} & set(sys.modules)))\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code, str(CONFIG)], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,237 @@
+"""Problems: splits that share nothing, solutions that are true, rows that are refused by name."""
+
+import json
+import re
+from collections import Counter
+
+import pandas as pd
+import pytest
+from conftest import REPO
+from make_problems import make_problems
+
+from compute_aligned.artifacts import read_artifact
+from compute_aligned.tasks import Problem, load_task, refuse_overlap, select
+from compute_aligned.tasks.arithmetic import ALPHABET, generate_splits
+from compute_aligned.tasks.math import load_splits
+
+SIZES = {"train": 2000, "validation": 300, "test": 300}  # those of the tiny preset
+MATH = REPO.parent / "shared" / "data" / "math"
+
+
+def one_sentence(error):
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+# --- arithmetic ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def arithmetic():
+    return generate_splits(1, SIZES)
+
+
+def test_splits_have_their_sizes_and_share_no_problem(arithmetic):
+    assert {name: len(problems) for name, problems in arithmetic.items()} == SIZES
+    prompts = [problem.prompt for problems in arithmetic.values() for problem in problems]
+    ids = [problem.problem_id for problems in arithmetic.values() for problem in problems]
+    assert len(set(prompts)) == len(set(ids)) == sum(SIZES.values())
+    refuse_overlap(arithmetic)
+
+
+def test_a_seed_gives_the_same_problems_again_and_another_seed_others(arithmetic):
+    assert generate_splits(1, SIZES) == arithmetic
+    other = generate_splits(2, SIZES)
+    assert {p.prompt for p in other["train"]} != {p.prompt for p in arithmetic["train"]}
+
+
+def test_all_levels_occur_in_every_split_in_similar_shares(arithmetic):
+    for name, problems in arithmetic.items():
+        counts = Counter(problem.level for problem in problems)
+        assert sorted(counts) == [1, 2, 3, 4, 5]
+        assert min(counts.values()) > 0.7 * len(problems) / 5, (name, counts)
+        assert max(counts.values()) < 1.3 * len(problems) / 5, (name, counts)
+
+
+def test_every_step_of_every_solution_is_a_true_equation_and_the_last_line_boxes_the_value(arithmetic):
+    for problems in arithmetic.values():
+        for problem in problems:
+            *steps, last = problem.target.splitlines()
+            assert steps
+            for step in steps:
+                left, right = step.split("=")
+                assert eval(left) == int(right), problem
+            value = eval(problem.prompt)
+            assert re.fullmatch(r"\\boxed\{(-?\d+)\}", last).group(1) == str(value) == problem.answer
+
+
+def test_the_alphabet_covers_every_text(arithmetic):
+    used = {c for problems in arithmetic.values() for p in problems for c in p.prompt + p.target + p.answer}
+    assert used <= set(ALPHABET)
+
+
+def test_the_problem_script_writes_every_split(tmp_path):
+    data = {"loader": "arithmetic", "seed": 1, "sizes": {"train": 30, "validation": 5, "test": 5}}
+    paths = {split: str(tmp_path / f"{split}.parquet") for split in data["sizes"]}
+    assert make_problems(data, paths) == data["sizes"]
+    for split, path in paths.items():
+        rows = [Problem(**row) for row in read_artifact("problems", path).to_dict("records")]
+        assert rows == load_task(data)[split]
+
+
+# --- selection -------------------------------------------------------------------------------------------------------
+
+
+def test_selection_filters_by_level_then_shuffles_then_takes(arithmetic):
+    problems = arithmetic["train"]
+    chosen = select(problems, [1, 3], 50, seed=4)
+    kept = [problem for problem in problems if problem.level in (1, 3)]
+    assert len(chosen) == 50 and {problem.level for problem in chosen} == {1, 3}
+    everything = select(problems, [1, 3], None, seed=4)
+    assert everything[:50] == chosen  # a larger selection begins with the smaller one
+    assert everything != kept and sorted(everything, key=kept.index) == kept
+    assert select(problems, [1, 3], 50, seed=4) == chosen
+    assert select(problems, [1, 3], 50, seed=5) != chosen
+
+
+def test_selection_leaves_the_split_in_its_order(arithmetic):
+    before = list(arithmetic["test"])
+    select(arithmetic["test"], [1, 2, 3, 4, 5], None, seed=1)
+    assert arithmetic["test"] == before
+
+
+def test_more_problems_than_there_are_is_refused_with_the_counts(arithmetic):
+    n = sum(problem.level == 2 for problem in arithmetic["test"])
+    with pytest.raises(ValueError) as error:
+        select(arithmetic["test"], [2], n + 1, seed=1)
+    sentence = one_sentence(error)
+    assert f"{n + 1} problems of levels [2]" in sentence and f"found {n}" in sentence and f"2: {n}" in sentence
+
+
+def test_a_problem_that_stands_in_two_splits_is_refused_whatever_its_blanks():
+    one = Problem("train/1", "What is\n 1+2?", "3", "3", "s", 1)
+    same = Problem("test/9", " What is 1+2? ", "3", "3", "s", 1)
+    other = Problem("test/8", "What is 1+3?", "4", "4", "s", 1)
+    refuse_overlap({"train": [one, one], "test": [other]})
+    with pytest.raises(ValueError) as error:
+        refuse_overlap({"train": [one], "test": [other, same]})
+    sentence = one_sentence(error)
+    assert "test/9" in sentence and "'test'" in sentence and "'train'" in sentence
+
+
+# --- MATH ------------------------------------------------------------------------------------------------------------
+
+
+def math_row(number, **changes):
+    return {
+        "problem": f"What is {number}+1?",
+        "solution": f"It is $\\boxed{{{number + 1}}}$.",
+        "answer": str(number + 1),
+        "subject": "Algebra",
+        "level": 1 + number % 5,
+        "unique_id": f"algebra/{number}",
+    } | changes
+
+
+@pytest.fixture
+def write_rows(tmp_path):
+    """Write MATH rows as local files; returns the source that names them."""
+
+    def write(train, test, ending="jsonl"):
+        source = {}
+        for split, rows in (("train", train), ("test", test)):
+            path = tmp_path / f"{split}.{ending}"
+            if ending == "parquet":
+                pd.DataFrame(rows).to_parquet(path)
+            else:
+                path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            source[f"{split}_file"] = str(path)
+        return source
+
+    return write
+
+
+TRAIN, TEST = [math_row(n) for n in range(10)], [math_row(n) for n in range(100, 105)]
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_local_rows_become_problems(write_rows, ending):
+    splits = load_splits(write_rows(TRAIN, TEST, ending), validation_size=3, seed=1)
+    assert {name: len(problems) for name, problems in splits.items()} == {"validation": 3, "train": 7, "test": 5}
+    assert splits["test"][0] == Problem(
+        problem_id="algebra/100",
+        prompt="Problem:\nWhat is 100+1?",
+        target="It is $\\boxed{101}$.",
+        answer="101",
+        subject="Algebra",
+        level=1,
+    )
+    assert {p.problem_id for p in splits["train"] + splits["validation"]} == {row["unique_id"] for row in TRAIN}
+    again = load_splits(write_rows(TRAIN, TEST, ending), validation_size=3, seed=1)
+    assert again == splits
+    other = load_splits(write_rows(TRAIN, TEST, ending), validation_size=3, seed=2)
+    assert other["validation"] != splits["validation"] and other["test"] == splits["test"]
+
+
+def test_the_level_may_be_written_as_in_the_original_data(write_rows):
+    rows = [row | {"level": f"Level {row['level']}"} for row in TRAIN]
+    splits = load_splits(write_rows(rows, TEST), validation_size=3, seed=1)
+    assert {p.problem_id: p.level for p in splits["train"] + splits["validation"]} == {
+        row["unique_id"]: row["level"] for row in TRAIN
+    }
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("solution", "", ["MATH train row 4", "'solution'", "missing or empty"]),
+        ("answer", None, ["MATH train row 4", "'answer'", "missing or empty"]),
+        ("level", 7, ["MATH train row 4", "level is 7", "wanted 1 to 5"]),
+    ],
+)
+def test_a_bad_row_is_named(write_rows, column, value, said):
+    rows = [row | {column: value} if place == 4 else row for place, row in enumerate(TRAIN)]
+    with pytest.raises(ValueError) as error:
+        load_splits(write_rows(rows, TEST), validation_size=3, seed=1)
+    assert [word for word in said if word not in one_sentence(error)] == []
+
+
+def test_a_missing_column_is_named(write_rows):
+    rows = [{key: value for key, value in row.items() if key != "subject"} for row in TEST]
+    with pytest.raises(ValueError, match="MATH test row 0: column 'subject'"):
+        load_splits(write_rows(TRAIN, rows), validation_size=3, seed=1)
+
+
+def test_a_test_problem_among_the_training_problems_is_refused(write_rows):
+    with pytest.raises(ValueError, match="problem algebra/3 of split 'test'") as error:
+        load_splits(write_rows(TRAIN, [*TEST, math_row(3)]), validation_size=3, seed=1)
+    assert "must not overlap" in one_sentence(error)
+
+
+def test_a_missing_file_an_unknown_kind_and_too_large_a_hold_out_are_refused(write_rows, tmp_path):
+    source = write_rows(TRAIN, TEST)
+    with pytest.raises(ValueError, match=r"none.jsonl: no such file; it is named as test_file"):
+        load_splits(source | {"test_file": str(tmp_path / "none.jsonl")}, validation_size=3, seed=1)
+    (tmp_path / "rows.xml").write_text("")
+    with pytest.raises(ValueError, match=r"rows.xml: wanted a .jsonl, .json or .parquet file"):
+        load_splits(source | {"train_file": str(tmp_path / "rows.xml")}, validation_size=3, seed=1)
+    with pytest.raises(ValueError, match="validation split of 10 problems was asked for, the training data has 10"):
+        load_splits(source, validation_size=10, seed=1)
+
+
+@pytest.mark.skipif(not (MATH / "train.jsonl").is_file(), reason=f"needs MATH as {MATH.name}/train.jsonl, test.jsonl")
+def test_the_real_math_rows_are_read_whole():
+    source = {"train_file": str(MATH / "train.jsonl"), "test_file": str(MATH / "test.jsonl")}
+    splits = load_splits(source, validation_size=200, seed=1)
+    assert {name: len(problems) for name, problems in splits.items()} == {
+        "validation": 200,
+        "train": 4300,
+        "test": 500,
+    }
+    assert sum(problem.level <= 3 for problem in splits["test"]) == 238
+    ids = [problem.problem_id for problems in splits.values() for problem in problems]
+    assert len(set(ids)) == 5000
+    assert all(problem.prompt.startswith("Problem:\n") for problem in splits["train"])
+    rows = {row["unique_id"]: row for row in map(json.loads, open(MATH / "test.jsonl"))}
+    assert all(problem.answer == rows[problem.problem_id]["answer"] for problem in splits["test"])

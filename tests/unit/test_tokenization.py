@@ -1,0 +1,104 @@
+"""Training and sampling see the same prompt, and exactly the target and one end token are supervised."""
+
+import copy
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compute_aligned.models import character_tokenizer
+from compute_aligned.tasks.arithmetic import ALPHABET, generate_splits
+from compute_aligned.tokenization import IGNORED, encode_example, encode_prompt
+
+TOKENIZER = character_tokenizer(ALPHABET)
+PROBLEMS = generate_splits(3, {"train": 200})["train"]
+TEXTS = st.text(alphabet=ALPHABET, min_size=1, max_size=40)
+
+
+def decode(ids):
+    return TOKENIZER.decode(ids, skip_special_tokens=True)
+
+
+def supervised(example):
+    return [label for label in example["labels"] if label != IGNORED]
+
+
+def with_template(template):
+    tokenizer = copy.deepcopy(TOKENIZER)
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+def one_sentence(error):
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+def test_every_prompt_solution_and_answer_survives_encoding_and_decoding():
+    for problem in PROBLEMS:
+        for text in (problem.prompt, problem.target, problem.answer):
+            assert decode(TOKENIZER(text)["input_ids"]) == text
+
+
+@settings(max_examples=200, deadline=None)
+@given(TEXTS)
+def test_every_text_of_the_alphabet_survives_one_token_per_character(text):
+    ids = TOKENIZER(text)["input_ids"]
+    assert len(ids) == len(text)
+    assert decode(ids) == text
+
+
+@settings(max_examples=100, deadline=None)
+@given(TEXTS, TEXTS)
+def test_target_and_one_end_token_are_supervised_and_nothing_of_the_prompt(prompt, target):
+    example = encode_example(TOKENIZER, "p", prompt, target, max_length=100)
+    labels = supervised(example)
+    assert labels[-1] == TOKENIZER.eos_token_id
+    assert labels.count(TOKENIZER.eos_token_id) == 1
+    assert decode(labels[:-1]) == target and len(labels) == len(target) + 1
+    n_prompt = len(example["labels"]) - len(labels)
+    assert example["labels"][:n_prompt] == [IGNORED] * n_prompt
+    assert example["labels"][n_prompt:] == example["input_ids"][n_prompt:]
+    assert example["input_ids"][:n_prompt] == encode_prompt(TOKENIZER, prompt)
+
+
+def test_a_long_target_loses_its_end_and_then_has_no_end_token():
+    whole = encode_example(TOKENIZER, "p", "12+34", "12+34=46\n\\boxed{46}", max_length=100)
+    cut = encode_example(TOKENIZER, "p", "12+34", "12+34=46\n\\boxed{46}", max_length=12)
+    assert cut["input_ids"] == whole["input_ids"][:12]
+    assert cut["labels"] == whole["labels"][:12]
+    assert TOKENIZER.eos_token_id not in cut["labels"]
+
+
+def test_a_prompt_that_fills_the_longest_sequence_is_refused():
+    room = len(encode_prompt(TOKENIZER, "1+2"))
+    assert supervised(encode_example(TOKENIZER, "p", "1+2", "3", max_length=room + 1)) == TOKENIZER("3")["input_ids"]
+    for max_length in (room, room - 1):
+        with pytest.raises(ValueError) as error:
+            encode_example(TOKENIZER, "algebra/7", "1+2", "3", max_length=max_length)
+        sentence = one_sentence(error)
+        assert "algebra/7" in sentence and f"{room} tokens" in sentence and f"max_length {max_length}" in sentence
+
+
+def test_a_template_that_shows_another_prompt_before_a_target_is_refused():
+    # The system turn appears only where no assistant has spoken yet.
+    template = "{% if messages | length == 1 %}0{% endif %}" + TOKENIZER.chat_template
+    with pytest.raises(ValueError) as error:
+        encode_example(with_template(template), "algebra/7", "1+2", "3", max_length=100)
+    sentence = one_sentence(error)
+    assert "algebra/7" in sentence and "other prompt tokens" in sentence
+
+
+def test_a_template_without_end_token_is_refused():
+    template = TOKENIZER.chat_template.replace("<|end|>", "")
+    with pytest.raises(ValueError) as error:
+        encode_example(with_template(template), "algebra/7", "1+2", "3", max_length=100)
+    sentence = one_sentence(error)
+    assert "algebra/7" in sentence and "end token" in sentence
+
+
+def test_what_a_template_puts_after_the_end_token_is_not_supervised():
+    template = TOKENIZER.chat_template.replace("<|end|>", "<|end|>\n")
+    plain = encode_example(TOKENIZER, "p", "1+2", "3", max_length=100)
+    assert encode_example(with_template(template), "p", "1+2", "3", max_length=100) == plain

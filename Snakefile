@@ -7,12 +7,17 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
+PACKAGE_ROOT = str(Path(workflow.basedir) / "workflow")
+# This checkout's package, in this process and in every job (of a conda environment, too), wherever another is installed.
+sys.path.insert(0, PACKAGE_ROOT)
+os.environ.update(PYTHONPATH=PACKAGE_ROOT)
+
 from compute_aligned.config import ConfigError, load_settings
 
 # Only without --configfile: Snakemake would lay a preset over tiny and fill its gaps with tiny's values.
 if not workflow.overwrite_configfiles:
 
-    configfile: "config/tiny.yaml"
+    configfile: os.path.relpath(Path(workflow.basedir) / "config" / "tiny.yaml")
 
 
 try:
@@ -25,9 +30,6 @@ except ConfigError as error:
     # One sentence per mistake; Snakemake would print a traceback.
     print(error, file=sys.stderr)
     sys.exit(1)
-
-# Jobs of another environment (conda) find the package here, too.
-os.environ.update(PYTHONPATH=str(Path(workflow.basedir) / "workflow"))
 
 PRESET = SETTINGS["preset"]
 RESULTS = f"results/{PRESET['preset']}"

@@ -10,7 +10,7 @@ import yaml
 from draw_figure import draw_figure
 from make_table import make_table
 
-from compute_aligned.artifacts import SCHEMAS, read_artifact, whole, write_artifact, write_json
+from compute_aligned.artifacts import SCHEMAS, read_artifact, whole, write_artifact
 from compute_aligned.plots import difference_figure
 from compute_aligned.tables import latex_table, markdown_table, what_was_run, wide_table
 
@@ -125,10 +125,12 @@ def test_what_a_killed_job_left_is_not_taken_into_the_next_result(tmp_path):
 
 
 def test_a_failed_write_keeps_the_older_result(tmp_path):
-    write_json({"a": 1}, tmp_path / "deep" / "result.json")
-    with pytest.raises(TypeError):
-        write_json({"a": object()}, tmp_path / "deep" / "result.json")
-    assert (tmp_path / "deep" / "result.json").read_text() == '{\n "a": 1\n}\n'
+    with whole(tmp_path / "deep" / "result") as partial:
+        partial.write_text("older")
+    with pytest.raises(OSError, match="disk full"), whole(tmp_path / "deep" / "result") as partial:
+        partial.write_text("half of the newer")
+        raise OSError("disk full")
+    assert (tmp_path / "deep" / "result").read_text() == "older"
     assert len(list((tmp_path / "deep").iterdir())) == 1
 
 

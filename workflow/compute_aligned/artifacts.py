@@ -1,7 +1,6 @@
 """Reading and writing artifacts whose columns are a schema, and writing them whole or not at all."""
 
 import contextlib
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,12 +49,6 @@ def read_artifact(kind: str, path: str | Path) -> pd.DataFrame:
     frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     _check(frame, kind, path)
     return frame
-
-
-def write_json(value, path: str | Path) -> None:
-    """Write plain values as JSON."""
-    with whole(path) as partial:
-        partial.write_text(json.dumps(value, indent=1) + "\n")
 
 
 def _check(frame: pd.DataFrame, kind: str, path: str | Path) -> None:

@@ -11,8 +11,8 @@ INTRODUCTION = """# Configuration
 Generated from `workflow/schemas/` by `python -m compute_aligned.config_reference > docs/config.md`; do not edit.
 
 A preset (`--configfile config/small.yaml`) is complete on its own and closed: an unknown or missing key is an error.
-`--config 'seeds=[1]' preset=mine` changes single values; name another `preset` to keep the results apart. `<name>` stands
-for a name that you choose or that another file defines.
+`--config 'seeds=[1]' preset=mine` changes single values; name another `preset` to keep the results apart. `<name>`
+stands for a name that you choose or that another file defines.
 """
 FILES = {
     "preset": "config/tiny.yaml, small.yaml, paper.yaml: scale",

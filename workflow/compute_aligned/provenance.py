@@ -237,18 +237,19 @@ def environment() -> dict:
 
 
 def git_state() -> dict | None:
-    """Commit, whether the tree was dirty, and the hash of the difference; None outside a git checkout."""
+    """Commit, whether files were changed or new, and the hash of the difference; None outside a git checkout."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(PACKAGE), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     try:
-        difference = git("diff", "HEAD")
+        changed = git("status", "--porcelain")  # new files count, too
+        difference = changed + git("diff", "HEAD")
         return {
             "commit": git("rev-parse", "HEAD").strip(),
-            "dirty": bool(difference),
-            "difference_sha256": hashlib.sha256(difference.encode()).hexdigest() if difference else None,
+            "dirty": bool(changed),
+            "difference_sha256": hashlib.sha256(difference.encode()).hexdigest() if changed else None,
         }
     except (OSError, subprocess.CalledProcessError):
         return None

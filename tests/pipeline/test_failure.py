@@ -1,0 +1,139 @@
+"""What happens when something goes wrong: artifacts changed by hand, runs killed half-way."""
+
+import json
+import os
+import re
+
+import pandas as pd
+import pytest
+
+ROOT = "results/seconds"
+QUIET = ("--quiet", "rules", "reason")  # as `make reproduce`; without it Snakemake prints the whole log, too
+
+
+def change_by_hand(file):
+    """Append a byte and put the time back, so that only the content tells."""
+    times = file.stat()
+    with open(file, "ab") as content:
+        content.write(b"\n")
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def complaint(output, rule):
+    """The one line in which a job says what stopped it."""
+    (line,) = re.findall(rf"^{rule}: .*$", output, flags=re.MULTILINE)
+    return line
+
+
+# --- artifacts changed by hand ---
+
+
+@pytest.mark.parametrize(
+    ("artifact", "made_from_it", "rule"),
+    [
+        ("samples/math_sft_pass/ce/seed1.parquet", "scores/math_sft_pass/ce/seed1.parquet", "grade"),
+        ("models/math_sft_pass/ce/seed1/model.safetensors", "samples/math_sft_pass/ce/seed1.parquet", "sample"),
+        ("metrics/math_sft_pass.summary.csv", "tables/table2.csv", "table"),
+    ],
+)
+def test_an_artifact_changed_by_hand_is_not_used(rerun, artifact, made_from_it, rule):
+    change_by_hand(rerun / ROOT / artifact)
+    (rerun / ROOT / made_from_it).unlink()
+    code, output = rerun.try_to_run(f"{ROOT}/{made_from_it}", preset="seconds", options=QUIET)
+    assert code != 0
+    assert re.search(
+        rf"{ROOT}/[\w/.]+: its SHA-256 is [0-9a-f]{{12}}\.\.\., its manifest says [0-9a-f]{{12}}\.\.\.",
+        complaint(output, rule),
+    )
+    named = artifact.removesuffix("/model.safetensors")  # a model is one artifact, its folder
+    assert f"{ROOT}/{named}: " in complaint(output, rule)
+    assert "Traceback" not in output
+    (log,) = re.findall(r"^\(traceback: (.*)\)$", output, flags=re.MULTILINE)
+    assert "Traceback" in (rerun / log).read_text()
+    assert not (rerun / ROOT / made_from_it).exists()
+
+
+def test_an_artifact_without_a_manifest_is_not_used(rerun):
+    (rerun / ROOT / "provenance/measure/math_sft_pass.json").unlink()
+    (rerun / ROOT / "figures/fig1.png").unlink()
+    code, output = rerun.try_to_run("fig1", preset="seconds", options=QUIET)
+    assert code != 0
+    assert f"{ROOT}/metrics/math_sft_pass.summary.csv: no manifest" in complaint(output, "figure")
+    assert "Traceback" not in output
+
+
+def test_a_changed_artifact_once_deleted_is_made_again(rerun):
+    """What the complaint tells the user to do."""
+    summary = rerun / ROOT / "metrics/math_sft_pass.summary.csv"
+    before = summary.read_bytes()
+    change_by_hand(summary)
+    os.utime(summary)  # an editor does not put the time back
+    code, output = rerun.try_to_run("table2", preset="seconds", options=QUIET)
+    assert code != 0
+    assert "delete it and let Snakemake make it again" in complaint(output, "table")
+    summary.unlink()
+    rerun.run("table2", preset="seconds")
+    assert summary.read_bytes() == before
+
+
+# --- killed runs ---
+
+
+def unlock_and_run(repository, target):
+    """What a user types after a power cut: Snakemake says that the folder is locked, then `--unlock`, then again."""
+    code, output = repository.try_to_run(target, preset="seconds")
+    assert code != 0
+    assert "--unlock" in output
+    repository.run(preset="seconds", options=["--unlock"])
+    repository.run(target, preset="seconds")
+
+
+def test_a_killed_training_resumes_and_ends_with_the_same_weights(finished, tmp_path):
+    target = f"{ROOT}/models/math_sft_pass/pass_n4/seed1"
+    undisturbed, killed = finished.copy(tmp_path / "undisturbed"), finished.copy(tmp_path / "killed")
+    for repository in (undisturbed, killed):
+        repository.change_recipe(epochs=25)  # 200 steps, a checkpoint every 5
+        assert repository.plan(target, preset="seconds") == {"train_sft": 1}
+    other = undisturbed.start(target, preset="seconds")
+
+    checkpoints = killed / ROOT / "checkpoints"
+    killed.start(target, preset="seconds").kill_once(
+        lambda: list(checkpoints.glob("*/checkpoint-*/weight_record.json"))
+    )
+    assert list(checkpoints.glob("*/checkpoint-*"))
+    unlock_and_run(killed, target)
+    code, output = other.finish()
+    assert code == 0, output
+
+    resumed, whole = (r.manifest("train_sft", "math_sft_pass_pass_n4_1") for r in (killed, undisturbed))
+    assert resumed["facts"]["resumed_from"].startswith("checkpoint-")
+    assert whole["facts"]["resumed_from"] is None
+    assert resumed["facts"]["n_steps"] == whole["facts"]["n_steps"] == 200
+    assert resumed["outputs"] == whole["outputs"]  # weights and record, by their hashes
+    assert not list(checkpoints.iterdir())
+
+
+def test_a_killed_sampling_takes_up_its_finished_shards(finished, rerun):
+    target = f"{ROOT}/samples/math_sft_pass/ce/seed1.parquet"
+    rerun.change_recipe(evaluation={"samples": 4096, "problems_per_shard": 1})
+    assert rerun.plan(target, preset="seconds") == {"sample": 1}
+    checkpoints = rerun / ROOT / "checkpoints"
+    rerun.start(target, preset="seconds").kill_once(lambda: list(checkpoints.glob("*/shard-*.json")))
+
+    first_shard = next(checkpoints.glob("*/shard-00000.json"))
+    pools = json.loads(first_shard.read_text())
+    (problem_id,) = pools
+    pools[problem_id][0][2] = marked = -123.0  # the mean log-probability of its first sample
+    first_shard.write_text(json.dumps(pools))
+    unlock_and_run(rerun, target)
+
+    samples = pd.read_parquet(rerun / target)
+    assert len(samples) == 8 * 4096
+    assert samples.loc[samples["mean_logprob"] == marked, ["problem_id", "sample"]].to_numpy().tolist() == [
+        [problem_id, 0]
+    ]
+    # A pool's first samples do not depend on its size: they are those of the finished run.
+    first = samples[samples["sample"] < 8].reset_index(drop=True)
+    columns = ["problem_id", "sample", "completion", "finish_reason"]
+    pd.testing.assert_frame_equal(first[columns], pd.read_parquet(finished / target)[columns])
+    assert not list(checkpoints.iterdir())

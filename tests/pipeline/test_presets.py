@@ -1,0 +1,124 @@
+"""The shipped presets and profiles, named targets, and configurations that cannot be run."""
+
+import pytest
+
+FROM_NOTHING = {"problems": 1, "base_model": 1}
+
+
+# --- presets and profiles ---
+
+
+def test_tiny_is_the_default(pristine):
+    assert pristine.plan() == pristine.expected_jobs("tiny")
+
+
+@pytest.mark.parametrize("preset", ["tiny", "small", "paper"])
+def test_a_preset_plans_every_run_once(pristine, preset):
+    assert pristine.plan(preset=preset) == pristine.expected_jobs(preset)
+
+
+def test_the_cluster_profile_runs_the_paper_preset(pristine):
+    output = pristine.run(options=["--profile", "slurm", "--dry-run", "--quiet", "rules"])
+    assert "config/paper.yaml" in output
+    assert "profiles slurm and workflow specific profile profiles/default" in output
+    assert pristine.plan(options=["--profile", "slurm"]) == pristine.expected_jobs("paper")
+
+
+def test_lint_finds_nothing(pristine):
+    assert "your workflow is in a good condition" in pristine.run(options=["--lint"])
+
+
+# --- named targets ---
+
+
+@pytest.mark.parametrize(
+    ("target", "missing"),
+    [
+        ("table2", {"all", "figure"}),
+        ("fig1", {"all", "table"}),
+        ("math_sft_pass", {"all"}),
+        ("results/tiny/figures/fig1.pdf", {"all", "table"}),
+    ],
+)
+def test_a_target_plans_what_it_needs(pristine, target, missing):
+    planned = {rule: n for rule, n in pristine.expected_jobs("tiny").items() if rule not in missing}
+    named = {} if "/" in target else {target: 1}
+    assert pristine.plan(target) == planned | named
+
+
+def test_a_model_plans_its_own_training_and_its_warm_up(pristine):
+    planned = pristine.plan("results/tiny/models/math_sft_pass/pass_n16/seed3")
+    assert planned == FROM_NOTHING | {"train_sft": 2}
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "results/tiny/models/math_sft_pass/pass_n17/seed1",
+        "results/tiny/models/math_sft_pass/pass_n16/seed6",
+        "results/tiny/tables/table1.csv",
+        "tabel2",
+    ],
+)
+def test_a_misspelt_target_is_an_error(pristine, target):
+    code, output = pristine.try_to_run(target, options=["--dry-run"])
+    assert code != 0
+    assert f"No rule to produce {target}" in output
+    assert "Traceback" not in output
+
+
+# --- configurations that cannot be run ---
+
+
+def complaint(repository, **how):
+    """The one line that a configuration is refused with."""
+    code, output = repository.try_to_run(options=["--dry-run"], **how)
+    assert code != 0
+    assert "Traceback" not in output
+    (line,) = [line for line in output.splitlines() if not line.startswith("Using workflow specific profile")]
+    return line
+
+
+@pytest.mark.parametrize("keys", [["seeds"], ["recipes", "math_sft_pass", "learning_rate"], ["resources", "train"]])
+def test_a_missing_key_is_not_filled_from_tiny(fresh, keys):
+    preset = fresh.config("small")
+    *parents, key = keys
+    holder = preset
+    for parent in parents:
+        holder = holder[parent]
+    del holder[key]
+    fresh.write_config("small", preset)
+    line = complaint(fresh, preset="small")
+    assert "config/small.yaml: " in line
+    assert ".".join(parents) in line
+    assert f"the key {key!r} is missing" in line
+
+
+def test_an_unknown_key_is_refused(fresh):
+    fresh.change_recipe(lerning_rate=1e-3)
+    line = complaint(fresh, preset="seconds")
+    assert "config/seconds.yaml: recipes.math_sft_pass: unknown key 'lerning_rate'" in line
+    assert "learning_rate" in line  # among what is allowed
+
+
+def test_a_budget_larger_than_the_pool_is_refused(fresh):
+    preset = fresh.config("seconds")
+    preset["experiments"]["math_sft_pass"]["k"] = [1, 9]
+    fresh.write_config("seconds", preset)
+    line = complaint(fresh, preset="seconds")
+    assert "config/seconds.yaml: experiments.math_sft_pass.k: found 9" in line
+    assert "8 samples" in line
+
+
+def test_an_unknown_objective_is_refused(fresh):
+    fresh.replace("config/recipes.yaml", "objectives: [ce, ", "objectives: [ce, pas_n4, ")
+    line = complaint(fresh)
+    assert "config/recipes.yaml: recipes.math_sft_pass.objectives: " in line
+    assert "'pas_n4'" in line
+
+
+def test_a_value_of_the_command_line_is_checked_too(fresh):
+    code, output = fresh.try_to_run(options=["--dry-run", "--config", "seeds=[one]"])
+    assert code != 0
+    assert "Traceback" not in output
+    assert "seeds.0: found 'one', wanted a value of type integer" in output

@@ -1,0 +1,192 @@
+"""The whole way from nothing to table and figure, at a size of seconds."""
+
+import struct
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from compute_aligned.provenance import load_manifests, verify
+
+OBJECTIVES = ["ce", "pass_n4", "pass_n16", "pass_n64"]
+LABELS = ["CE", "Pass@4", "Pass@16", "Pass@64"]
+KS = [1, 4]
+
+# Written by Snakemake or beside a job; everything else under results/ is an artifact.
+NO_ARTIFACTS = {"logs", "benchmarks", "provenance"}
+
+
+@pytest.fixture(scope="module")
+def table(finished):
+    return pd.read_csv(finished / "results/seconds/tables/table2.csv")
+
+
+@pytest.fixture
+def manifests_by_output(finished, monkeypatch):
+    """Manifests name files as seen from the repository's folder."""
+    monkeypatch.chdir(finished.folder)
+    return load_manifests(Path("results/seconds"))
+
+
+# --- what was made ---
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "tables/table2.csv",
+        "tables/table2.md",
+        "tables/table2.tex",
+        "figures/fig1.pdf",
+        "figures/fig1.png",
+        "metrics/math_sft_pass.csv",
+        "metrics/math_sft_pass.problems.parquet",
+        "metrics/math_sft_pass.summary.csv",
+        "metrics/math_sft_pass.weights.csv",
+    ],
+)
+def test_a_run_makes(finished, file):
+    assert (finished / "results/seconds" / file).stat().st_size > 0
+
+
+def test_running_again_does_nothing(finished):
+    assert "Nothing to be done" in finished.run(preset="seconds")
+
+
+def test_every_job_left_a_manifest(finished):
+    jobs = finished.expected_jobs("seconds")
+    del jobs["all"]  # makes nothing
+    assert Counter(manifest["rule"] for manifest in finished.manifests()) == jobs
+
+
+def test_one_training_per_seed_and_objective_and_a_warm_up_per_seed(finished):
+    trained = [manifest["wildcards"] for manifest in finished.manifests() if manifest["rule"] == "train_sft"]
+    wanted = {(objective, seed) for objective in ["warmup", *OBJECTIVES] for seed in ("1", "2")}
+    assert {(wildcards["objective"], wildcards["seed"]) for wildcards in trained} == wanted
+    assert len(trained) == 2 * (len(OBJECTIVES) + 1)
+
+
+def test_no_checkpoint_shard_or_partial_file_is_left(finished):
+    assert list((finished / "results/seconds/checkpoints").iterdir()) == []
+    assert list((finished / "results").rglob("*partial*")) == []
+
+
+# --- where it came from ---
+
+
+def test_every_artifact_is_what_its_manifest_says(manifests_by_output):
+    for path in manifests_by_output:
+        verify(Path(path), manifests_by_output)
+
+
+def test_every_file_belongs_to_an_artifact(manifests_by_output):
+    root = Path("results/seconds")
+    for file in root.rglob("*"):
+        if file.is_file() and file.relative_to(root).parts[0] not in NO_ARTIFACTS:
+            assert {str(file), *map(str, file.parents)} & set(manifests_by_output), file
+
+
+def test_every_job_read_what_an_earlier_job_wrote(manifests_by_output):
+    written = {
+        entry["path"]: entry["sha256"] for manifest in manifests_by_output.values() for entry in manifest["outputs"]
+    }
+    for manifest in manifests_by_output.values():
+        for entry in manifest["inputs"]:
+            if entry["path"] != "config/reported.csv":
+                assert entry["sha256"] == written[entry["path"]], f"{manifest['rule']} read {entry['path']}"
+
+
+def test_manifests_name_the_commit(finished):
+    command = ["git", "rev-parse", "HEAD"]
+    head = subprocess.run(command, cwd=finished.folder, capture_output=True, text=True, check=True).stdout.strip()
+    for manifest in finished.manifests():
+        assert manifest["git"] == {"commit": head, "dirty": False, "difference_sha256": None}
+
+
+def test_objectives_of_a_seed_share_their_randomness_and_seeds_do_not(finished):
+    for rule in ("train_sft", "sample"):
+        seeds = {"1": set(), "2": set()}
+        for manifest in finished.manifests():
+            if manifest["rule"] == rule and manifest["wildcards"]["objective"] != "warmup":
+                seeds[manifest["wildcards"]["seed"]].add(manifest["params"]["settings"]["seed"])
+        assert len(seeds["1"]) == len(seeds["2"]) == 1
+        assert seeds["1"] != seeds["2"]
+
+
+# --- what it says ---
+
+
+def test_table_has_a_row_per_objective(table):
+    assert list(table["objective"]) == OBJECTIVES
+    assert list(table["label"]) == LABELS
+
+
+@pytest.mark.parametrize("k", KS)
+def test_table_has_values_within_their_intervals(table, k):
+    name = f"Pass@{k}"
+    assert table[name].between(0, 100).all()
+    assert (table[f"{name} low"] <= table[name]).all()
+    assert (table[name] <= table[f"{name} high"]).all()
+
+
+@pytest.mark.parametrize("k", KS)
+def test_table_has_differences_from_the_baseline(table, k):
+    name = f"Pass@{k}"
+    assert table[f"{name} difference"].to_numpy() == pytest.approx(table[name] - table[name].iloc[0], abs=2e-4)
+    assert (table[f"{name} difference_low"] <= table[f"{name} difference"]).all()
+    assert (table[f"{name} difference"] <= table[f"{name} difference_high"]).all()
+
+
+@pytest.mark.parametrize("k", KS)
+def test_table_has_the_reported_values_beside(finished, table, k):
+    reported = pd.read_csv(finished / "config/reported.csv").query(f"paper_item == 'Table 2' and k == {k}")
+    assert list(reported["model"]) == LABELS
+    assert list(table[f"Pass@{k} reported"]) == list(reported["value"])
+
+
+def test_table_has_the_weights(table):
+    assert (table.loc[0, ["weight_p05", "weight_p50", "weight_p95", "effective_share"]] == 1).all()  # cross-entropy
+    assert (table.loc[1:, "weight_p05"] < 1).all()
+    assert (table["weight_p05"] <= table["weight_p95"]).all()
+    assert table["effective_share"].between(0, 1).all()
+
+
+@pytest.mark.parametrize("ending", ["md", "tex"])
+def test_readable_tables_name_objectives_preset_and_sizes(finished, ending):
+    text = (finished / f"results/seconds/tables/table2.{ending}").read_text()
+    for part in [*LABELS, "Pass@1", "Preset seconds", "2 seeds", "8 test problems", "pools of 8 samples"]:
+        assert part in text
+
+
+def test_values_of_the_table_are_those_of_the_scores(finished, table):
+    """Pass@1 is the share of right samples, whatever happened between scores and table."""
+    folder = finished / "results/seconds/scores/math_sft_pass"
+    for objective, value in zip(table["objective"], table["Pass@1"], strict=True):
+        scores = pd.concat([pd.read_parquet(file) for file in sorted((folder / objective).glob("*.parquet"))])
+        assert len(scores) == 2 * 8 * 8
+        assert value == pytest.approx(100 * scores["correct"].mean(), abs=1e-3)
+
+
+def test_figure_opens_as_png_and_pdf(finished):
+    png = (finished / "results/seconds/figures/fig1.png").read_bytes()
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", png[16:24])
+    assert (width, height) == (1020, 810)  # one column, 3.4 x 2.7 inches, at 300 dots per inch
+    pdf = (finished / "results/seconds/figures/fig1.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF-")
+    assert pdf.rstrip().endswith(b"%%EOF")
+
+
+# --- from another folder ---
+
+
+def test_it_runs_from_another_working_folder(finished, tmp_path):
+    folder = tmp_path / "another folder"
+    folder.mkdir()
+    assert finished.plan(preset="seconds", cwd=folder) == finished.expected_jobs("seconds")
+    finished.run("results/seconds/data/math/test.parquet", preset="seconds", cwd=folder)
+    path = "results/seconds/data/math/test.parquet"
+    assert (folder / path).read_bytes() == (finished / path).read_bytes()
+    assert (folder / "results/seconds/provenance/problems/math.json").is_file()

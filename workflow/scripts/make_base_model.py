@@ -1,6 +1,7 @@
 """Make or fetch a base model and its tokenizer."""
 
 from compute_aligned.artifacts import whole
+from compute_aligned.hub import resolve_revision
 from compute_aligned.models import load_tokenizer, make_base_model
 from compute_aligned.provenance import job
 
@@ -9,12 +10,15 @@ def write_base_model(source: dict, folder: str) -> dict:
     """Write the model that ``source`` describes and check its tokenizer.
 
     Returns:
-        the tokenizer's special tokens and chat template, for the manifest.
+        for the manifest: the source with the commit that was read, the tokenizer's special tokens and chat template.
     """
+    if source["kind"] == "hub":
+        source = source | {"revision": resolve_revision(source["id"], source["revision"], "model")}
     with whole(folder) as partial:
         make_base_model(source, partial)
         tokenizer = load_tokenizer(partial)
     return {
+        "source": source,
         "tokenizer": type(tokenizer).__name__,
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,

@@ -5,6 +5,7 @@ import dataclasses
 import pandas as pd
 
 from compute_aligned.artifacts import write_artifact
+from compute_aligned.hub import resolve_revision
 from compute_aligned.provenance import job
 from compute_aligned.tasks import load_task
 
@@ -17,18 +18,22 @@ def make_problems(data: dict, paths: dict[str, str]) -> dict:
         paths: split name -> file to write.
 
     Returns:
-        number of problems per split.
+        for the manifest: the source with the commit that was read, and the number of problems per split.
     """
+    source = data.get("source", {})
+    if "hub" in source and "train_file" not in source:
+        source = source | {"revision": resolve_revision(source["hub"], source["revision"], "dataset")}
+        data = data | {"source": source}
     splits = load_task(data)
     for split, path in paths.items():
         frame = pd.DataFrame([dataclasses.asdict(problem) for problem in splits[split]])
         write_artifact(frame, "problems", path)
-    return {split: len(problems) for split, problems in splits.items()}
+    return {"source": source, "n_problems": {split: len(problems) for split, problems in splits.items()}}
 
 
 if __name__ == "__main__":
     with job(snakemake) as facts:  # noqa: F821
-        facts["n_problems"] = make_problems(
+        facts |= make_problems(
             data=snakemake.params.data,  # noqa: F821
             paths=dict(snakemake.output.items()),  # noqa: F821
         )

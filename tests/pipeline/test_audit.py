@@ -70,6 +70,6 @@ def test_the_reference_copy_names_no_machine(rerun):
 def test_the_closing_message_says_what_came_out_and_where_it_is(finished):
     code, output = call(finished, "summary", "config/seconds.yaml")
     assert code == 0, output
-    assert "Pass@64      Pass@4 minus CE" in output
+    assert "Pass@64      Pass@4 minus CE: " in output
     assert f"{ROOT}/tables/table2.md" in output
     assert f"{ROOT}/figures/fig1.pdf" in output

@@ -20,11 +20,12 @@ def describe_results(preset: dict, results: Path) -> str:
     for experiment in preset["experiments"]:
         summary = read_artifact("summary", results / "metrics" / f"{experiment}.summary.csv")
         lines += [f"{experiment}: {what_was_run(summary, preset['preset'], preset['split'])}"]
+        baseline = summary.loc[summary["objective"] == summary["baseline"], "label"].iloc[0]
         rows = summary[summary["objective"] != summary["baseline"]]
         for label, group in rows.groupby("label", sort=False):
-            row = group.iloc[-1]
+            row = group.iloc[-1]  # the largest test budget
             lines.append(
-                f"  {label:12} {METRIC_NAMES[row['metric']]}@{row['k']} minus {row['baseline'].upper()}: "
+                f"  {label:12} {METRIC_NAMES[row['metric']]}@{row['k']} minus {baseline}: "
                 f"{100 * row['difference']:+.1f} points "
                 f"[{100 * row['difference_low']:+.1f}, {100 * row['difference_high']:+.1f}]"
             )

@@ -16,7 +16,7 @@ COLUMN_WIDTH_IN = 3.4  # one column of a two-column page
 STYLES = [
     {"color": "#08306b", "marker": "o", "linestyle": "-"},
     {"color": "#d9731a", "marker": "s", "linestyle": "--"},
-    {"color": "#3f9c63", "marker": "^", "linestyle": "-."},
+    {"color": "#1b7f4b", "marker": "^", "linestyle": "-."},
     {"color": "#7a7a7a", "marker": "D", "linestyle": ":"},
     {"color": "#8e4ec6", "marker": "v", "linestyle": (0, (5, 1, 1, 1, 1, 1))},
     {"color": "#b3243b", "marker": "P", "linestyle": (0, (8, 2))},
@@ -53,14 +53,11 @@ def difference_figure(summary: pd.DataFrame, title: str) -> Figure:
         others = summary[summary["objective"] != summary["baseline"]]
         for (label, rows), style in zip(others.groupby("label", sort=False), cycle(STYLES), strict=False):
             axes.plot(rows["k"], 100 * rows["difference"], label=label, **style)
-            axes.fill_between(
-                rows["k"],
-                100 * rows["difference_low"],
-                100 * rows["difference_high"],
-                color=style["color"],
-                alpha=0.15,
-                linewidth=0,
-            )
+            low, high = 100 * rows["difference_low"], 100 * rows["difference_high"]
+            axes.fill_between(rows["k"], low, high, color=style["color"], alpha=0.12, linewidth=0)
+            # Edges in the line's own dashes: overlapping bands stay apart in grey.
+            for edge in (low, high):
+                axes.plot(rows["k"], edge, color=style["color"], linestyle=style["linestyle"], linewidth=0.5, alpha=0.7)
             axes.plot(
                 rows["k"],
                 100 * rows["reported_difference"],

@@ -45,8 +45,9 @@ SFT_OBJECTIVES: dict[str, tuple[Callable, str]] = {
     r"pass_n(\d+)": (PassAtN, "Pass@{}"),
     r"majority_n(\d+)_k(\d+)": (Majority, "Maj@{} k={}"),
 }
-# Every strategy by name: those above, and best-of-N, which supervised training replaces by Pass@N.
-STRATEGIES = SFT_OBJECTIVES | {r"best_of_n(\d+)": (BestOfN, "BoN-{}")}
+# The strategies by name: those above (cross-entropy's is pass_n1), and best-of-N, which SFT replaces by Pass@N.
+STRATEGIES = {pattern: made for pattern, made in SFT_OBJECTIVES.items() if pattern != "ce"}
+STRATEGIES[r"best_of_n(\d+)"] = (BestOfN, "BoN-{}")
 
 
 def sft_objective(name: str) -> SFTObjective:
@@ -69,7 +70,7 @@ def strategy(name: str) -> tuple[Operator, str]:
     """
     if made := _made(name, STRATEGIES):
         return made
-    raise ValueError(f"unknown strategy {name!r}; wanted ce, pass_n<N>, majority_n<N>_k<k> or best_of_n<N>")
+    raise ValueError(f"unknown strategy {name!r}; wanted pass_n<N>, majority_n<N>_k<k> or best_of_n<N>")
 
 
 def _made(name: str, registry: dict[str, tuple[Callable, str]]) -> tuple[Operator, str] | None:

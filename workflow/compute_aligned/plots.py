@@ -154,9 +154,9 @@ def waste_figure(
             trained, tested = _curve(curves, train, "sft"), _curve(curves, name, "sft")
             waste = trained[(trained["p"] >= pair["test_negligible_from"]) & (trained["weight"] >= pair["negligible"])]
             axes.fill_between(waste["p"], waste["weight"], color="#cccccc", linewidth=0, label="waste")
-            label = f"trained on {pair['train_label']}"
+            label = f"trained: {pair['train_label']}"
             axes.plot(trained["p"], trained["weight"], label=label, **STYLES[0] | {"marker": ""})
-            axes.plot(tested["p"], tested["weight"], label="tested with", **STYLES[1] | {"marker": ""})
+            axes.plot(tested["p"], tested["weight"], label="tested", **STYLES[1] | {"marker": ""})
             axes.set_xlim(0, 1)
             axes.set_ylim(bottom=0)
             axes.set_xlabel("chance p of a right sample", fontsize=7)
@@ -165,7 +165,7 @@ def waste_figure(
         panels[0][0].set_ylabel(WEIGHT_NAMES["sft"])
         terms = f"Waste: test weight below {pair['negligible']:g}; A: cosine of the two weights."
         figure.suptitle(f"{title} {terms}", x=0.02, ha="left", fontsize=LAYOUT["axes.titlesize"], wrap=True)
-        figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3, handlelength=2)
     return figure
 
 

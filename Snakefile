@@ -40,11 +40,11 @@ include: "workflow/rules/common.smk"
 
 
 wildcard_constraints:
-    task="|".join(PRESET["models"]),
-    recipe="|".join(RUNS),
-    objective="|".join(sorted({name for names in RUNS.values() for name in names})),
-    seed="|".join(map(str, PRESET["seeds"])),
-    experiment="|".join(EXPERIMENTS),
+    task=one_of(PRESET["models"]),
+    recipe=one_of(RUNS),
+    objective=one_of(sorted({name for names in RUNS.values() for name in names})),
+    seed=one_of(PRESET["seeds"]),
+    experiment=one_of(EXPERIMENTS),
 
 
 include: "workflow/rules/data.smk"

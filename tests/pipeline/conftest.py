@@ -132,8 +132,10 @@ class Repository:
     def expected_jobs(self, preset):
         """Jobs per rule that everything of a preset needs, counted from the configuration alone."""
         content, experiments = self.config(preset), self.config("experiments")["experiments"]
-        (name,) = content["experiments"]  # count further experiments here
-        seeds, runs = len(content["seeds"]), len(content["seeds"]) * len(experiments[name]["objectives"])
+        chosen = {name: experiments[name] for name in content["experiments"]}
+        (comparison,) = [entry for entry in chosen.values() if entry["kind"] == "comparison"]  # count further ones here
+        closed_forms = [entry for entry in chosen.values() if entry["kind"] == "closed_form"]
+        seeds, runs = len(content["seeds"]), len(content["seeds"]) * len(comparison["objectives"])
         return {
             "problems": 1,
             "base_model": 1,
@@ -142,7 +144,10 @@ class Repository:
             "grade": runs,
             "measure": 1,
             "table": 1,
-            "figure": len(experiments[name]["figures"]),
+            "figure": len(comparison["figures"]),
+            "closed_forms": len(closed_forms),
+            "weight_table": len(closed_forms),
+            "weight_figure": sum(len(entry["figures"]) for entry in closed_forms),
             "all": 1,
         }
 

@@ -57,11 +57,19 @@ def test_a_number_that_the_table_lacks_is_named_with_what_it_has(finished):
     assert "Traceback" not in output
 
 
+def test_a_table_without_measured_numbers_says_so(finished):
+    code, output = call(finished, "audit", f"{ROOT}/tables/table1.csv", "--model", "pass_n16", "--k", "4")
+    assert code == 1
+    assert "table1.csv: no number of it was measured on a model; it is computed in closed form" in output
+    assert "Traceback" not in output
+
+
 def test_the_reference_copy_names_no_machine(rerun):
     code, output = call(rerun, "reference", ROOT)
     assert code == 0, output
     copied = rerun / "results/reference/seconds"
-    assert {file.name for file in (copied / "tables").iterdir()} == {"table2.csv", "table2.md", "table2.tex"}
+    tables = {f"{table}.{ending}" for table in ("table1", "table2") for ending in ("csv", "md", "tex")}
+    assert {file.name for file in (copied / "tables").iterdir()} == tables
     manifests = (copied / "manifests.json").read_text()
     assert rerun.manifests()[0]["host"] not in manifests
     assert str(rerun.folder) not in manifests

@@ -3,6 +3,7 @@
 import pytest
 
 FROM_NOTHING = {"problems": 1, "base_model": 1}
+CLOSED_FORMS = {"closed_forms", "weight_table", "weight_figure"}
 
 
 # --- presets and profiles ---
@@ -34,16 +35,35 @@ def test_lint_finds_nothing(pristine):
 @pytest.mark.parametrize(
     ("target", "missing"),
     [
-        ("table2", {"all", "figure"}),
-        ("fig1", {"all", "table"}),
-        ("math_sft_pass", {"all"}),
-        ("results/tiny/figures/fig1.pdf", {"all", "table"}),
+        ("table2", {"all", "figure", *CLOSED_FORMS}),
+        ("fig1", {"all", "table", *CLOSED_FORMS}),
+        ("math_sft_pass", {"all", *CLOSED_FORMS}),
+        ("results/tiny/figures/fig1.pdf", {"all", "table", *CLOSED_FORMS}),
     ],
 )
 def test_a_target_plans_what_it_needs(pristine, target, missing):
     planned = {rule: n for rule, n in pristine.expected_jobs("tiny").items() if rule not in missing}
     named = {} if "/" in target else {target: 1}
     assert pristine.plan(target) == planned | named
+
+
+@pytest.mark.parametrize(
+    ("target", "planned"),
+    [
+        ("table1", {"closed_forms": 1, "weight_table": 1, "table1": 1}),
+        *((f"fig{n}", {"closed_forms": 1, "weight_figure": 1, f"fig{n}": 1}) for n in range(11, 18)),
+        ("scaling_factors", {"closed_forms": 1, "weight_table": 1, "weight_figure": 7, "scaling_factors": 1}),
+        ("results/tiny/figures/fig17.png", {"closed_forms": 1, "weight_figure": 1}),
+    ],
+)
+def test_closed_forms_plan_no_data_model_or_training(pristine, target, planned):
+    assert pristine.plan(target) == planned
+
+
+def test_a_preset_may_hold_closed_forms_alone(fresh):
+    content = fresh.config("tiny") | {"recipes": {}, "models": {}, "data": {}, "experiments": {"scaling_factors": {}}}
+    fresh.write_config("seconds", content)
+    assert fresh.plan(preset="seconds") == {"closed_forms": 1, "weight_table": 1, "weight_figure": 7, "all": 1}
 
 
 def test_a_model_plans_its_own_training_and_its_warm_up(pristine):
@@ -56,7 +76,9 @@ def test_a_model_plans_its_own_training_and_its_warm_up(pristine):
     [
         "results/tiny/models/math_sft_pass/pass_n17/seed1",
         "results/tiny/models/math_sft_pass/pass_n16/seed6",
-        "results/tiny/tables/table1.csv",
+        "results/tiny/tables/table0.csv",
+        "results/tiny/metrics/math_sft_pass.curves.parquet",
+        "results/tiny/metrics/scaling_factors.summary.csv",
         "tabel2",
     ],
 )

@@ -8,6 +8,9 @@ import pytest
 FROM_FIGURE = {"figure": 1, "all": 1}
 FROM_TABLE = {"table": 1, "all": 1}
 FROM_TABLE_AND_FIGURE = {"table": 1, "figure": 1, "all": 1}
+FROM_WEIGHT_TABLE = {"weight_table": 1, "all": 1}
+FROM_WEIGHT_FIGURE = {"weight_figure": 7, "all": 1}
+FROM_CLOSED_FORMS = {"closed_forms": 1, **FROM_WEIGHT_TABLE, **FROM_WEIGHT_FIGURE}
 FROM_MEASURE = {"measure": 1, **FROM_TABLE_AND_FIGURE}
 FROM_GRADE = {"grade": 8, **FROM_MEASURE}
 FROM_SAMPLE = {"sample": 8, **FROM_GRADE}
@@ -34,16 +37,18 @@ def add_code(repository, file):
 @pytest.mark.parametrize(
     ("file", "planned"),
     [
-        (f"{PACKAGE}/operators.py", FROM_TRAIN),
+        (f"{PACKAGE}/operators.py", FROM_TRAIN | FROM_CLOSED_FORMS),
+        (f"{PACKAGE}/scaling_factors.py", FROM_CLOSED_FORMS),
         (f"{PACKAGE}/tokenization.py", FROM_TRAIN),
         (f"{PACKAGE}/models.py", FROM_BASE_MODEL),
         (f"{PACKAGE}/sampling.py", FROM_SAMPLE),
         (f"{PACKAGE}/grading.py", FROM_GRADE),
         (f"{PACKAGE}/metrics.py", FROM_MEASURE),
         (f"{PACKAGE}/statistics.py", FROM_MEASURE),
-        (f"{PACKAGE}/tables.py", FROM_TABLE_AND_FIGURE),  # a figure's title is worded there
-        (f"{PACKAGE}/plots.py", FROM_FIGURE),
+        (f"{PACKAGE}/tables.py", FROM_TABLE_AND_FIGURE | FROM_WEIGHT_TABLE),  # a figure's title is worded there
+        (f"{PACKAGE}/plots.py", FROM_FIGURE | FROM_WEIGHT_FIGURE),
         ("workflow/scripts/make_table.py", FROM_TABLE),
+        ("workflow/scripts/draw_weights.py", FROM_WEIGHT_FIGURE),
         ("workflow/scripts/train_sft.py", FROM_TRAIN),
         (f"{PACKAGE}/config.py", {}),  # its outcome counts, as each job's settings
         (f"{PACKAGE}/summary.py", {}),  # prints what is there
@@ -126,4 +131,14 @@ def test_another_amount_of_memory_reruns_nothing(rerun):
 
 def test_another_reported_value_is_only_measured_and_drawn(rerun):
     rerun.replace("config/reported.csv", "math_sft_pass,Table 2,CE,pass,1,15.8", "math_sft_pass,Table 2,CE,pass,1,15.9")
-    assert rerun.plan(preset="seconds") == FROM_MEASURE
+    assert rerun.plan(preset="seconds") == FROM_MEASURE | FROM_CLOSED_FORMS  # both stand beside reported values
+
+
+def test_another_title_redraws_its_own_figure(rerun):
+    rerun.replace("config/experiments.yaml", "effort on the highest rewards", "the highest rewards")
+    assert rerun.plan(preset="seconds") == {"weight_figure": 1, "all": 1}
+
+
+def test_another_threshold_of_waste_is_computed_and_drawn_without_a_model(rerun):
+    rerun.replace("config/experiments.yaml", "negligible: 0.05", "negligible: 0.01")
+    assert rerun.plan(preset="seconds") == FROM_CLOSED_FORMS

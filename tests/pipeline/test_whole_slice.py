@@ -45,6 +45,13 @@ def manifests_by_output(finished, monkeypatch):
         "metrics/math_sft_pass.problems.parquet",
         "metrics/math_sft_pass.summary.csv",
         "metrics/math_sft_pass.weights.csv",
+        "tables/table1.csv",
+        "tables/table1.md",
+        "tables/table1.tex",
+        *(f"figures/fig{n}.{ending}" for n in range(11, 18) for ending in ("pdf", "png")),
+        "metrics/scaling_factors.curves.parquet",
+        "metrics/scaling_factors.alignment.csv",
+        "metrics/scaling_factors.variance.csv",
     ],
 )
 def test_a_run_makes(finished, file):

@@ -9,7 +9,13 @@ import pytest
 import yaml
 from conftest import REPO
 
-from compute_aligned.config import ConfigError, load_settings, sampling_settings, training_settings
+from compute_aligned.config import (
+    ConfigError,
+    closed_form_settings,
+    load_settings,
+    sampling_settings,
+    training_settings,
+)
 
 CONFIG = REPO / "config"
 PRESETS = ["tiny", "small", "paper"]
@@ -72,6 +78,9 @@ def test_every_shipped_preset_is_complete_on_its_own(name):
     settings = load_settings(preset(name), f"{name}.yaml", CONFIG)
     assert settings["preset"]["preset"] == name
     for experiment in settings["preset"]["experiments"]:
+        if settings["experiments"][experiment]["kind"] == "closed_form":
+            closed_form_settings(settings, experiment)
+            continue
         recipe = settings["experiments"][experiment]["recipe"]
         for objective in ["warmup", *settings["experiments"][experiment]["objectives"]]:
             training_settings(settings, recipe, objective, 1)
@@ -112,7 +121,9 @@ def test_every_key_of_a_preset_is_needed_so_none_can_come_from_another_preset(na
         # across keys
         ("experiments.math_sft_pass.k", [1, 256], ["experiments.math_sft_pass.k", "found 256", "128 samples"]),
         (f"{TINY_RECIPE}.micro_batch_size", 48, [f"{TINY_RECIPE}.micro_batch_size", "found 48", "divisor", "64"]),
-        ("experiments.fig9", {"k": [1]}, ["experiments", "found 'fig9'", "allowed are math_sft_pass"]),
+        ("experiments.fig9", {"k": [1]}, ["experiments", "found 'fig9'", "allowed are math_sft_pass, scaling"]),
+        ("experiments.math_sft_pass", {}, ["experiments.math_sft_pass", "'k' is missing", "compares runs"]),
+        ("experiments.scaling_factors", {"k": [1]}, ["experiments.scaling_factors", "found {'k': [1]}", "no scale"]),
         ("recipes", {}, ["recipes", "'math_sft_pass' needs the recipe 'math_sft_pass'"]),
         ("models", {}, ["models", "'math_sft_pass' needs an entry 'math'"]),
         ("data", {}, ["data", "'math_sft_pass' needs an entry 'math'"]),
@@ -151,6 +162,40 @@ def test_a_recipe_or_experiment_that_cannot_be_run_is_refused_in_one_sentence(fo
     sentence = complaint(preset(), folder)
     assert sentence.startswith(f"{folder / file}.yaml: {file}.math_sft_pass")
     assert [word for word in said if word not in sentence] == [], sentence
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("kind", "open_form", [": found {", "wanted kind one of comparison, closed_form"]),
+        ("recipe", "math_sft_pass", ["unknown key 'recipe'", "allowed are kind, title, question, points"]),
+        ("alignment", REMOVED, ["the key 'alignment' is missing"]),
+        ("alignment.negligible", 1, ["alignment.negligible: found 1", "less than 1"]),
+        ("variance.n", [1, 4], ["variance.n.0: found 1", "at least 2"]),
+        ("variance.draws", 1010, ["variance.draws: found 1010", "a multiple of 20"]),
+        ("values.p", [0], ["values.p.0: found 0", "more than 0"]),
+        ("values.strategies", ["ce"], ["values.strategies: unknown strategy 'ce'", "wanted pass_n<N>"]),
+        ("values.strategies", ["pas_n4"], ["values.strategies: unknown strategy 'pas_n4'", "best_of_n<N>"]),
+        ("alignment.strategies", ["best_of_n0"], ["alignment.strategies: ", "n >= 1", "got n = 0"]),
+        ("figures.fig13.strategies", ["majority_n4_k5"], ["figures.fig13.strategies: ", "k <= n = 4", "k = 5"]),
+        ("figures.fig17.train", "cross_entropy", ["figures.fig17.train: unknown strategy 'cross_entropy'"]),
+        ("figures.fig17.train", "pass_n3", ["figures.fig17.train: 'pass_n3' is not among alignment.strategies"]),
+        ("figures.fig11.draw", "bars", ["figures.fig11: found {", "wanted draw one of weights, waste"]),
+        ("figures.fig11.form", "log", ["figures.fig11.form: found 'log'", "one of sft, rl"]),
+        ("figures.fig11.train", "pass_n1", ["figures.fig11: unknown key 'train'"]),
+    ],
+)
+def test_a_closed_form_that_cannot_be_computed_is_refused_in_one_sentence(folder_with, key, value, said):
+    folder = folder_with("experiments", f"experiments.scaling_factors.{key}", value)
+    sentence = complaint(preset(), folder)
+    assert sentence.startswith(f"{folder / 'experiments'}.yaml: experiments.scaling_factors")
+    assert [word for word in said if word not in sentence] == [], sentence
+
+
+def test_closed_forms_need_neither_recipes_nor_models_nor_data():
+    content = changed(*[(key, {}) for key in ("recipes", "models", "data")])
+    content["experiments"] = {"scaling_factors": {}}
+    load_settings(content, "my.yaml", CONFIG)
 
 
 def test_a_baseline_outside_the_comparison_is_refused(folder_with):
@@ -212,6 +257,7 @@ def test_settings_of_a_job_are_plain_values(name):
         training_settings(settings, "math_sft_pass", "warmup", 1),
         training_settings(settings, "math_sft_pass", "pass_n4", 1),
         sampling_settings(settings, "math_sft_pass", 1),
+        closed_form_settings(settings, "scaling_factors"),
     ):
         assert json.loads(json.dumps(resolved)) == resolved  # no tuple, no set, no object
 
@@ -270,6 +316,19 @@ def test_a_changed_learning_rate_changes_its_recipe_alone(folder_with):
     assert after["another"][1] == before["another"][1]  # nothing is sampled for another reason than new weights
     for old, new in zip(before["another"][0], after["another"][0], strict=True):
         assert new == old | {"learning_rate": 0.5}
+
+
+def test_a_closed_form_is_told_every_strategy_that_its_table_and_figures_show_once(folder_with):
+    settings = load_settings(preset(), "tiny.yaml", CONFIG)
+    entry = settings["experiments"]["scaling_factors"]
+    shown = {*entry["values"]["strategies"], *entry["alignment"]["strategies"]}
+    for figure in entry["figures"].values():
+        shown |= {*figure["strategies"]}
+    resolved = closed_form_settings(settings, "scaling_factors")
+    assert resolved["strategies"] == sorted(shown)
+
+    retitled = folder_with("experiments", "experiments.scaling_factors.figures.fig11.title", "Another title.")
+    assert closed_form_settings(load_settings(preset(), "tiny.yaml", retitled), "scaling_factors") == resolved
 
 
 def test_an_adapter_is_described_only_where_the_preset_trains_one():

@@ -65,9 +65,12 @@ def explain(path: Path, model: str, k: int, manifests: dict[str, dict]) -> str:
     """The story of one number of a table, a line or two per job.
 
     Raises:
-        ValueError: the table has no such model or k.
+        ValueError: the table has no such model or k, or holds no measured numbers.
     """
-    table = pd.read_csv(path).set_index("objective")
+    table = pd.read_csv(path)
+    if "objective" not in table:
+        raise ValueError(f"{path}: no number of it was measured on a model; it is computed in closed form")
+    table = table.set_index("objective")
     columns = [column for column in table.columns if column.endswith(f"@{k}")]
     if model not in table.index or not columns:
         budgets = [column.split("@")[1] for column in table.columns if "@" in column and " " not in column]

@@ -9,6 +9,8 @@ import yaml
 from .seeds import derive_seed
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
+# Keys whose value says which branch of an alternative is meant.
+DISCRIMINATORS = ("kind", "loader", "draw")
 
 
 class ConfigError(ValueError):
@@ -77,7 +79,7 @@ def _check_schema(content: dict, schema: str, file: str) -> None:
 
 
 def _innermost(error: jsonschema.ValidationError) -> jsonschema.ValidationError:
-    """Of an alternative (oneOf), the complaint of the branch whose kind or loader fits."""
+    """Of an alternative (oneOf), the complaint of the branch whose kind, loader or draw fits."""
     while error.context:
         branches: dict[int, list] = {}
         for inner in error.context:
@@ -99,10 +101,10 @@ def _sentence(error: jsonschema.ValidationError, file: str) -> str:
         missing = [name for name in schema["required"] if name not in found]
         return f"{file}: {key}: the key {missing[0]!r} is missing; found {', '.join(map(str, found)) or 'none'}"
     if error.validator in ("oneOf", "anyOf"):
-        names = [branch.get("properties", {}) for branch in error.validator_value]
-        kinds = [p[n]["const"] for p in names for n in ("kind", "loader") if n in p and "const" in p[n]]
+        branches = [branch.get("properties", {}) for branch in error.validator_value]
+        kinds = [(n, p[n]["const"]) for p in branches for n in DISCRIMINATORS if "const" in p.get(n, {})]
         wanted = (
-            f"kind or loader one of {', '.join(kinds)}"
+            f"{kinds[0][0]} one of {', '.join(value for _, value in kinds)}"
             if kinds
             else " or ".join("+".join(branch["required"]) for branch in error.validator_value)
         )
@@ -113,6 +115,8 @@ def _sentence(error: jsonschema.ValidationError, file: str) -> str:
         "minimum": lambda: f"at least {schema['minimum']}",
         "maximum": lambda: f"at most {schema['maximum']}",
         "exclusiveMinimum": lambda: f"more than {schema['exclusiveMinimum']}",
+        "exclusiveMaximum": lambda: f"less than {schema['exclusiveMaximum']}",
+        "multipleOf": lambda: f"a multiple of {schema['multipleOf']}",
         "minItems": lambda: f"at least {schema['minItems']} entries",
         "uniqueItems": lambda: "entries that differ",
         "pattern": lambda: f"a name like {schema['pattern']}",
@@ -134,6 +138,9 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
                 raise ConfigError(f"{folder / 'recipes.yaml'}: recipes.{name}.{key}: {error}") from None
     for name, experiment in experiments.items():
         where = f"{folder / 'experiments.yaml'}: experiments.{name}"
+        if experiment["kind"] == "closed_form":
+            _check_closed_form(experiment, where)
+            continue
         if experiment["recipe"] not in recipes:
             raise ConfigError(f"{where}.recipe: found {experiment['recipe']!r}, wanted one of {', '.join(recipes)}")
         known = recipes[experiment["recipe"]]["objectives"]
@@ -151,7 +158,14 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
                     f"{preset_file}: {kind}: found {name!r}, which {folder / kind}.yaml does not define; "
                     f"allowed are {', '.join(known)}"
                 )
-    for name in preset["experiments"]:
+    for name, scale in preset["experiments"].items():
+        where = f"{preset_file}: experiments.{name}"
+        if experiments[name]["kind"] == "closed_form":
+            if scale:
+                raise ConfigError(f"{where}: found {scale!r}, wanted {{}}: it compares no runs and has no scale")
+            continue
+        if "k" not in scale:
+            raise ConfigError(f"{where}: the key 'k' is missing: it compares runs under test budgets k")
         recipe = experiments[name]["recipe"]
         if recipe not in preset["recipes"]:
             raise ConfigError(f"{preset_file}: recipes: the experiment {name!r} needs the recipe {recipe!r}")
@@ -160,6 +174,34 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
                 raise ConfigError(
                     f"{preset_file}: {kind}: the recipe {recipe!r} needs an entry {recipes[recipe]['task']!r}"
                 )
+
+
+def _check_closed_form(experiment: dict, where: str) -> None:
+    from .objectives import strategy
+
+    named = _strategies_by_key(experiment)
+    for key, names in named.items():
+        for name in names:
+            try:
+                strategy(name)
+            except ValueError as error:
+                raise ConfigError(f"{where}.{key}: {error}") from None
+    for figure, content in experiment["figures"].items():
+        if content["draw"] == "waste":
+            for key in (f"figures.{figure}.train", f"figures.{figure}.strategies"):
+                for name in named[key]:
+                    if name not in experiment["alignment"]["strategies"]:
+                        raise ConfigError(f"{where}.{key}: {name!r} is not among alignment.strategies")
+
+
+def _strategies_by_key(experiment: dict) -> dict[str, list[str]]:
+    """The strategies that a closed-form experiment names, by the key under which it does."""
+    named = {f"{key}.strategies": experiment[key]["strategies"] for key in ("values", "alignment")}
+    for name, figure in experiment["figures"].items():
+        named[f"figures.{name}.strategies"] = figure["strategies"]
+        if "train" in figure:
+            named[f"figures.{name}.train"] = [figure["train"]]
+    return named
 
 
 def _check_budgets(settings: dict, preset_file: str) -> None:
@@ -171,6 +213,8 @@ def _check_budgets(settings: dict, preset_file: str) -> None:
                 f"wanted a divisor of batch_size {recipe['batch_size']}"
             )
     for name, experiment in preset["experiments"].items():
+        if settings["experiments"][name]["kind"] == "closed_form":
+            continue
         recipe = settings["experiments"][name]["recipe"]
         samples = preset["recipes"][recipe]["evaluation"]["samples"]
         if max(experiment["k"]) > samples:
@@ -215,4 +259,16 @@ def sampling_settings(settings: dict, recipe: str, seed: int) -> dict:
         **{key: scale[key] for key in ("max_new_tokens", "rows_per_batch", "problems_per_shard")},
         **method["sampling"],
         **{key: model[key] for key in ("quantization", "precision")},
+    }
+
+
+def closed_form_settings(settings: dict, experiment: str) -> dict:
+    """Resolved settings of a closed-form experiment's computation: no title, and each strategy once."""
+    content = settings["experiments"][experiment]
+    named = [name for names in _strategies_by_key(content).values() for name in names]
+    return {
+        "name": experiment,
+        "strategies": sorted(set(named)),
+        "p": content["values"]["p"],
+        **{key: content[key] for key in ("points", "alignment", "variance", "paper_item")},
     }

@@ -63,7 +63,7 @@ def _allowed(schema: dict, root: dict) -> str:
         items = schema["items"]
         items = root["$defs"][items["$ref"].rsplit("/", 1)[1]] if "$ref" in items else items
         return f"list of {_allowed(items, root)}"
-    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤"}
+    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     limits = [f"{sign} {schema[name]}" for name, sign in bounds.items() if name in schema]
     return " ".join([schema.get("type", "any"), *limits])
 

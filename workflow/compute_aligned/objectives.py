@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .operators import Majority, PassAtN
+from .operators import BestOfN, Majority, Operator, PassAtN
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,9 @@ SFT_OBJECTIVES: dict[str, tuple[Callable, str]] = {
     r"pass_n(\d+)": (PassAtN, "Pass@{}"),
     r"majority_n(\d+)_k(\d+)": (Majority, "Maj@{} k={}"),
 }
+# The strategies by name: those above (cross-entropy's is pass_n1), and best-of-N, which SFT replaces by Pass@N.
+STRATEGIES = {pattern: made for pattern, made in SFT_OBJECTIVES.items() if pattern != "ce"}
+STRATEGIES[r"best_of_n(\d+)"] = (BestOfN, "BoN-{}")
 
 
 def sft_objective(name: str) -> SFTObjective:
@@ -53,8 +56,26 @@ def sft_objective(name: str) -> SFTObjective:
     Raises:
         ValueError: no such objective, or impossible numbers in its name (such as k > N).
     """
-    for pattern, (operator, label) in SFT_OBJECTIVES.items():
+    if made := _made(name, SFT_OBJECTIVES):
+        operator, label = made
+        return SFTObjective(name, label, operator)
+    raise ValueError(f"unknown SFT objective {name!r}; wanted ce, pass_n<N> or majority_n<N>_k<k>")
+
+
+def strategy(name: str) -> tuple[Operator, str]:
+    """The operator and the label of a strategy's name, such as ``best_of_n4``.
+
+    Raises:
+        ValueError: no such strategy, or impossible numbers in its name.
+    """
+    if made := _made(name, STRATEGIES):
+        return made
+    raise ValueError(f"unknown strategy {name!r}; wanted pass_n<N>, majority_n<N>_k<k> or best_of_n<N>")
+
+
+def _made(name: str, registry: dict[str, tuple[Callable, str]]) -> tuple[Operator, str] | None:
+    for pattern, (operator, label) in registry.items():
         if match := re.fullmatch(pattern, name):
             numbers = [int(number) for number in match.groups()]
-            return SFTObjective(name, label.format(*numbers), operator(*numbers))
-    raise ValueError(f"unknown SFT objective {name!r}; wanted ce, pass_n<N> or majority_n<N>_k<k>")
+            return operator(*numbers), label.format(*numbers)
+    return None

@@ -10,14 +10,16 @@ from .tables import METRIC_NAMES, what_was_run
 
 
 def describe_results(preset: dict, results: Path) -> str:
-    """Per experiment: what was run, each objective's difference from the baseline, and where tables and figures lie.
+    """Per experiment that compares runs: what was run, and each objective's difference from the baseline; all files.
 
     Args:
         preset: the preset's content.
         results: its results folder.
     """
     lines = []
-    for experiment in preset["experiments"]:
+    for experiment, scale in preset["experiments"].items():
+        if not scale:  # closed forms: what they say is in their table and figures
+            continue
         summary = read_artifact("summary", results / "metrics" / f"{experiment}.summary.csv")
         lines += [f"{experiment}: {what_was_run(summary, preset['preset'], preset['split'])}"]
         baseline = summary.loc[summary["objective"] == summary["baseline"], "label"].iloc[0]

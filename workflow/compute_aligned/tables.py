@@ -1,4 +1,6 @@
-"""Tables of an experiment as CSV, Markdown and LaTeX: one row per objective, values in percent."""
+"""Tables as CSV, Markdown and LaTeX: compared runs, one row per objective, in percent; weights of the strategies."""
+
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -108,6 +110,148 @@ def what_was_run(summary: pd.DataFrame, preset: str, split: str) -> str:
         f"Preset {preset}: {seeds}, {row['n_problems']} {split} problems, pools of {row['n_samples']} samples; "
         f"95 % intervals over {row['population']}."
     )
+
+
+# --- weights of the strategies (paper Table 1) ------------------------------------------------------------------------
+
+FORMS = {"sft": "SFT weight", "rl": "RL weight"}
+# Kind of strategy -> name and formulas, in LaTeX. The paper's Table 1 omits the factor k of the majority SFT weight.
+_PASS = {"success": r"1 - (1-p)^N", "sft": r"N p (1-p)^{N-1} / S(p)"}
+FORMULAS = {
+    "pass": {"name": "Pass@N", **_PASS, "rl": r"N (1-p)^{N-1}"},
+    "majority": {
+        "name": "Majority (N, k)",
+        "success": r"\sum_{i=k}^{N} \binom{N}{i} p^i (1-p)^{N-i}",
+        "sft": r"k \binom{N}{k} p^k (1-p)^{N-k} / S(p)",
+        "rl": r"N \binom{N-1}{k-1} p^{k-1} (1-p)^{N-k}",
+    },
+    "best_of": {"name": "Best-of-N", **_PASS, "rl": r"N q^{N-1}"},
+}
+SYMBOLS = (
+    "p: chance that one sample is right (best-of-N, SFT: that it is the best target). q: chance that a sample has a "
+    "lower reward; values of its weight are at q = p. The paper's table omits the k of the majority SFT weight; its "
+    "equations have it."
+)
+
+
+def weight_values(curves: pd.DataFrame, strategies: Sequence[str], p: Sequence[float]) -> pd.DataFrame:
+    """One row per strategy and form: its formula, and its value at each p.
+
+    Args:
+        curves: a ``curves`` artifact that holds every p.
+        strategies: names such as ``pass_n16``.
+        p: chances that one sample is right.
+    """
+    rows = []
+    for strategy in strategies:
+        for form in FORMS:
+            curve = curves[(curves["strategy"] == strategy) & (curves["form"] == form)].set_index("p")
+            row = {"strategy": strategy, "label": curve["label"].iloc[0], "form": form}
+            row["formula"] = FORMULAS[strategy.rsplit("_n")[0]][form]
+            rows.append(row | {f"p={value:g}": curve.loc[value, "weight"] for value in p})
+    return pd.DataFrame(rows)
+
+
+def markdown_weight_table(values: pd.DataFrame, alignment: pd.DataFrame, variance: pd.DataFrame, caption: str) -> str:
+    """Formulas, values, alignment with the paper's beside it, waste and starvation, ratios of variances.
+
+    Args:
+        values: ``weight_values``.
+        alignment: an ``alignment`` artifact.
+        variance: a ``variance`` artifact.
+        caption: what the table shows.
+    """
+    negligible = alignment["negligible"].iloc[0]
+    lines = [f"{caption} Closed forms: no model. {SYMBOLS}", ""]
+    lines += _grid(
+        "Formulas",
+        ["", "S(p)", *FORMS.values()],
+        [[row["name"], *(f"${row[key]}$" for key in ("success", *FORMS))] for row in FORMULAS.values()],
+    )
+    at = [column for column in values if column.startswith("p=")]
+    lines += _grid(
+        "Values",
+        ["", "", *at],
+        [[row["label"], FORMS[row["form"]], *(f"{row[column]:.3g}" for column in at)] for _, row in values.iterrows()],
+    )
+    lines += _pairs(
+        alignment,
+        "Alignment A of the SFT weights, p uniform on [0, 1] (in brackets the paper's); rows: trained on; columns: "
+        "tested with",
+        lambda r: f"{r['alignment']:.3f}" + ("" if pd.isna(r["reported"]) else f" ({r['reported']:.3f})"),
+    )
+    lines += _pairs(
+        alignment,
+        f"Waste: % of the training weight (row) that lies where the test weight (column) is below {negligible:g}; read "
+        "as starvation: % of the row's test weight where the column's training weight is below it",
+        lambda r: f"{100 * r['wasted_share']:.1f}",
+    )
+    for name, title in (
+        ("ratio", "Variance of CAT's estimator over that of the pivotal one, one index of N samples (paper)"),
+        ("ratio_summed", "The same at equal cost: CAT's mean over N samples, all N pivotal terms (not in the paper)"),
+    ):
+        distances = ((variance[f"{name}_simulated"] - variance[name]).abs() / variance[f"{name}_se"]).dropna()
+        lines += _grid(
+            title,
+            ["", *(f"p={p:g}" for p in variance["p"].unique())],
+            [[f"N={n}", *(f"{value:.3g}" for value in rows[name])] for n, rows in variance.groupby("n")],
+        )
+        lines += [
+            f"Simulated where events suffice, {len(distances)} of {len(variance)} cells, {variance['draws'].iloc[0]} "
+            f"groups each: at most {distances.max():.1f} standard errors away.",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def latex_weight_table(values: pd.DataFrame, caption: str) -> str:
+    """Two booktabs tabulars: formulas, and values at each p."""
+    at = [column for column in values if column.startswith("p=")]
+    lines = [
+        r"\begin{table}",
+        r"\centering\small",
+        rf"\caption{{{_escape(f'{caption} {SYMBOLS}')}}}",
+        r"\begin{tabular}{llll}",
+        r"\toprule",
+        rf" & $S(p)$ & {' & '.join(FORMS.values())} \\",
+        r"\midrule",
+        *(
+            rf"{row['name']} & {' & '.join(f'${row[key]}$' for key in ('success', *FORMS))} \\"
+            for row in FORMULAS.values()
+        ),
+        r"\bottomrule",
+        r"\end{tabular}",
+        "",
+        r"\medskip",
+        rf"\begin{{tabular}}{{ll{'r' * len(at)}}}",
+        r"\toprule",
+        rf" & & {' & '.join(f'${column}$' for column in at)} \\",
+        r"\midrule",
+        *(
+            rf"{_escape(row['label'])} & {FORMS[row['form']]} & {' & '.join(_number(row[column]) for column in at)} \\"
+            for _, row in values.iterrows()
+        ),
+    ]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def _pairs(alignment: pd.DataFrame, title: str, cell: Callable) -> list[str]:
+    by_train = alignment.groupby("train_label", sort=False)
+    rows = [[label, *(cell(pair) for _, pair in pairs.iterrows())] for label, pairs in by_train]
+    return _grid(title, ["", *alignment["test_label"].unique()], rows)
+
+
+def _grid(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    rule = ["---", *["---:"] * (len(heads) - 1)]
+    return [f"**{title}**", "", *(_row(cells) for cells in [heads, rule, *rows]), ""]
+
+
+def _number(value: float) -> str:
+    mantissa, _, exponent = f"{value:.3g}".partition("e")
+    return rf"${mantissa} \cdot 10^{{{int(exponent)}}}$" if exponent else f"${mantissa}$"
+
+
+# --- what both share -------------------------------------------------------------------------------------------------
 
 
 def _interval(value: float, low: float, high: float, signed: bool) -> str:

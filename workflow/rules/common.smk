@@ -1,14 +1,18 @@
 """Functions that the other files share: names of files, settings of jobs, and the items of an experiment."""
 
-from compute_aligned.config import sampling_settings, training_settings
+from compute_aligned.config import closed_form_settings, sampling_settings, training_settings
 from compute_aligned.objectives import sft_objective
 from compute_aligned.provenance import code_hash
 
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 
+# Experiments that compare trained runs, and those that need none.
+COMPARISONS = {name: entry for name, entry in EXPERIMENTS.items() if entry["kind"] == "comparison"}
+CLOSED_FORMS = {name: entry for name, entry in EXPERIMENTS.items() if entry["kind"] == "closed_form"}
+
 # Objectives of each recipe that the preset's experiments compare, and the warm-up they start from.
 RUNS = {}
-for experiment in EXPERIMENTS.values():
+for experiment in COMPARISONS.values():
     objectives = RUNS.setdefault(experiment["recipe"], ["warmup"])
     objectives += [name for name in experiment["objectives"] if name not in objectives]
 
@@ -69,12 +73,32 @@ def items(experiment):
 
 
 def metrics_of_item(kind):
-    """Input function: a metrics file of the experiment that a table or figure shows."""
+    """Input function: a metrics file of the experiment that a table or figure shows, such as summary.csv."""
 
     def file(wildcards):
-        return f"{RESULTS}/metrics/{EXPERIMENT_OF[wildcards.item]}.{kind}.csv"
+        return f"{RESULTS}/metrics/{EXPERIMENT_OF[wildcards.item]}.{kind}"
 
     return file
+
+
+def entry_of(wildcards):
+    """The experiment that a table or figure shows."""
+    return EXPERIMENTS[EXPERIMENT_OF[wildcards.item]]
+
+
+def one_of(names):
+    """Constraint of a wildcard: one of these names. No name at all matches nothing, where "" would match everything."""
+    return "|".join(map(str, names)) or "(?!)"
+
+
+def tables_of(experiments):
+    """Constraint of the wildcard `item`: the tables of some experiments."""
+    return one_of(entry["table"] for entry in experiments.values())
+
+
+def figures_of(experiments):
+    """Constraint of the wildcard `item`: the figures of some experiments."""
+    return one_of(figure for entry in experiments.values() for figure in entry["figures"])
 
 
 def data_files(wildcards):

@@ -1,4 +1,8 @@
-"""Scores of the samples, and an experiment's metrics."""
+"""Scores of the samples, and an experiment's metrics: measured on runs, or computed in closed form."""
+
+
+localrules:
+    closed_forms,
 
 
 rule grade:
@@ -41,6 +45,8 @@ rule measure:
         f"{RESULTS}/logs/measure/{{experiment}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/measure/{{experiment}}.tsv"
+    wildcard_constraints:
+        experiment=one_of(COMPARISONS),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["evaluate"]["threads"]
@@ -55,3 +61,28 @@ rule measure:
         "Metrics of {wildcards.experiment}"
     script:
         "../scripts/measure.py"
+
+
+rule closed_forms:
+    input:
+        reported=os.path.relpath(f"{workflow.basedir}/config/reported.csv"),
+    output:
+        curves=f"{RESULTS}/metrics/{{experiment}}.curves.parquet",
+        alignment=f"{RESULTS}/metrics/{{experiment}}.alignment.csv",
+        variance=f"{RESULTS}/metrics/{{experiment}}.variance.csv",
+    log:
+        f"{RESULTS}/logs/closed_forms/{{experiment}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/closed_forms/{{experiment}}.tsv"
+    wildcard_constraints:
+        experiment=one_of(CLOSED_FORMS),
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    params:
+        settings=lambda wildcards: closed_form_settings(SETTINGS, wildcards.experiment),
+        code=code_of("compute_closed_forms.py"),
+    message:
+        "Closed forms of {wildcards.experiment}"
+    script:
+        "../scripts/compute_closed_forms.py"

@@ -4,12 +4,14 @@
 localrules:
     table,
     figure,
+    weight_table,
+    weight_figure,
 
 
 rule table:
     input:
-        summary=metrics_of_item("summary"),
-        weights=metrics_of_item("weights"),
+        summary=metrics_of_item("summary.csv"),
+        weights=metrics_of_item("weights.csv"),
     output:
         csv=f"{RESULTS}/tables/{{item}}.csv",
         markdown=f"{RESULTS}/tables/{{item}}.md",
@@ -19,12 +21,12 @@ rule table:
     benchmark:
         f"{RESULTS}/benchmarks/table/{{item}}.tsv"
     wildcard_constraints:
-        item="|".join(experiment["table"] for experiment in EXPERIMENTS.values()),
+        item=tables_of(COMPARISONS),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
     params:
-        title=lambda wildcards: EXPERIMENTS[EXPERIMENT_OF[wildcards.item]]["title"],
+        title=lambda wildcards: entry_of(wildcards)["title"],
         preset=PRESET["preset"],
         split=PRESET["split"],
         code=code_of("make_table.py"),
@@ -36,7 +38,7 @@ rule table:
 
 rule figure:
     input:
-        summary=metrics_of_item("summary"),
+        summary=metrics_of_item("summary.csv"),
     output:
         pdf=f"{RESULTS}/figures/{{item}}.pdf",
         png=f"{RESULTS}/figures/{{item}}.png",
@@ -45,12 +47,12 @@ rule figure:
     benchmark:
         f"{RESULTS}/benchmarks/figure/{{item}}.tsv"
     wildcard_constraints:
-        item="|".join(figure for experiment in EXPERIMENTS.values() for figure in experiment["figures"]),
+        item=figures_of(COMPARISONS),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
     params:
-        kind=lambda wildcards: EXPERIMENTS[EXPERIMENT_OF[wildcards.item]]["figures"][wildcards.item],
+        kind=lambda wildcards: entry_of(wildcards)["figures"][wildcards.item],
         preset=PRESET["preset"],
         split=PRESET["split"],
         code=code_of("draw_figure.py"),
@@ -58,3 +60,56 @@ rule figure:
         "Figure {wildcards.item}"
     script:
         "../scripts/draw_figure.py"
+
+
+rule weight_table:
+    input:
+        curves=metrics_of_item("curves.parquet"),
+        alignment=metrics_of_item("alignment.csv"),
+        variance=metrics_of_item("variance.csv"),
+    output:
+        csv=f"{RESULTS}/tables/{{item}}.csv",
+        markdown=f"{RESULTS}/tables/{{item}}.md",
+        latex=f"{RESULTS}/tables/{{item}}.tex",
+    log:
+        f"{RESULTS}/logs/weight_table/{{item}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/weight_table/{{item}}.tsv"
+    wildcard_constraints:
+        item=tables_of(CLOSED_FORMS),
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    params:
+        title=lambda wildcards: entry_of(wildcards)["title"],
+        values=lambda wildcards: entry_of(wildcards)["values"],
+        code=code_of("make_weight_table.py"),
+    message:
+        "Table {wildcards.item}"
+    script:
+        "../scripts/make_weight_table.py"
+
+
+rule weight_figure:
+    input:
+        curves=metrics_of_item("curves.parquet"),
+        alignment=metrics_of_item("alignment.csv"),
+    output:
+        pdf=f"{RESULTS}/figures/{{item}}.pdf",
+        png=f"{RESULTS}/figures/{{item}}.png",
+    log:
+        f"{RESULTS}/logs/weight_figure/{{item}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/weight_figure/{{item}}.tsv"
+    wildcard_constraints:
+        item=figures_of(CLOSED_FORMS),
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    params:
+        figure=lambda wildcards: entry_of(wildcards)["figures"][wildcards.item],
+        code=code_of("draw_weights.py"),
+    message:
+        "Figure {wildcards.item}"
+    script:
+        "../scripts/draw_weights.py"

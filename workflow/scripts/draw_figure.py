@@ -1,11 +1,9 @@
 """Draw a figure of the paper as PDF and PNG."""
 
-from compute_aligned.artifacts import read_artifact, whole
-from compute_aligned.plots import FIGURES
+from compute_aligned.artifacts import read_artifact
+from compute_aligned.plots import FIGURES, save_figure
 from compute_aligned.provenance import job
 from compute_aligned.tables import what_was_run
-
-PNG_DPI = 300
 
 
 def draw_figure(path_to_summary: str, kind: str, preset: str, split: str, path_to_pdf: str, path_to_png: str) -> None:
@@ -21,10 +19,7 @@ def draw_figure(path_to_summary: str, kind: str, preset: str, split: str, path_t
     """
     summary = read_artifact("summary", path_to_summary)
     figure = FIGURES[kind](summary, title=what_was_run(summary, preset, split))
-    with whole(path_to_pdf) as path:
-        figure.savefig(path, format="pdf", metadata={"CreationDate": None})
-    with whole(path_to_png) as path:
-        figure.savefig(path, format="png", dpi=PNG_DPI)
+    save_figure(figure, path_to_pdf, path_to_png)
 
 
 if __name__ == "__main__":

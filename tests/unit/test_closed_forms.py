@@ -1,0 +1,227 @@
+"""The scripts of the closed forms: artifacts against independent sums, the table's formulas against its numbers."""
+
+import math
+import re
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from compute_closed_forms import alignments, compute_closed_forms, weight_curves
+from conftest import REPO
+from draw_weights import draw_weights
+from make_weight_table import make_weight_table
+from scipy.stats import binom
+
+from compute_aligned.artifacts import read_artifact
+from compute_aligned.config import closed_form_settings, load_settings
+from compute_aligned.plots import waste_figure, weights_figure
+from compute_aligned.tables import FORMULAS, weight_values
+
+EXPERIMENT = yaml.safe_load((REPO / "config" / "experiments.yaml").read_text())["experiments"]["scaling_factors"]
+FIGURES = EXPERIMENT["figures"]
+WEIGHTS = {name: {k: v for k, v in f.items() if k != "draw"} for name, f in FIGURES.items() if f["draw"] == "weights"}
+WASTE = {name: {k: v for k, v in f.items() if k != "draw"} for name, f in FIGURES.items() if f["draw"] == "waste"}
+
+
+@pytest.fixture(scope="module")
+def settings():
+    tiny = yaml.safe_load((REPO / "config" / "tiny.yaml").read_text())
+    resolved = closed_form_settings(load_settings(tiny, "tiny.yaml", REPO / "config"), "scaling_factors")
+    return resolved | {"variance": resolved["variance"] | {"draws": 200_000}}
+
+
+@pytest.fixture(scope="module")
+def folder(settings, tmp_path_factory):
+    """Everything that the shipped experiment makes, with a smaller simulation."""
+    folder = tmp_path_factory.mktemp("closed_forms")
+    paths = [str(folder / name) for name in ("curves.parquet", "alignment.csv", "variance.csv")]
+    compute_closed_forms(settings, read_artifact("reported", REPO / "config" / "reported.csv"), *paths)
+    tables = [str(folder / f"table1.{ending}") for ending in ("csv", "md", "tex")]
+    make_weight_table(*paths, EXPERIMENT["title"], EXPERIMENT["values"], *tables)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def curves(folder):
+    return read_artifact("curves", folder / "curves.parquet")
+
+
+@pytest.fixture(scope="module")
+def pairs(folder):
+    return read_artifact("alignment", folder / "alignment.csv")
+
+
+# --- artifacts -------------------------------------------------------------------------------------------------------
+
+
+def test_curves_cover_the_grid_and_the_table_for_every_strategy_and_both_forms(settings, curves):
+    wanted = sorted({*(i / settings["points"] for i in range(1, settings["points"] + 1)), *settings["p"]})
+    for _, rows in curves.groupby(["strategy", "form"]):
+        assert rows["p"].tolist() == wanted
+        assert np.isfinite(rows["weight"]).all()
+    assert set(curves["strategy"]) == set(settings["strategies"])
+
+
+@pytest.mark.parametrize("strategy", ["pass_n64", "majority_n4_k3", "majority_n64_k33", "majority_n64_k6"])
+def test_an_rl_weight_averages_to_one_over_uniform_p_because_success_goes_from_zero_to_one(settings, strategy):
+    fine = weight_curves(settings | {"points": 20_000, "strategies": [strategy]})
+    rl = fine[fine["form"] == "rl"]
+    assert np.trapezoid(rl["weight"], rl["p"]) == pytest.approx(1, abs=0.004)
+
+
+def test_every_pair_of_strategies_is_there_with_the_papers_value_where_it_has_one(settings, pairs):
+    names = settings["alignment"]["strategies"]
+    assert len(pairs) == len(names) ** 2
+    reported = pairs.dropna(subset="reported")
+    assert len(reported) == 6
+    assert np.array_equal(reported["alignment"].round(3), reported["reported"])
+
+
+def test_a_value_reported_for_another_experiment_is_not_shown(settings):
+    reported = pd.DataFrame(
+        [
+            ("another", "App. G", "Pass@1", "alignment", 2, 0.5),
+            ("scaling_factors", "App. Z", "Pass@1", "alignment", 2, 0.5),
+        ],
+        columns=["experiment", "paper_item", "model", "metric", "k", "value"],
+    )
+    few = settings | {"alignment": {"strategies": ["pass_n1", "pass_n2"], "negligible": 0.05}}
+    assert alignments(few, reported)["reported"].isna().all()
+
+
+def test_the_variance_of_cat_is_never_larger_and_the_simulation_agrees(folder):
+    variance = read_artifact("variance", folder / "variance.csv")
+    assert (variance[["ratio", "ratio_summed"]] <= 1).all(axis=None)
+    for name in ("ratio", "ratio_summed"):
+        seen = variance.dropna(subset=f"{name}_simulated")
+        assert len(seen) > 20
+        assert ((seen[f"{name}_simulated"] - seen[name]).abs() < 5 * seen[f"{name}_se"]).all()
+
+
+# --- table -----------------------------------------------------------------------------------------------------------
+
+
+def evaluated(formula, **symbols):
+    """The value of a LaTeX formula of the table."""
+    code = re.sub(r"\\binom\{(.+?)\}\{(.+?)\}", r"comb(\1,\2)", formula)
+    code = re.sub(r"\^\{(.+?)\}", r"**(\1)", code).replace("^", "**").replace("S(p)", "S")
+    code = re.sub(r"(?<=[\w)]) (?=[\w(])", "*", code)
+    return eval(code, {"comb": math.comb, **symbols})
+
+
+def test_the_printed_formulas_give_the_printed_numbers(curves):
+    strategies = ["pass_n1", "pass_n16", "majority_n16_k4", "majority_n64_k33", "best_of_n16"]
+    for _, row in weight_values(curves, strategies, [0.001, 0.1, 0.5, 0.9]).iterrows():
+        n, k = ([int(number) for number in re.findall(r"\d+", row["strategy"])] + [1])[:2]
+        for p in (0.001, 0.1, 0.5, 0.9):
+            success = binom.sf(k - 1, n, p)
+            value = evaluated(row["formula"], N=n, k=k, p=p, q=p, S=success)
+            assert row[f"p={p:g}"] == pytest.approx(value, rel=1e-9), row["label"]
+
+
+def test_the_printed_success_probabilities_are_binomial():
+    assert evaluated(FORMULAS["pass"]["success"], N=5, p=0.3) == pytest.approx(binom.sf(0, 5, 0.3))
+    head, term = FORMULAS["majority"]["success"].split(" ", 1)
+    assert head == r"\sum_{i=k}^{N}"
+    terms = [evaluated(term, N=5, p=0.3, i=i) for i in range(2, 6)]
+    assert sum(terms) == pytest.approx(binom.sf(1, 5, 0.3))
+
+
+def test_the_majority_weight_is_printed_with_the_factor_k_that_the_paper_omits(folder):
+    for ending in ("csv", "md", "tex"):
+        text = (folder / f"table1.{ending}").read_text()
+        assert r"k \binom{N}{k} p^k (1-p)^{N-k} / S(p)" in text
+
+
+def test_the_csv_has_a_row_per_strategy_and_form_with_full_precision(folder, curves):
+    table = pd.read_csv(folder / "table1.csv")
+    assert list(zip(table["strategy"], table["form"], strict=True)) == [
+        (strategy, form) for strategy in EXPERIMENT["values"]["strategies"] for form in ("sft", "rl")
+    ]
+    for p in EXPERIMENT["values"]["p"]:
+        for _, row in table.iterrows():
+            same = curves[
+                (curves["strategy"] == row["strategy"]) & (curves["form"] == row["form"]) & (curves["p"] == p)
+            ]
+            assert row[f"p={p:g}"] == pytest.approx(same["weight"].item(), rel=1e-14)
+
+
+def test_the_markdown_shows_alignment_with_the_papers_values_waste_and_variance(folder):
+    lines = (folder / "table1.md").read_text().splitlines()
+    (alignment,) = [line for line in lines if line.startswith("| Pass@1 | 1.000 |")]
+    for value in ("0.741 (0.741)", "0.418 (0.418)", "0.216 (0.216)"):
+        assert value in alignment
+    assert any("test weight (column) is below 0.05" in line for line in lines)
+    assert sum(line.startswith("| N=64 |") for line in lines) == 2  # per sample, and at equal cost
+    assert all(line.count("|") == len(line.split(" | ")) + 1 for line in lines if line.startswith("| "))
+
+
+def test_the_latex_is_balanced_and_free_of_unescaped_text(folder):
+    text = (folder / "table1.tex").read_text()
+    assert text.count("{") == text.count("}")
+    assert text.count("$") % 2 == 0
+    assert text.count(r"\begin{") == text.count(r"\end{") == 3
+    assert not re.search(r"(?<!\\)%", text)
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_a_figure_of_weights_draws_the_artifacts_curves_and_warns_of_nothing(curves, name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = weights_figure(curves, **WEIGHTS[name])
+        figure.canvas.draw()
+    (axes,) = figure.axes
+    for line, strategy in zip(axes.lines, WEIGHTS[name]["strategies"], strict=True):
+        rows = curves[(curves["strategy"] == strategy) & (curves["form"] == WEIGHTS[name]["form"])]
+        assert np.array_equal(line.get_ydata(), rows["weight"])
+        assert line.get_label() == rows["label"].iloc[0]
+    assert axes.get_xlabel() and axes.get_ylabel() and axes.get_title(loc="left")
+    plt.close(figure)
+
+
+def test_best_of_n_in_rl_is_drawn_over_the_quantile_of_the_reward(curves):
+    figure = weights_figure(curves, **WEIGHTS["fig16"])
+    assert "quantile q" in figure.axes[0].get_xlabel()
+    plt.close(figure)
+
+
+def test_lines_of_a_figure_differ_in_dash_and_marker_so_that_grey_loses_nothing(curves):
+    figure = weights_figure(curves, **WEIGHTS["fig11"])
+    lines = figure.axes[0].lines
+    assert len({line.get_linestyle() for line in lines}) == len({line.get_marker() for line in lines}) == len(lines)
+    plt.close(figure)
+
+
+def test_the_figure_of_waste_shades_what_lies_beyond_the_threshold_and_says_how_much(curves, pairs):
+    figure = waste_figure(curves, pairs, **WASTE["fig17"])
+    figure.canvas.draw()
+    assert "test weight below 0.05" in figure.get_suptitle()
+    for axes, strategy in zip(figure.axes, WASTE["fig17"]["strategies"], strict=True):
+        pair = pairs[(pairs["train"] == "pass_n1") & (pairs["test"] == strategy)].iloc[0]
+        (shade,) = axes.collections
+        left = shade.get_paths()[0].vertices[:, 0].min()
+        assert left == pytest.approx(pair["test_negligible_from"], abs=1 / EXPERIMENT["points"])
+        title = axes.get_title(loc="left")
+        assert f"waste {100 * pair['wasted_share']:.0f} %" in title and f"A = {pair['alignment']:.2f}" in title
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("name", ["fig11", "fig17"])
+def test_the_same_artifacts_are_drawn_to_the_same_bytes(folder, name):
+    for copy in ("one", "two"):
+        draw_weights(
+            str(folder / "curves.parquet"),
+            str(folder / "alignment.csv"),
+            FIGURES[name],
+            str(folder / f"{name}-{copy}.pdf"),
+            str(folder / f"{name}-{copy}.png"),
+        )
+    for ending in ("pdf", "png"):
+        assert (folder / f"{name}-one.{ending}").read_bytes() == (folder / f"{name}-two.{ending}").read_bytes()
+    plt.close("all")

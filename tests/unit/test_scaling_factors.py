@@ -1,0 +1,196 @@
+"""Weights over p: alignment, waste and variance, against mpmath, exact enumeration and the paper's values."""
+
+import itertools
+import math
+
+import mpmath
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import REPO
+
+from compute_aligned.operators import Majority, PassAtN
+from compute_aligned.scaling_factors import (
+    alignment,
+    estimator_variances,
+    mean_product,
+    negligible_from,
+    simulated_estimators,
+    simulated_ratio,
+    starved_share,
+    wasted_share,
+    weight,
+)
+
+BUDGETS = [1, 2, 4, 8, 16, 32, 64]
+PAIRS = list(itertools.combinations(BUDGETS, 2))
+CE = PassAtN(1)
+
+
+def mp_pass_weight(n):
+    return lambda p: n * p * (1 - p) ** (n - 1) / (1 - (1 - p) ** n)
+
+
+def mp_majority_weight(n, k):
+    def value(p):
+        terms = [mpmath.binomial(n, i) * p**i * (1 - p) ** (n - i) for i in range(k, n + 1)]
+        return k * terms[0] / mpmath.fsum(terms)
+
+    return value
+
+
+def mp_alignment(train, test):
+    def product(first, second):
+        return mpmath.quad(lambda p: first(p) * second(p), [0, 0.05, 0.2, 1])
+
+    with mpmath.workdps(30):
+        return product(train, test) / mpmath.sqrt(product(train, train) * product(test, test))
+
+
+# --- alignment -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pair", [(1, 4), (1, 16), (1, 64), (4, 16), (4, 64), (16, 64)])
+def test_alignment_is_what_the_paper_reports(pair):
+    reported = pd.read_csv(REPO / "config" / "reported.csv").query("metric == 'alignment'")
+    (row,) = reported[(reported["model"] == f"Pass@{pair[0]}") & (reported["k"] == pair[1])].itertuples()
+    assert round(alignment(PassAtN(pair[0]), PassAtN(pair[1])), 3) == row.value
+
+
+@pytest.mark.parametrize(("train", "test"), PAIRS)
+def test_alignment_agrees_with_high_precision_quadrature(train, test):
+    wanted = mp_alignment(mp_pass_weight(train), mp_pass_weight(test))
+    assert alignment(PassAtN(train), PassAtN(test)) == pytest.approx(float(wanted), abs=1e-9)
+
+
+def test_alignment_of_a_majority_agrees_with_high_precision_quadrature():
+    wanted = mp_alignment(mp_pass_weight(1), mp_majority_weight(16, 4))
+    assert alignment(CE, Majority(16, 4)) == pytest.approx(float(wanted), abs=1e-9)
+
+
+@pytest.mark.parametrize("n", BUDGETS)
+def test_the_mean_weight_of_pass_at_n_is_the_harmonic_number_of_one_over_n(n):
+    # int N p u^(N-1) / (1 - u^N) dp with u = 1 - p, expanded in powers of u^N: sum over m of 1 / (m (N m + 1)).
+    assert mean_product(PassAtN(n), CE) == pytest.approx(float(mpmath.harmonic(mpmath.mpf(1) / n)), abs=1e-10)
+
+
+def test_alignment_is_a_symmetric_cosine_that_is_one_with_itself_and_falls_with_the_distance_of_the_budgets():
+    for train, test in PAIRS:
+        assert alignment(PassAtN(train), PassAtN(test)) == alignment(PassAtN(test), PassAtN(train))
+    for n in BUDGETS:
+        assert alignment(PassAtN(n), PassAtN(n)) == pytest.approx(1, abs=1e-12)
+    values = [alignment(CE, PassAtN(n)) for n in BUDGETS]
+    assert values == sorted(values, reverse=True)
+
+
+def test_a_weight_that_is_a_constant_multiple_is_perfectly_aligned():
+    assert alignment(CE, Majority(16, 16)) == pytest.approx(1, abs=1e-12)  # w = 16 everywhere
+
+
+# --- waste and starvation --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "from_p"), [(4, 0.744), (16, 0.255), (64, 0.069)])
+def test_the_test_weight_is_negligible_from_here_on(n, from_p):
+    p = negligible_from(PassAtN(n), 0.05)
+    assert round(p, 3) == from_p
+    assert weight(PassAtN(n), "sft", p) == pytest.approx(0.05, abs=1e-12)
+
+
+def test_a_weight_that_never_vanishes_is_negligible_nowhere():
+    assert negligible_from(CE, 0.05) == 1.0
+    assert negligible_from(Majority(8, 8), 0.05) == 1.0
+
+
+def test_cross_entropy_wastes_what_lies_beyond_the_last_useful_p_and_starves_nothing():
+    for n in (4, 16, 64):
+        assert wasted_share(CE, PassAtN(n), 0.05) == pytest.approx(1 - negligible_from(PassAtN(n), 0.05), abs=1e-9)
+        assert starved_share(CE, PassAtN(n), 0.05) == 0
+
+
+def test_training_on_the_larger_budget_starves_what_training_on_the_smaller_one_wastes():
+    for small, large in itertools.combinations((1, 4, 16, 64), 2):
+        small, large = PassAtN(small), PassAtN(large)
+        assert wasted_share(small, large, 0.05) == starved_share(large, small, 0.05) > 0
+        assert wasted_share(large, small, 0.05) == starved_share(small, large, 0.05) < 0.05
+
+
+def test_a_strategy_wastes_no_more_on_itself_than_its_own_negligible_tail():
+    for n in BUDGETS[1:]:
+        assert 0 < wasted_share(PassAtN(n), PassAtN(n), 0.05) < 0.05
+
+
+# --- variance --------------------------------------------------------------------------------------------------------
+
+P = [0.001, 0.01, 0.1, 0.3, 0.5, 0.9, 0.99]
+
+
+def enumerated(n, p):
+    """Mean and variance of the four estimators over all 2^N outcomes."""
+    outcomes = list(itertools.product((0, 1), repeat=n))
+    chance = np.array([p ** sum(o) * (1 - p) ** (n - sum(o)) for o in outcomes])
+    score = 1 - p
+    values = {
+        "pivotal": [n * score * (o[0] == 1 and sum(o) == 1) for o in outcomes],
+        "cat": [n * (1 - p) ** (n - 1) * score * o[0] for o in outcomes],
+        "pivotal_summed": [score * (sum(o) == 1) for o in outcomes],
+        "cat_averaged": [n * (1 - p) ** (n - 1) * score * sum(o) / n for o in outcomes],
+    }
+    means = {name: float(chance @ np.array(value)) for name, value in values.items()}
+    return means, {name: float(chance @ (np.array(value) - means[name]) ** 2) for name, value in values.items()}
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 8])
+@pytest.mark.parametrize("p", P)
+def test_means_and_variances_are_those_of_all_outcomes(n, p):
+    means, variances = enumerated(n, p)
+    computed = estimator_variances(n, p)
+    for name, variance in variances.items():
+        assert means[name] == pytest.approx(computed["mean"], rel=1e-9)
+        assert computed[name] == pytest.approx(variance, rel=1e-9, abs=1e-300)
+
+
+@pytest.mark.parametrize("n", BUDGETS)
+def test_the_mean_is_the_gradient_of_success_in_the_logit(n):
+    theta = mpmath.mpf("-1.2")
+    gradient = mpmath.diff(lambda t: 1 - (1 - 1 / (1 + mpmath.exp(-t))) ** n, theta)
+    p = float(1 / (1 + mpmath.exp(-theta)))
+    assert estimator_variances(n, p)["mean"] == pytest.approx(float(gradient), rel=1e-9)
+
+
+@pytest.mark.parametrize("n", BUDGETS)
+def test_cat_never_has_the_larger_variance_per_sample_or_per_group_of_n(n):
+    for p in np.linspace(0.001, 0.999, 500):
+        variances = estimator_variances(n, p)
+        assert variances["cat"] <= variances["pivotal"] * (1 + 1e-12)
+        assert variances["cat_averaged"] <= variances["pivotal_summed"] * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("n", BUDGETS)
+@pytest.mark.parametrize("p", P)
+def test_the_ratio_is_the_chance_that_all_fail_among_the_groups_that_do_not_speak(n, p):
+    variances, g = estimator_variances(n, p), p * (1 - p) ** (n - 1)
+    assert variances["cat"] / variances["pivotal"] == pytest.approx((1 - p) ** n / (1 - g), rel=1e-9)
+    summed = variances["cat_averaged"] / variances["pivotal_summed"]
+    assert summed == pytest.approx((1 - p) ** n / (1 - n * g), rel=1e-9)
+
+
+def test_with_one_sample_the_two_estimators_are_one():
+    variances = estimator_variances(1, 0.3)
+    assert variances["cat"] == pytest.approx(variances["pivotal"], rel=1e-12)
+
+
+@pytest.mark.parametrize(("n", "p"), [(1, 0.3), (4, 0.1), (16, 0.1), (64, 0.01)])
+def test_the_simulation_agrees_with_the_closed_form(n, p):
+    simulated = simulated_estimators(n, p, 200_000, np.random.default_rng(3))
+    exact = estimator_variances(n, p)
+    for name, values in simulated.items():
+        assert abs(values.mean() - exact["mean"]) < 5 * math.sqrt(exact[name] / len(values))
+    for top, bottom in (("cat", "pivotal"), ("cat_averaged", "pivotal_summed")):
+        ratio, se = simulated_ratio(simulated[top], simulated[bottom])
+        assert abs(ratio - exact[top] / exact[bottom]) <= 5 * se + 1e-12
+
+
+def test_a_simulation_without_events_says_nothing():
+    simulated = simulated_estimators(64, 0.5, 20_000, np.random.default_rng(3))
+    assert all(math.isnan(value) for value in simulated_ratio(simulated["cat"], simulated["pivotal"]))

@@ -1,0 +1,107 @@
+"""Compute what the strategies' weights do over p: curves, alignment and waste of pairs, variance of the estimators."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+
+from compute_aligned.artifacts import read_artifact, write_artifact
+from compute_aligned.objectives import strategy
+from compute_aligned.provenance import job
+from compute_aligned.scaling_factors import (
+    alignment,
+    estimator_variances,
+    negligible_from,
+    simulated_estimators,
+    simulated_ratio,
+    starved_share,
+    wasted_share,
+    weight,
+)
+
+
+def compute_closed_forms(
+    settings: dict, reported: pd.DataFrame, path_to_curves: str, path_to_alignment: str, path_to_variance: str
+) -> None:
+    """Compute everything that the experiment's table and figures show.
+
+    Args:
+        settings: ``config.closed_form_settings``.
+        reported: the paper's values, ``config/reported.csv``.
+        path_to_curves: weights of every strategy over p, on the grid and at the table's p.
+        path_to_alignment: alignment, waste and starvation of every pair of strategies.
+        path_to_variance: variance of CAT's estimator against the pivotal one.
+    """
+    write_artifact(weight_curves(settings), "curves", path_to_curves)
+    write_artifact(alignments(settings, reported), "alignment", path_to_alignment)
+    write_artifact(variances(**settings["variance"]), "variance", path_to_variance)
+
+
+def weight_curves(settings: dict) -> pd.DataFrame:
+    """Both weights of every strategy."""
+    points = settings["points"]
+    p = np.union1d(np.arange(1, points + 1) / points, settings["p"])
+    frames = []
+    for name, form in itertools.product(settings["strategies"], ("sft", "rl")):
+        operator, label = strategy(name)
+        values = weight(operator, form, p)
+        frames.append(pd.DataFrame({"strategy": name, "label": label, "form": form, "p": p, "weight": values}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def alignments(settings: dict, reported: pd.DataFrame) -> pd.DataFrame:
+    """Every pair of strategies, one to train on and one to test with; the paper's value beside it."""
+    here = (reported["experiment"] == settings["name"]) & (reported["paper_item"] == settings["paper_item"])
+    rows = reported[here & (reported["metric"] == "alignment")]
+    paper = {
+        (model, f"Pass@{k:.0f}"): value for model, k, value in zip(rows["model"], rows["k"], rows["value"], strict=True)
+    }
+    names, threshold = settings["alignment"]["strategies"], settings["alignment"]["negligible"]
+    pairs = []
+    for train, test in itertools.product(names, names):
+        (train_operator, train_label), (test_operator, test_label) = strategy(train), strategy(test)
+        pairs.append(
+            {
+                "train": train,
+                "train_label": train_label,
+                "test": test,
+                "test_label": test_label,
+                "alignment": alignment(train_operator, test_operator),
+                "reported": paper.get((train_label, test_label), np.nan),
+                "negligible": threshold,
+                "train_negligible_from": negligible_from(train_operator, threshold),
+                "test_negligible_from": negligible_from(test_operator, threshold),
+                "wasted_share": wasted_share(train_operator, test_operator, threshold),
+                "starved_share": starved_share(train_operator, test_operator, threshold),
+            }
+        )
+    return pd.DataFrame(pairs)
+
+
+def variances(n: list[int], p: list[float], draws: int, seed: int) -> pd.DataFrame:
+    """Variances and their ratios in closed form and simulated, for every N and p."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for budget, chance in itertools.product(n, p):
+        exact = estimator_variances(budget, chance)
+        simulated = simulated_estimators(budget, chance, draws, random)
+        row = {"n": budget, "p": chance, **exact}
+        for name, top, bottom in (
+            ("ratio", "cat", "pivotal"),
+            ("ratio_summed", "cat_averaged", "pivotal_summed"),
+        ):
+            row[name] = exact[top] / exact[bottom]
+            row[f"{name}_simulated"], row[f"{name}_se"] = simulated_ratio(simulated[top], simulated[bottom])
+        rows.append(row | {"draws": draws})
+    return pd.DataFrame(rows)
+
+
+if __name__ == "__main__":
+    with job(snakemake):  # noqa: F821
+        compute_closed_forms(
+            settings=snakemake.params.settings,  # noqa: F821
+            reported=read_artifact("reported", snakemake.input.reported),  # noqa: F821
+            path_to_curves=snakemake.output.curves,  # noqa: F821
+            path_to_alignment=snakemake.output.alignment,  # noqa: F821
+            path_to_variance=snakemake.output.variance,  # noqa: F821
+        )

@@ -171,7 +171,8 @@ class Repository:
         """A git clone, whose files are all newer than the results, which are carried over."""
         subprocess.run([*GIT, "clone", "--quiet", self.folder, folder], check=True)
         for results in ("results", ".snakemake"):
-            shutil.copytree(self / results, Path(folder) / results, symlinks=True)
+            # The repository holds results/reference, so the folder may be there already.
+            shutil.copytree(self / results, Path(folder) / results, symlinks=True, dirs_exist_ok=True)
         return Repository(folder)
 
 

@@ -34,6 +34,7 @@ SOURCE = {
 }
 TRAINING = {
     "objective": "ce",
+    "success_rate": None,
     "epochs": 1,
     "seed": 11,
     "selection_seed": 5,

@@ -11,8 +11,9 @@ from draw_figure import draw_figure
 from make_table import make_table
 
 from compute_aligned.artifacts import SCHEMAS, read_artifact, whole, write_artifact
+from compute_aligned.captions import what_was_run
 from compute_aligned.plots import difference_figure
-from compute_aligned.tables import latex_table, markdown_table, what_was_run, wide_table
+from compute_aligned.tables import latex_table, markdown_table, wide_table
 
 SAMPLES = pd.DataFrame(
     {
@@ -143,6 +144,7 @@ def row(objective, label, k, value, difference, **changes):
         "recipe": "r",
         "objective": objective,
         "label": label,
+        "beyond_paper": False,
         "baseline": "ce",
         "metric": "pass",
         "k": k,
@@ -181,6 +183,7 @@ WEIGHTS = pd.DataFrame(
         "log_p_p05": [-9.0, -9.5],
         "log_p_p50": [-2.4, -3.7],
         "log_p_p95": [-0.1, -0.2],
+        "success_rate_p50": [np.nan, np.nan],
         "n_sequences": [100, 100],
         "n_seeds": [5, 5],
     }
@@ -210,7 +213,7 @@ def test_the_markdown_table_shows_values_intervals_differences_reported_values_a
     assert "| CE | – | – |" in lines  # the baseline does not differ from itself
     assert "| Pass@16 | -4.8 [-5.8, -3.8] | +12.2 [+11.2, +13.2] |" in lines
     assert "| Pass@16 | 11.7 (-4.1) | – |" in lines
-    assert "| Pass@16 | 0.00123 | 0.456 | 0.987 | 0.62 | -3.7 |" in lines
+    assert "| Pass@16 | 0.00123 | 0.456 | 0.987 | 0.62 | -3.7 | – |" in lines
 
 
 def test_the_latex_table_shows_values_half_widths_and_both_differences():

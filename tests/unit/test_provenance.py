@@ -127,10 +127,10 @@ def reads(script, module, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("script", "rerun_by", "untouched_by"),
     [
-        ("train_sft.py", ["operators", "sft", "tokenization", "tasks/problems"], ["plots", "tables", "sampling"]),
+        ("train_sft.py", ["operators", "sft", "tokenization", "tasks/problems"], ["plots", "tables"]),
         ("sample.py", ["sampling", "tokenization", "models"], ["operators", "sft", "plots", "grading"]),
-        ("draw_figure.py", ["plots", "tables"], ["operators", "sft", "metrics", "grading"]),
-        ("make_table.py", ["tables"], ["plots", "operators"]),
+        ("draw_figure.py", ["plots", "captions"], ["tables", "operators", "sft", "metrics", "grading"]),
+        ("make_table.py", ["tables", "captions"], ["plots", "operators"]),
         ("measure.py", ["metrics", "statistics"], ["operators", "plots", "tables", "sampling"]),
     ],
 )

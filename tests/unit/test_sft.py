@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import inspect
+import shutil
 import tomllib
 
 import mpmath
@@ -20,10 +21,10 @@ from compute_aligned import artifacts, sft
 from compute_aligned.models import add_adapter, load_model
 from compute_aligned.objectives import sft_objective
 from compute_aligned.sft import (
-    WEIGHT_RECORD,
+    RECORD,
+    RECORD_COLUMNS,
     ComputeAlignedSFTTrainer,
-    completion_log_p,
-    effective_share,
+    gold_completions,
     last_whole_checkpoint,
     trainer_arguments,
 )
@@ -45,7 +46,9 @@ def make_trainer(base, trained, problems, tokenizer, tmp_path):
         return cls(
             model=model,
             args=trainer_arguments(settings, tmp_path / "work"),
-            train_dataset=script.encode_problems(str(problems), tokenizer, settings),
+            train_dataset=script.encode_problems(
+                script.training_problems(str(problems), settings), tokenizer, settings
+            ),
             processing_class=tokenizer,
             **(ours if cls is ComputeAlignedSFTTrainer else {}),
         )
@@ -138,7 +141,7 @@ def test_each_sequence_pulls_with_its_weight_times_the_gradient_of_cross_entropy
         batch = batch_of(trainer, [row])
         _, gradients = loss_and_gradients(trainer, batch)
         _, plain = loss_and_gradients(cross_entropy, batch)
-        weight = float(trainer.objective.weight(log_probabilities(trainer.model, batch))[0])
+        weight = float(trainer.objective.operator.sft_weight(log_probabilities(trainer.model, batch))[0])
         assert_same(gradients, {name: weight * g for name, g in plain.items()})
         weights.append(weight)
     if objective != "ce":
@@ -162,11 +165,11 @@ def test_padding_changes_nothing_wherever_it_stands(make_trainer):
             "attention_mask": torch.tensor([padded([1] * len(row["input_ids"]), 0) for row in rows]),
             "labels": torch.tensor([padded(row["labels"], -100) for row in rows]),
         }
-        trainer.weight_record.clear()
+        trainer.record.clear()
         loss, gradient = loss_and_gradients(trainer, batch)
         losses.append(loss)
         gradients.append(gradient)
-        log_p.append([row[1] for row in trainer.weight_record])
+        log_p.append([row[1] for row in trainer.record])
     assert losses == pytest.approx([losses[0]] * 4, rel=1e-5)
     for other in range(1, 4):
         assert log_p[other] == pytest.approx(log_p[0], rel=1e-5)
@@ -179,7 +182,7 @@ def test_log_p_from_the_head_at_supervised_positions_is_that_of_the_full_logits_
 ):
     trainer = make_trainer(target=target)
     batch = batch_of(trainer, range(7))
-    log_p = completion_log_p(trainer.model, batch)
+    log_p = gold_completions(trainer.model, batch).log_p
     assert "labels" in batch  # the batch is left as it was
     assert log_p.shape == (7,) and log_p.dtype == torch.float32
     torch.testing.assert_close(log_p.double(), log_probabilities(trainer.model, batch), rtol=1e-5, atol=1e-5)
@@ -235,7 +238,7 @@ def test_every_sequence_and_step_leaves_log_p_and_weight(make_trainer, objective
     batch = batch_of(trainer, range(20))
     before = log_probabilities(trainer.model.eval(), batch)
     trainer.train()
-    record = pd.DataFrame(trainer.weight_record, columns=["step", "log_p", "weight"])
+    record = pd.DataFrame(trainer.record, columns=RECORD_COLUMNS)
     assert record.groupby("step").size().to_dict() == {1: 8, 2: 8, 3: 4, 4: 8, 5: 8, 6: 4}
     assert (record["log_p"] <= 0).all()
     weights = trainer.objective.operator.sft_weight(torch.tensor(record["log_p"].to_numpy()))
@@ -252,12 +255,6 @@ def test_every_sequence_and_step_leaves_log_p_and_weight(make_trainer, objective
         assert entry["log_p_mean"] == pytest.approx(rows["log_p"].mean())
         share = rows["weight"].sum() ** 2 / (len(rows) * (rows["weight"] ** 2).sum())
         assert entry["effective_share"] == pytest.approx(share)
-
-
-def test_effective_share_is_1_for_equal_weights_and_1_over_n_for_a_single_one():
-    assert effective_share(torch.full((5,), 3.0)) == pytest.approx(1)
-    assert effective_share(torch.tensor([0.0, 0, 7, 0])) == pytest.approx(1 / 4)
-    assert effective_share(torch.tensor([1.0, 2.0])) == pytest.approx(9 / 10)
 
 
 # --- kill and resume -------------------------------------------------------------------------------------------------
@@ -291,6 +288,7 @@ def run(base, trained, problems, tmp_path):
             path_to_model=str(tmp_path / name),
             path_to_record=str(tmp_path / f"{name}.parquet"),
         )
+        shutil.rmtree(facts.pop("checkpoints"))  # as the job does when all its runs are finished
         return facts, tmp_path / name, pd.read_parquet(tmp_path / f"{name}.parquet")
 
     return run
@@ -306,14 +304,14 @@ def kill_after_step(monkeypatch, step):
 
 
 def kill_before_the_record_of_step(monkeypatch, step):
-    write = sft._SaveWeightRecord.on_save
+    write = sft._SaveRecord.on_save
 
     def on_save(self, args, state, control, **kwargs):
         if state.global_step == step:
             raise Killed
         write(self, args, state, control, **kwargs)
 
-    monkeypatch.setattr(sft._SaveWeightRecord, "on_save", on_save)
+    monkeypatch.setattr(sft._SaveRecord, "on_save", on_save)
 
 
 def kill_while_the_model_is_saved(monkeypatch, step):
@@ -360,7 +358,7 @@ def test_a_killed_run_ends_with_the_weights_of_one_never_killed(
     expected, weights = load_file(whole / file), load_file(killed / file)
     assert expected.keys() == weights.keys()
     assert all(torch.equal(expected[name], weights[name]) for name in expected)
-    assert not any((tmp_path / "checkpoints").iterdir())  # a finished run leaves no checkpoints
+    assert not any((tmp_path / "checkpoints").iterdir())
 
 
 def test_checkpoints_of_other_settings_are_not_taken_up(run, monkeypatch):
@@ -380,7 +378,7 @@ def test_the_last_whole_checkpoint_is_the_newest_one_that_has_its_weight_record(
         (tmp_path / f"checkpoint-{step}").mkdir()
     assert last_whole_checkpoint(tmp_path) is None
     for step in (2, 10):
-        (tmp_path / f"checkpoint-{step}" / WEIGHT_RECORD).write_text("[]")
+        (tmp_path / f"checkpoint-{step}" / RECORD).write_text("{}")
     assert last_whole_checkpoint(tmp_path).name == "checkpoint-10"
 
 

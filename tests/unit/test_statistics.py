@@ -8,6 +8,7 @@ from scipy import stats
 
 from compute_aligned.statistics import (
     crossed_interval,
+    effective_share,
     holm,
     mean_and_se,
     paired_difference,
@@ -252,3 +253,13 @@ def test_p_values_that_are_none_are_refused():
 def test_a_bootstrap_needs_resamples():
     with pytest.raises(ValueError, match="n_resamples >= 2, got 1"):
         pigeonhole_bootstrap([[1.0, 2.0]], np.random.default_rng(0), n_resamples=1)
+
+
+# --- weights ---
+
+
+def test_effective_share_is_1_for_equal_weights_and_1_over_n_for_a_single_one():
+    assert effective_share(np.full(5, 3.0)) == pytest.approx(1)
+    assert effective_share([0.0, 0, 7, 0]) == pytest.approx(1 / 4)
+    assert effective_share([1.0, 2.0]) == pytest.approx(9 / 10)
+    assert np.isnan(effective_share([0.0, 0.0])) and np.isnan(effective_share([1.0, np.nan]))

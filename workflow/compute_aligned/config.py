@@ -109,9 +109,10 @@ def _sentence(error: jsonschema.ValidationError, file: str) -> str:
             else " or ".join("+".join(branch["required"]) for branch in error.validator_value)
         )
         return f"{file}: {key}: found {found!r}, wanted {wanted}"
+    kinds = [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type", [])
     wanted = {
         "enum": lambda: "one of " + ", ".join("null" if v is None else str(v) for v in schema["enum"]),
-        "type": lambda: f"a value of type {schema['type']}",
+        "type": lambda: f"a value of type {' or '.join(kinds)}",
         "minimum": lambda: f"at least {schema['minimum']}",
         "maximum": lambda: f"at most {schema['maximum']}",
         "exclusiveMinimum": lambda: f"more than {schema['exclusiveMinimum']}",
@@ -144,7 +145,7 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
         if experiment["recipe"] not in recipes:
             raise ConfigError(f"{where}.recipe: found {experiment['recipe']!r}, wanted one of {', '.join(recipes)}")
         known = recipes[experiment["recipe"]]["objectives"]
-        for objective in [*experiment["objectives"], experiment["baseline"]]:
+        for objective in [*compared_objectives(experiment), experiment["baseline"]]:
             if objective not in known:
                 raise ConfigError(
                     f"{where}.objectives: {objective!r} is no objective of its recipe; allowed are {', '.join(known)}"
@@ -169,6 +170,13 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
         recipe = experiments[name]["recipe"]
         if recipe not in preset["recipes"]:
             raise ConfigError(f"{preset_file}: recipes: the experiment {name!r} needs the recipe {recipe!r}")
+        for objective in compared_objectives(experiments[name]):
+            if sft_objective(objective).needs_success_rate:
+                for file, chosen in ((folder / "recipes.yaml", recipes), (preset_file, preset["recipes"])):
+                    if "success_rate" not in chosen[recipe]:
+                        raise ConfigError(
+                            f"{file}: recipes.{recipe}: the key 'success_rate' is missing; {objective!r} needs it"
+                        )
         for kind in ("models", "data"):
             if recipes[recipe]["task"] not in preset[kind]:
                 raise ConfigError(
@@ -227,13 +235,27 @@ def _check_budgets(settings: dict, preset_file: str) -> None:
 # --- what each job needs to know: plain values, only what matters to it ----------------------------------------------
 
 
+def compared_objectives(experiment: dict) -> list[str]:
+    """The objectives of an experiment that compares runs: the paper's, then those that go beyond it."""
+    return [*experiment["objectives"], *experiment.get("beyond_paper", [])]
+
+
 def training_settings(settings: dict, recipe: str, objective: str, seed: int) -> dict:
     """Resolved settings of one training run; the objective ``warmup`` is the recipe's shared first stage."""
+    from .objectives import sft_objective
+
     method, scale = settings["recipes"][recipe], settings["preset"]["recipes"][recipe]
     model = settings["preset"]["models"][method["task"]]
     stage = "warmup" if objective == "warmup" else "train"
+    objective = method["warmup"] if stage == "warmup" else objective
+    success_rate = None
+    if sft_objective(objective).needs_success_rate:
+        sizes = {key: scale["evaluation"][key] for key in ("max_new_tokens", "rows_per_batch")}
+        success_rate = method["success_rate"] | scale["success_rate"] | sizes
+        success_rate["n_samples"] = success_rate.pop("samples")
     return {
-        "objective": method["warmup"] if stage == "warmup" else objective,
+        "objective": objective,
+        "success_rate": success_rate,
         "epochs": scale["warmup_epochs"] if stage == "warmup" else scale["epochs"],
         "seed": derive_seed(recipe, stage, seed),
         "selection_seed": settings["preset"]["data"][method["task"]]["seed"],

@@ -65,7 +65,8 @@ def _allowed(schema: dict, root: dict) -> str:
         return f"list of {_allowed(items, root)}"
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     limits = [f"{sign} {schema[name]}" for name, sign in bounds.items() if name in schema]
-    return " ".join([schema.get("type", "any"), *limits])
+    kinds = schema.get("type", "any")
+    return " ".join([kinds if isinstance(kinds, str) else " or ".join(kinds), *limits])
 
 
 if __name__ == "__main__":

@@ -1,53 +1,111 @@
 """The registry of training objectives: a name in the config -> what a run is trained on.
 
-A new SFT objective is one entry here: a name pattern and the operator it stands for.
+A new SFT objective is one function or class here and one line of ``SFT_OBJECTIVES``.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 from torch import Tensor
 
 from .operators import BestOfN, Majority, Operator, PassAtN
 
+# --- supervised fine-tuning ------------------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True)
-class SFTObjective:
-    """An objective of supervised fine-tuning, per sequence.
+class GoldCompletions:
+    """The gold completions of a batch as the model sees them: all that an SFT objective may look at.
 
     Attributes:
-        name: its name in the config, such as ``pass_n16``.
-        label: its name in tables and figures, as the paper writes it.
-        operator: the strategy S whose log S(p) is maximised; cross-entropy is Pass@1, log S = log p.
+        log_p: log-probability of each completion, summed over its supervised tokens, shape (rows,), differentiable.
+        logits: of the next token, at every position where some row is supervised, shape (rows, positions,
+            vocabulary), float32, differentiable.
+        targets: the gold token there, shape (rows, positions); meaningless where ``supervised`` is False.
+        supervised: whether the row is supervised there, shape (rows, positions).
+        success_rate: share of right answers among completions sampled for the row's problem, shape (rows,); None
+            unless the objective asks for it.
     """
 
-    name: str
+    log_p: Tensor
+    logits: Tensor
+    targets: Tensor
+    supervised: Tensor
+    success_rate: Tensor | None = None
+
+
+class SFTObjective(Protocol):
+    """An objective of supervised fine-tuning.
+
+    ``label`` is its name in tables and figures, as the paper writes it; ``needs_success_rate`` says whether it asks
+    for ``GoldCompletions.success_rate``.
+    """
+
     label: str
+    needs_success_rate: ClassVar[bool]
+
+    def loss(self, gold: GoldCompletions) -> Tensor:
+        """The loss of each row, summed over its tokens, shape (rows,), to be differentiated directly."""
+
+    def weight(self, gold: GoldCompletions) -> Tensor:
+        """The factor on the row's gradient of cross-entropy, shape (rows,), float64, detached; NaN if there is none."""
+
+
+@dataclass(frozen=True)
+class SequenceForm:
+    """-log S(p), p the probability of the whole gold completion (PAPER Table 1, SFT).
+
+    Cross-entropy is Pass@1, log S = log p.
+    """
+
     operator: PassAtN | Majority
+    label: str
+    needs_success_rate: ClassVar[bool] = False
 
-    def loss(self, log_p: Tensor) -> Tensor:
-        """-log S(p) of each sequence (PAPER Table 1, SFT), to be differentiated directly.
+    def loss(self, gold: GoldCompletions) -> Tensor:
+        return -self.operator.log_success(gold.log_p)
 
-        Args:
-            log_p: log-probability of each gold completion, summed over its tokens, shape (sequences,).
-        """
-        return -self.operator.log_success(log_p)
-
-    def weight(self, log_p: Tensor) -> Tensor:
-        """The scalar by which the gradient of cross-entropy is multiplied, shape as ``log_p``."""
-        return self.operator.sft_weight(log_p)
+    def weight(self, gold: GoldCompletions) -> Tensor:
+        return self.operator.sft_weight(gold.log_p.detach().double())
 
 
-# pattern of the name -> (operator, label), both made from the numbers in the name
-SFT_OBJECTIVES: dict[str, tuple[Callable, str]] = {
-    r"ce": (lambda: PassAtN(1), "CE"),
-    r"pass_n(\d+)": (PassAtN, "Pass@{}"),
-    r"majority_n(\d+)_k(\d+)": (Majority, "Maj@{} k={}"),
+@dataclass(frozen=True)
+class MarginalForm:
+    """w(p) times cross-entropy, p the probability of the *answer*: the share of right ones among sampled completions.
+
+    Not in the paper. Of many ways to an answer the gold completion is one, so the sequence form's p is far too small
+    where completions are long, and its weight a constant. Here the weight can act; it is the plug-in estimate from the
+    sampled success rate (DCO^a, Chen et al., arXiv 2502.07154, without its threshold), a constant of the gradient.
+    """
+
+    operator: PassAtN | Majority
+    label: str
+    needs_success_rate: ClassVar[bool] = True
+
+    def loss(self, gold: GoldCompletions) -> Tensor:
+        return -self.weight(gold).to(gold.log_p) * gold.log_p
+
+    def weight(self, gold: GoldCompletions) -> Tensor:
+        # log 0 = -inf: no sample was right, and the weight is its limit as p -> 0.
+        return self.operator.sft_weight(gold.success_rate.double().log())
+
+
+# pattern of the name -> objective, made from the numbers in the name
+SFT_OBJECTIVES: dict[str, Callable[..., SFTObjective]] = {
+    r"ce": lambda: SequenceForm(PassAtN(1), "CE"),
+    r"pass_n(\d+)": lambda n: SequenceForm(PassAtN(n), f"Pass@{n}"),
+    r"majority_n(\d+)_k(\d+)": lambda n, k: SequenceForm(Majority(n, k), f"Maj@{n} k={k}"),
+    r"pass_n(\d+)_marginal": lambda n: MarginalForm(PassAtN(n), f"Pass@{n} marginal"),
+    r"majority_n(\d+)_k(\d+)_marginal": lambda n, k: MarginalForm(Majority(n, k), f"Maj@{n} k={k} marginal"),
 }
-# The strategies by name: those above (cross-entropy's is pass_n1), and best-of-N, which SFT replaces by Pass@N.
-STRATEGIES = {pattern: made for pattern, made in SFT_OBJECTIVES.items() if pattern != "ce"}
-STRATEGIES[r"best_of_n(\d+)"] = (BestOfN, "BoN-{}")
+# The strategies by name, with their labels: what S(p) stands for.
+STRATEGIES: dict[str, Callable[..., tuple[Operator, str]]] = {
+    r"pass_n(\d+)": lambda n: (PassAtN(n), f"Pass@{n}"),
+    r"majority_n(\d+)_k(\d+)": lambda n, k: (Majority(n, k), f"Maj@{n} k={k}"),
+    r"best_of_n(\d+)": lambda n: (BestOfN(n), f"BoN-{n}"),
+}
 
 
 def sft_objective(name: str) -> SFTObjective:
@@ -56,10 +114,7 @@ def sft_objective(name: str) -> SFTObjective:
     Raises:
         ValueError: no such objective, or impossible numbers in its name (such as k > N).
     """
-    if made := _made(name, SFT_OBJECTIVES):
-        operator, label = made
-        return SFTObjective(name, label, operator)
-    raise ValueError(f"unknown SFT objective {name!r}; wanted ce, pass_n<N> or majority_n<N>_k<k>")
+    return _made(name, SFT_OBJECTIVES, "SFT objective")
 
 
 def strategy(name: str) -> tuple[Operator, str]:
@@ -68,14 +123,12 @@ def strategy(name: str) -> tuple[Operator, str]:
     Raises:
         ValueError: no such strategy, or impossible numbers in its name.
     """
-    if made := _made(name, STRATEGIES):
-        return made
-    raise ValueError(f"unknown strategy {name!r}; wanted pass_n<N>, majority_n<N>_k<k> or best_of_n<N>")
+    return _made(name, STRATEGIES, "strategy")
 
 
-def _made(name: str, registry: dict[str, tuple[Callable, str]]) -> tuple[Operator, str] | None:
-    for pattern, (operator, label) in registry.items():
+def _made(name: str, registry: dict[str, Callable], kind: str):
+    for pattern, make in registry.items():
         if match := re.fullmatch(pattern, name):
-            numbers = [int(number) for number in match.groups()]
-            return operator(*numbers), label.format(*numbers)
-    return None
+            return make(*(int(number) for number in match.groups()))
+    wanted = ", ".join(pattern.replace(r"n(\d+)", "n<N>").replace(r"k(\d+)", "k<k>") for pattern in registry)
+    raise ValueError(f"unknown {kind} {name!r}; wanted {wanted}")

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from .artifacts import whole
+from .captions import METRIC_NAMES, baseline_label
 
 COLUMN_WIDTH_IN = 3.4  # one column of a two-column page
 PNG_DPI = 300
@@ -50,20 +51,21 @@ def save_figure(figure: Figure, path_to_pdf: str | Path, path_to_png: str | Path
 
 
 def difference_figure(summary: pd.DataFrame, title: str) -> Figure:
-    """Metric at k minus the baseline's, in points, over k on a log axis, with 95 % bands (paper Figures 1, 2).
+    """Metric at k minus the baseline's, in points, over k on a log axis, with 95 % bands (paper Figures 1, 2, 18).
 
-    Hollow markers are the paper's differences, where it reports them.
+    Hollow markers are the paper's differences, where it reports them. Objectives that the paper does not have are left
+    to the table.
 
     Args:
         summary: a ``summary`` artifact.
         title: what was run.
     """
-    metric = {"pass": "Pass", "maj": "Maj"}[summary["metric"].iloc[0]]
-    baseline = summary.loc[summary["objective"] == summary["baseline"], "label"].iloc[0]
+    metric = METRIC_NAMES[summary["metric"].iloc[0]]
+    baseline = baseline_label(summary)
     with plt.rc_context(LAYOUT):
         figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 2.7), layout="constrained")
         axes.axhline(0, color="black", linewidth=0.8)
-        others = summary[summary["objective"] != summary["baseline"]]
+        others = summary[(summary["objective"] != summary["baseline"]) & ~summary["beyond_paper"]]
         for (label, rows), style in zip(others.groupby("label", sort=False), cycle(STYLES), strict=False):
             axes.plot(rows["k"], 100 * rows["difference"], label=label, **style)
             low, high = 100 * rows["difference_low"], 100 * rows["difference_high"]

@@ -12,7 +12,7 @@ import resource
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
@@ -60,15 +60,19 @@ def hash_settings(*values) -> str:
 # --- code ------------------------------------------------------------------------------------------------------------
 
 
-def code_hash(script: Path) -> str:
+def code_hash(script: Path, unused: Sequence[str] = ()) -> str:
     """Hash of the parsed source of a script and of the package modules that it imports, directly or not.
 
     Comments, blank lines and docstrings do not count; so a rule reruns when, and only when, its code changed.
+
+    Args:
+        script: the script.
+        unused: names of package modules that are imported and not run by the job, nor what they import in turn.
     """
     pending, seen = [Path(script)], {}
     while pending:
         path = pending.pop()
-        if path in seen:
+        if path in seen or (path.parent == PACKAGE and path.stem in unused):
             continue
         tree = ast.parse(path.read_text())
         pending += _imported_modules(tree, path)

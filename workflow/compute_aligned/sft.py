@@ -9,43 +9,68 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import SFTConfig, SFTTrainer
 from trl.trainer.utils import selective_log_softmax
 
-from .objectives import SFTObjective
+from .objectives import GoldCompletions, SFTObjective
+from .statistics import effective_share
+from .success_rates import SuccessRates
 from .tokenization import IGNORED
 
-WEIGHT_RECORD = "weight_record.json"
+RECORD = "training_record.json"
+# Of every sequence trained on: optimiser step, log-probability, factor on the gradient of cross-entropy (NaN if the
+# objective has none), success rate of its problem (NaN unless the objective asks for it).
+RECORD_COLUMNS = ["step", "log_p", "weight", "success_rate"]
 
 
 class ComputeAlignedSFTTrainer(SFTTrainer):
-    """SFTTrainer whose loss is -log S(p) of each sequence; nothing else of the training differs.
+    """SFTTrainer with another loss: that of an objective; nothing else of the training differs.
 
     p is the probability of the whole supervised completion, exp of the sum of its tokens' log-probabilities,
     never normalised by length (PAPER, Operators). ``average`` names the divisor of the summed loss, counted over
     the whole accumulated batch, so that the split into micro-batches does not change the gradient:
     ``sequence`` (number of sequences) or ``token`` (number of supervised tokens).
 
-    The pair (log p, weight) of every sequence trained on is kept in ``weight_record``, with its optimiser step.
+    What every sequence trained on had is kept in ``record``, a row of ``RECORD_COLUMNS`` each.
+
+    Args:
+        objective: what is trained on.
+        average: ``sequence`` or ``token``.
+        success_rates: of the training examples, for an objective that asks for them.
     """
 
     loss_is_scaled_for_ga = True  # compute_loss divides by the count of the whole accumulated batch
 
-    def __init__(self, *args, objective: SFTObjective, average: str, **kwargs):
+    def __init__(
+        self, *args, objective: SFTObjective, average: str, success_rates: SuccessRates | None = None, **kwargs
+    ):
         super().__init__(*args, **kwargs)
         self.objective = objective
         self.average = average
-        self.weight_record: list[tuple[int, float, float]] = []
+        self.success_rates = success_rates
+        self.record: list[tuple[int, float, float, float]] = []
         self._logged = 0
-        self.add_callback(_SaveWeightRecord(self.weight_record))
+        self.add_callback(_SaveRecord(self))
+        if success_rates is not None:
+            collate = self.data_collator
+            self.data_collator = lambda rows: collate(rows) | {"example": torch.tensor([r["example"] for r in rows])}
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        log_p = completion_log_p(model, inputs)
+        inputs = dict(inputs)
+        examples = inputs.pop("example", None)
+        rates = None
+        if self.success_rates is not None:
+            with self.accelerator.autocast():
+                rates = self.success_rates.at(self.model, self.state.global_step)[examples.cpu()].to(examples.device)
+        gold = gold_completions(model, inputs, rates)
         divisor = self._count(inputs["labels"]) if num_items_in_batch is None else num_items_in_batch
-        loss = self.objective.loss(log_p).sum() / divisor
+        loss = self.objective.loss(gold).sum() / divisor
         if self.model.training:
-            detached = log_p.detach().double().cpu()
-            weights = self.objective.weight(detached)
-            step = self.state.global_step + 1
-            self.weight_record += [(step, lp, w) for lp, w in zip(detached.tolist(), weights.tolist(), strict=True)]
-        return (loss, {"log_p": log_p}) if return_outputs else loss
+            self._keep(gold)
+        return (loss, {"log_p": gold.log_p}) if return_outputs else loss
+
+    def _keep(self, gold: GoldCompletions) -> None:
+        log_p = gold.log_p.detach().double()
+        rates = torch.full_like(log_p, torch.nan) if gold.success_rate is None else gold.success_rate
+        columns = [column.tolist() for column in (log_p, self.objective.weight(gold), rates)]
+        self.record += [(self.state.global_step + 1, *row) for row in zip(*columns, strict=True)]
 
     def _get_num_items_in_batch(self, batch_samples, device):
         """What the loss is averaged over, counted over all micro-batches of a step."""
@@ -56,67 +81,69 @@ class ComputeAlignedSFTTrainer(SFTTrainer):
         return supervised.any(dim=1).sum() if self.average == "sequence" else supervised.sum()
 
     def log(self, logs, start_time=None):
-        """Add the weights since the last log: mean, effective sample share, and mean log p."""
-        recent = self.weight_record[self._logged :]
-        self._logged = len(self.weight_record)
+        """Add the weights since the last log, if there are any: mean, effective sample share; and mean log p."""
+        recent = self.record[self._logged :]
+        self._logged = len(self.record)
         if recent:
-            _, log_p, weight = zip(*recent, strict=True)
-            logs["weight_mean"] = sum(weight) / len(weight)
-            logs["effective_share"] = effective_share(torch.tensor(weight, dtype=torch.float64))
-            logs["log_p_mean"] = sum(log_p) / len(log_p)
+            _, log_p, weight, _ = (torch.tensor(column, dtype=torch.float64) for column in zip(*recent, strict=True))
+            logs["log_p_mean"] = float(log_p.mean())
+            if not weight.isnan().any():
+                logs["weight_mean"] = float(weight.mean())
+                logs["effective_share"] = effective_share(weight.numpy())
         super().log(logs, start_time)
 
     def resume_record(self, checkpoint: Path) -> None:
-        """Take up the weight record of a checkpoint."""
-        self.weight_record[:] = [tuple(row) for row in json.loads((checkpoint / WEIGHT_RECORD).read_text())]
-        self._logged = len(self.weight_record)
+        """Take up the record of a checkpoint, and the success rates it was trained with."""
+        saved = json.loads((checkpoint / RECORD).read_text())
+        self.record[:] = [tuple(row) for row in saved["rows"]]
+        self._logged = len(self.record)
+        if self.success_rates is not None:
+            self.success_rates.resume(saved["success_rates"])
 
 
-def completion_log_p(model, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Log-probability of each row's supervised tokens given what stands before them, shape (rows,), float32.
+def gold_completions(
+    model, inputs: dict[str, torch.Tensor], success_rate: torch.Tensor | None = None
+) -> GoldCompletions:
+    """What the model makes of each row's supervised tokens, given what stands before them; everything in float32.
 
     The language-model head runs only where some row has a supervised token: with short answers after long problems that
-    halves a training step on a CPU, where TRL's fused head scores every position (benchmarks/completion_log_p.py).
+    halves a training step on a CPU, where TRL's fused head scores every position (benchmarks/gold_completions.py).
 
     Args:
         model: a causal language model.
         inputs: ``input_ids``, ``attention_mask`` and ``labels``, each of shape (rows, length).
+        success_rate: of each row's problem, shape (rows,).
     """
     inputs = dict(inputs)
     targets = inputs.pop("labels")[:, 1:]
     positions = (targets != IGNORED).any(dim=0).nonzero()[:, 0]
     targets = targets[:, positions]
-    logits = model(**inputs, use_cache=False, logits_to_keep=positions).logits
+    supervised = targets != IGNORED
+    targets = targets.clamp(min=0)
     # In float32 whatever the model's precision: p may be a product of a thousand factors.
-    log_probs = selective_log_softmax(logits.float(), targets.clamp(min=0))
-    return log_probs.masked_fill(targets == IGNORED, 0).sum(dim=1)
+    logits = model(**inputs, use_cache=False, logits_to_keep=positions).logits.float()
+    log_p = selective_log_softmax(logits, targets).masked_fill(~supervised, 0).sum(dim=1)
+    return GoldCompletions(log_p, logits, targets, supervised, success_rate)
 
 
-class _SaveWeightRecord(TrainerCallback):
-    """Writes the weight record into each checkpoint, as the last file: with it the checkpoint is whole."""
+class _SaveRecord(TrainerCallback):
+    """Writes record and success rates into each checkpoint, as the last file: with it the checkpoint is whole."""
 
-    def __init__(self, record: list[tuple[int, float, float]]):
-        self.record = record
+    def __init__(self, trainer: ComputeAlignedSFTTrainer):
+        self.trainer = trainer
 
     def on_save(self, args, state, control, **kwargs):
         folder = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
-        partial = folder / f"{WEIGHT_RECORD}.partial"
-        partial.write_text(json.dumps(self.record))
-        partial.rename(folder / WEIGHT_RECORD)
+        rates = None if self.trainer.success_rates is None else self.trainer.success_rates.state()
+        partial = folder / f"{RECORD}.partial"
+        partial.write_text(json.dumps({"rows": self.trainer.record, "success_rates": rates}))
+        partial.rename(folder / RECORD)
 
 
 def last_whole_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint that was written to its end, or None."""
-    whole = [path.parent for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*/{WEIGHT_RECORD}")]
+    whole = [path.parent for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*/{RECORD}")]
     return max(whole, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)
-
-
-def effective_share(weights: torch.Tensor) -> float:
-    """(sum w)^2 / (n sum w^2): the share of the samples that carries the gradient; 1 if all weights are equal.
-
-    NaN if all weights are zero.
-    """
-    return float(weights.sum() ** 2 / (len(weights) * (weights**2).sum()))
 
 
 def trainer_arguments(settings: dict, work: Path) -> SFTConfig:

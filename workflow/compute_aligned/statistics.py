@@ -167,6 +167,16 @@ def holm(p_values: Sequence[float] | FloatArray) -> FloatArray:
     return adjusted
 
 
+def effective_share(weights: ArrayLike) -> float:
+    """(sum w)^2 / (n sum w^2): the share of the samples that carries the gradient; 1 if all weights are equal.
+
+    `weights` has shape (samples,). NaN if all of them are zero or one is NaN.
+    """
+    weights = np.asarray(weights, dtype=np.float64)
+    squares = (weights**2).sum()
+    return nan if squares == 0 else float(weights.sum() ** 2 / (len(weights) * squares))
+
+
 def _mean_squares(values: FloatArray) -> tuple[float, float, float]:
     """Mean squares of problems, seeds and interaction of an array (seeds > 1, problems > 1)."""
     n_seeds, n_problems = values.shape

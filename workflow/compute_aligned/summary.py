@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from .artifacts import read_artifact
-from .tables import METRIC_NAMES, what_was_run
+from .captions import METRIC_NAMES, baseline_label, what_was_run
 
 
 def describe_results(preset: dict, results: Path) -> str:
@@ -22,7 +22,7 @@ def describe_results(preset: dict, results: Path) -> str:
             continue
         summary = read_artifact("summary", results / "metrics" / f"{experiment}.summary.csv")
         lines += [f"{experiment}: {what_was_run(summary, preset['preset'], preset['split'])}"]
-        baseline = summary.loc[summary["objective"] == summary["baseline"], "label"].iloc[0]
+        baseline = baseline_label(summary)
         rows = summary[summary["objective"] != summary["baseline"]]
         for label, group in rows.groupby("label", sort=False):
             row = group.iloc[-1]  # the largest test budget

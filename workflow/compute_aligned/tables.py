@@ -1,10 +1,10 @@
 """Tables as CSV, Markdown and LaTeX: compared runs, one row per objective, in percent; weights of the strategies."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
-METRIC_NAMES = {"pass": "Pass", "maj": "Maj"}
+from .captions import METRIC_NAMES, NOT_IN_THE_PAPER, baseline_label
 
 
 def wide_table(summary: pd.DataFrame, weights: pd.DataFrame) -> pd.DataFrame:
@@ -23,19 +23,21 @@ def wide_table(summary: pd.DataFrame, weights: pd.DataFrame) -> pd.DataFrame:
             name = f"{METRIC_NAMES[cell['metric']]}@{cell['k']}"
             row |= {name if c == "value" else f"{name} {c}": round(100 * cell[c], 4) for c in columns}
         rows.append(row)
-    shown = ["objective", "weight_p05", "weight_p50", "weight_p95", "effective_share", "log_p_p50"]
+    shown = ["objective", "weight_p05", "weight_p50", "weight_p95", "effective_share", "log_p_p50", "success_rate_p50"]
     return pd.DataFrame(rows).merge(weights[shown], on="objective")
 
 
 def markdown_table(summary: pd.DataFrame, weights: pd.DataFrame, caption: str) -> str:
     """Values, paired differences, the paper's values and the weights, one small table each."""
-    ks = list(dict.fromkeys(summary["k"]))
-    heads = [f"{METRIC_NAMES[summary['metric'].iloc[0]]}@{k}" for k in ks]
-    baseline = summary.loc[summary["objective"] == summary["baseline"], "label"].iloc[0]
+    heads = _heads(summary)
+    baseline = baseline_label(summary)
 
     def block(title: str, cell) -> list[str]:
-        lines = [f"**{title}**", "", _row(["", *heads]), _row(["---", *["---:"] * len(ks)])]
-        for label, group in summary.groupby("label", sort=False):
+        lines = [f"**{title}**", "", _row(["", *heads]), _row(["---", *["---:"] * len(heads)])]
+        rule = _row([f"*{NOT_IN_THE_PAPER}*", *[""] * len(heads)])
+        for beyond, label, group in _objectives(summary):
+            if beyond and rule not in lines:
+                lines.append(rule)
             lines.append(_row([label, *(cell(row) for _, row in group.iterrows())]))
         return [*lines, ""]
 
@@ -55,7 +57,7 @@ def markdown_table(summary: pd.DataFrame, weights: pd.DataFrame, caption: str) -
             "–" if pd.isna(r["reported"]) else f"{100 * r['reported']:.1f} ({100 * r['reported_difference']:+.1f})"
         ),
     )
-    names = ["5 %", "median", "95 %", "effective share", "median log p"]
+    names = ["5 %", "median", "95 %", "effective share", "median log p", "median success rate"]
     lines += [
         "**Training weights: the factor on the gradient of cross-entropy, over all sequences**",
         "",
@@ -63,11 +65,13 @@ def markdown_table(summary: pd.DataFrame, weights: pd.DataFrame, caption: str) -
         _row(["---", *["---:"] * len(names)]),
     ]
     for _, row in weights.iterrows():
-        quantiles = [f"{row[f'weight_{q}']:.3g}" for q in ("p05", "p50", "p95")]
-        lines.append(_row([row["label"], *quantiles, f"{row['effective_share']:.2f}", f"{row['log_p_p50']:.1f}"]))
+        cells = [f"{row[f'weight_{q}']:.3g}" for q in ("p05", "p50", "p95")]
+        cells += [f"{row['effective_share']:.2f}", f"{row['log_p_p50']:.1f}", f"{row['success_rate_p50']:.2f}"]
+        lines.append(_row([row["label"], *("–" if cell == "nan" else cell for cell in cells)]))
     lines += [
         "",
-        "Effective share: (Σw)² / (n Σw²); 1 means that all sequences pull alike, as under cross-entropy.",
+        "Effective share: (Σw)² / (n Σw²); 1 means that all sequences pull alike, as under cross-entropy. log p: of "
+        "the whole gold completion. Success rate: of sampled completions, where the weight is taken at it.",
         "",
     ]
     return "\n".join(lines)
@@ -75,18 +79,20 @@ def markdown_table(summary: pd.DataFrame, weights: pd.DataFrame, caption: str) -
 
 def latex_table(summary: pd.DataFrame, caption: str) -> str:
     """A booktabs table: the value with its interval, below it the paired difference and the paper's difference."""
-    ks = list(dict.fromkeys(summary["k"]))
-    heads = " & ".join(f"{METRIC_NAMES[summary['metric'].iloc[0]]}@{k}" for k in ks)
+    heads = _heads(summary)
     lines = [
         r"\begin{table}",
         r"\centering\small",
         rf"\caption{{{_escape(caption)} Small: difference from the baseline, in brackets the paper's.}}",
-        rf"\begin{{tabular}}{{l{'c' * len(ks)}}}",
+        rf"\begin{{tabular}}{{l{'c' * len(heads)}}}",
         r"\toprule",
-        rf" & {heads} \\",
+        rf" & {' & '.join(heads)} \\",
         r"\midrule",
     ]
-    for label, group in summary.groupby("label", sort=False):
+    rule = rf"\midrule \multicolumn{{{len(heads) + 1}}}{{l}}{{\emph{{{NOT_IN_THE_PAPER}}}}} \\"
+    for beyond, label, group in _objectives(summary):
+        if beyond and rule not in lines:
+            lines.append(rule)
         cells, differences = [], []
         for _, row in group.iterrows():
             half = "" if pd.isna(row["low"]) else rf"$\,\pm\,${50 * (row['high'] - row['low']):.1f}"
@@ -102,14 +108,15 @@ def latex_table(summary: pd.DataFrame, caption: str) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
 
-def what_was_run(summary: pd.DataFrame, preset: str, split: str) -> str:
-    """One sentence: preset, seeds, problems, samples, and what the intervals speak about."""
-    row = summary.iloc[0]
-    seeds = "1 seed" if row["n_seeds"] == 1 else f"{row['n_seeds']} seeds"
-    return (
-        f"Preset {preset}: {seeds}, {row['n_problems']} {split} problems, pools of {row['n_samples']} samples; "
-        f"95 % intervals over {row['population']}."
-    )
+def _heads(summary: pd.DataFrame) -> list[str]:
+    columns = summary[["metric", "k"]].drop_duplicates()
+    return [f"{METRIC_NAMES[metric]}@{k}" for metric, k in zip(columns["metric"], columns["k"], strict=True)]
+
+
+def _objectives(summary: pd.DataFrame) -> Iterator[tuple[bool, str, pd.DataFrame]]:
+    """Per objective: whether the paper lacks it, its label, its rows; those of the paper first."""
+    for (beyond, label), group in summary.groupby(["beyond_paper", "label"], sort=False):
+        yield beyond, label, group
 
 
 # --- weights of the strategies (paper Table 1) ------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Functions that the other files share: names of files, settings of jobs, and the items of an experiment."""
 
-from compute_aligned.config import closed_form_settings, sampling_settings, training_settings
+from compute_aligned.config import closed_form_settings, compared_objectives, sampling_settings, training_settings
 from compute_aligned.objectives import sft_objective
 from compute_aligned.provenance import code_hash
 
@@ -14,12 +14,32 @@ CLOSED_FORMS = {name: entry for name, entry in EXPERIMENTS.items() if entry["kin
 RUNS = {}
 for experiment in COMPARISONS.values():
     objectives = RUNS.setdefault(experiment["recipe"], ["warmup"])
-    objectives += [name for name in experiment["objectives"] if name not in objectives]
+    objectives += [name for name in compared_objectives(experiment) if name not in objectives]
+
+# What a job of training, sampling or grading covers: one seed, a wildcard, or all of them.
+SEED = "seeds" if PRESET["seeds_in_one_job"] else "seed{seed}"
+SEED_MESSAGE = "all seeds" if PRESET["seeds_in_one_job"] else "seed {wildcards.seed}"
 
 
-def code_of(script):
+def of_seeds(pattern):
+    """The files of a job, a list: that of its seed, or that of each seed where one job covers them all."""
+    return [pattern.replace("{seed}", str(seed)) for seed in PRESET["seeds"]] if SEED == "seeds" else [pattern]
+
+
+def seeds_of(wildcards):
+    """The seeds that a job covers."""
+    return PRESET["seeds"] if SEED == "seeds" else [int(wildcards.seed)]
+
+
+def code_of(script, unused=()):
     """The parameter `code`: hash of the parsed source that a script runs."""
-    return code_hash(SCRIPTS / script)
+    return code_hash(SCRIPTS / script, unused)
+
+
+def code_of_training(wildcards):
+    """The parameter `code` of a training job: a change in sampling or grading retrains just what samples in training."""
+    settings = training_settings(SETTINGS, wildcards.recipe, wildcards.objective, PRESET["seeds"][0])
+    return code_of("train_sft.py", unused=["success_rates"] if settings["success_rate"] is None else [])
 
 
 def task_of(wildcards):
@@ -34,7 +54,7 @@ def runs_of(experiment):
     """The runs that an experiment compares: objective and seed."""
     return [
         {"objective": objective, "seed": seed}
-        for objective in EXPERIMENTS[experiment]["objectives"]
+        for objective in compared_objectives(EXPERIMENTS[experiment])
         for seed in PRESET["seeds"]
     ]
 
@@ -54,17 +74,17 @@ def run_files(stage):
 
 # table or figure -> its files
 ITEM_FILES = {}
-for experiment in EXPERIMENTS.values():
-    ITEM_FILES[experiment["table"]] = [
-        f"{RESULTS}/tables/{experiment['table']}.{ending}" for ending in ("csv", "md", "tex")
-    ]
+# table or figure -> the experiment it shows
+EXPERIMENT_OF = {}
+for name, experiment in EXPERIMENTS.items():
+    if "table" in experiment:
+        ITEM_FILES[experiment["table"]] = [
+            f"{RESULTS}/tables/{experiment['table']}.{ending}" for ending in ("csv", "md", "tex")
+        ]
+        EXPERIMENT_OF[experiment["table"]] = name
     for figure in experiment["figures"]:
         ITEM_FILES[figure] = [f"{RESULTS}/figures/{figure}.{ending}" for ending in ("pdf", "png")]
-
-# table or figure -> the experiment it shows
-EXPERIMENT_OF = {
-    item: name for name, experiment in EXPERIMENTS.items() for item in [experiment["table"], *experiment["figures"]]
-}
+        EXPERIMENT_OF[figure] = name
 
 
 def items(experiment):
@@ -93,7 +113,7 @@ def one_of(names):
 
 def tables_of(experiments):
     """Constraint of the wildcard `item`: the tables of some experiments."""
-    return one_of(entry["table"] for entry in experiments.values())
+    return one_of(entry["table"] for entry in experiments.values() if "table" in entry)
 
 
 def figures_of(experiments):
@@ -107,17 +127,24 @@ def data_files(wildcards):
     return [source[name] for name in ("train_file", "test_file") if name in source]
 
 
-def start_of(wildcards):
+def starts_of(wildcards):
+    """What the runs of a training job start from."""
     if wildcards.objective == "warmup":
-        return base_model(wildcards)
-    return f"{RESULTS}/models/{wildcards.recipe}/warmup/seed{wildcards.seed}"
+        return [base_model(wildcards)]
+    return [f"{RESULTS}/models/{wildcards.recipe}/warmup/seed{seed}" for seed in seeds_of(wildcards)]
 
 
 def experiment_settings(wildcards):
+    """What measuring an experiment that compares runs needs to know."""
     experiment = EXPERIMENTS[wildcards.experiment]
+    objectives = compared_objectives(experiment)
     return {
         "name": wildcards.experiment,
-        "labels": {name: sft_objective(name).label for name in experiment["objectives"]},
+        "objectives": objectives,
+        "labels": {name: sft_objective(name).label for name in objectives},
+        "beyond_paper": experiment.get("beyond_paper", []),
+        "reported_as": experiment.get("reported_as", {}),
+        "gain": experiment.get("gain", False),
         "ks": experiment["k"],
-        **{key: experiment[key] for key in ("recipe", "objectives", "baseline", "metric", "paper_item")},
+        **{key: experiment[key] for key in ("recipe", "baseline", "metric", "paper_item")},
     }

@@ -7,14 +7,14 @@ localrules:
 
 rule grade:
     input:
-        samples=f"{RESULTS}/samples/{{recipe}}/{{objective}}/seed{{seed}}.parquet",
+        samples=of_seeds(f"{RESULTS}/samples/{{recipe}}/{{objective}}/seed{{seed}}.parquet"),
         problems=lambda wildcards: f"{RESULTS}/data/{task_of(wildcards)}/{PRESET['split']}.parquet",
     output:
-        f"{RESULTS}/scores/{{recipe}}/{{objective}}/seed{{seed}}.parquet",
+        of_seeds(f"{RESULTS}/scores/{{recipe}}/{{objective}}/seed{{seed}}.parquet"),
     log:
-        f"{RESULTS}/logs/grade/{{recipe}}/{{objective}}/seed{{seed}}.log",
+        f"{RESULTS}/logs/grade/{{recipe}}/{{objective}}/{SEED}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/grade/{{recipe}}/{{objective}}/seed{{seed}}.tsv"
+        f"{RESULTS}/benchmarks/grade/{{recipe}}/{{objective}}/{SEED}.tsv"
     conda:
         "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["evaluate"]["threads"]
@@ -25,7 +25,7 @@ rule grade:
         target=lambda wildcards: SETTINGS["recipes"][wildcards.recipe]["target"],
         code=code_of("grade.py"),
     message:
-        "Grading {wildcards.recipe}, {wildcards.objective}, seed {wildcards.seed}"
+        f"Grading {{wildcards.recipe}}, {{wildcards.objective}}, {SEED_MESSAGE}"
     script:
         "../scripts/grade.py"
 

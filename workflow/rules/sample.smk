@@ -1,17 +1,17 @@
-"""Evaluation pools: one job per run."""
+"""Evaluation pools of the runs."""
 
 
 rule sample:
     input:
         base=base_model,
-        model=f"{RESULTS}/models/{{recipe}}/{{objective}}/seed{{seed}}",
+        models=of_seeds(f"{RESULTS}/models/{{recipe}}/{{objective}}/seed{{seed}}"),
         problems=lambda wildcards: f"{RESULTS}/data/{task_of(wildcards)}/{PRESET['split']}.parquet",
     output:
-        f"{RESULTS}/samples/{{recipe}}/{{objective}}/seed{{seed}}.parquet",
+        of_seeds(f"{RESULTS}/samples/{{recipe}}/{{objective}}/seed{{seed}}.parquet"),
     log:
-        f"{RESULTS}/logs/sample/{{recipe}}/{{objective}}/seed{{seed}}.log",
+        f"{RESULTS}/logs/sample/{{recipe}}/{{objective}}/{SEED}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/sample/{{recipe}}/{{objective}}/seed{{seed}}.tsv"
+        f"{RESULTS}/benchmarks/sample/{{recipe}}/{{objective}}/{SEED}.tsv"
     conda:
         "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["sample"]["threads"]
@@ -20,10 +20,10 @@ rule sample:
         runtime=PRESET["resources"]["sample"]["runtime"],
         gpu=PRESET["resources"]["sample"]["gpu"],
     params:
-        settings=lambda wildcards: sampling_settings(SETTINGS, wildcards.recipe, int(wildcards.seed)),
+        settings=lambda wildcards: [sampling_settings(SETTINGS, wildcards.recipe, seed) for seed in seeds_of(wildcards)],
         checkpoints=f"{RESULTS}/checkpoints",
         code=code_of("sample.py"),
     message:
-        "Sampling {wildcards.recipe}, {wildcards.objective}, seed {wildcards.seed}"
+        f"Sampling {{wildcards.recipe}}, {{wildcards.objective}}, {SEED_MESSAGE}"
     script:
         "../scripts/sample.py"

@@ -1,18 +1,18 @@
-"""Training: one job per run. The objective `warmup` starts from the base model, all others from the warm-up."""
+"""Training: the objective `warmup` starts from the base model, all others from the warm-up of their seed."""
 
 
 rule train_sft:
     input:
         base=base_model,
-        start=start_of,
+        starts=starts_of,
         problems=lambda wildcards: f"{RESULTS}/data/{task_of(wildcards)}/train.parquet",
     output:
-        model=directory(f"{RESULTS}/models/{{recipe}}/{{objective}}/seed{{seed}}"),
-        record=f"{RESULTS}/training/{{recipe}}/{{objective}}/seed{{seed}}.parquet",
+        models=directory(of_seeds(f"{RESULTS}/models/{{recipe}}/{{objective}}/seed{{seed}}")),
+        records=of_seeds(f"{RESULTS}/training/{{recipe}}/{{objective}}/seed{{seed}}.parquet"),
     log:
-        f"{RESULTS}/logs/train_sft/{{recipe}}/{{objective}}/seed{{seed}}.log",
+        f"{RESULTS}/logs/train_sft/{{recipe}}/{{objective}}/{SEED}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/train_sft/{{recipe}}/{{objective}}/seed{{seed}}.tsv"
+        f"{RESULTS}/benchmarks/train_sft/{{recipe}}/{{objective}}/{SEED}.tsv"
     conda:
         "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["train"]["threads"]
@@ -21,12 +21,12 @@ rule train_sft:
         runtime=PRESET["resources"]["train"]["runtime"],
         gpu=PRESET["resources"]["train"]["gpu"],
     params:
-        settings=lambda wildcards: training_settings(
-            SETTINGS, wildcards.recipe, wildcards.objective, int(wildcards.seed)
-        ),
+        settings=lambda wildcards: [
+            training_settings(SETTINGS, wildcards.recipe, wildcards.objective, seed) for seed in seeds_of(wildcards)
+        ],
         checkpoints=f"{RESULTS}/checkpoints",
-        code=code_of("train_sft.py"),
+        code=code_of_training,
     message:
-        "Training {wildcards.recipe} on {wildcards.objective}, seed {wildcards.seed}"
+        f"Training {{wildcards.recipe}} on {{wildcards.objective}}, {SEED_MESSAGE}"
     script:
         "../scripts/train_sft.py"

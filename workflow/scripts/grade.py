@@ -1,4 +1,4 @@
-"""Grade the samples of one run with math-verify and with the paper's grader."""
+"""Grade the samples of runs with math-verify and with the paper's grader."""
 
 from compute_aligned.artifacts import read_artifact, write_artifact
 from compute_aligned.grading import grade_many
@@ -8,7 +8,7 @@ TIME_LIMIT_S = 10  # per comparison; a comparison beyond it is recorded as "time
 
 
 def grade(path_to_samples: str, path_to_problems: str, target: str, workers: int, path_to_scores: str) -> dict:
-    """Grade every sample.
+    """Grade every sample of one run.
 
     Args:
         path_to_samples: the run's samples.
@@ -43,10 +43,13 @@ def grade(path_to_samples: str, path_to_problems: str, target: str, workers: int
 
 if __name__ == "__main__":
     with job(snakemake) as facts:  # noqa: F821
-        facts |= grade(
-            path_to_samples=snakemake.input.samples,  # noqa: F821
-            path_to_problems=snakemake.input.problems,  # noqa: F821
-            target=snakemake.params.target,  # noqa: F821
-            workers=snakemake.threads,  # noqa: F821
-            path_to_scores=snakemake.output[0],  # noqa: F821
-        )
+        facts["runs"] = [
+            grade(
+                path_to_samples=samples,
+                path_to_problems=snakemake.input.problems,  # noqa: F821
+                target=snakemake.params.target,  # noqa: F821
+                workers=snakemake.threads,  # noqa: F821
+                path_to_scores=scores,
+            )
+            for samples, scores in zip(snakemake.input.samples, snakemake.output, strict=True)  # noqa: F821
+        ]

@@ -1,8 +1,9 @@
 """Write a table of the paper as CSV, Markdown and LaTeX."""
 
 from compute_aligned.artifacts import read_artifact, whole
+from compute_aligned.captions import what_was_run
 from compute_aligned.provenance import job
-from compute_aligned.tables import latex_table, markdown_table, what_was_run, wide_table
+from compute_aligned.tables import latex_table, markdown_table, wide_table
 
 
 def make_table(

@@ -8,7 +8,7 @@ import pandas as pd
 from compute_aligned.artifacts import read_artifact, write_artifact
 from compute_aligned.metrics import majority_curve, pass_curve
 from compute_aligned.provenance import job
-from compute_aligned.statistics import crossed_interval, mean_and_se, paired_difference
+from compute_aligned.statistics import crossed_interval, effective_share, mean_and_se, paired_difference
 
 
 def measure(
@@ -23,7 +23,9 @@ def measure(
     """Compute everything that the experiment's tables and figures show.
 
     Args:
-        experiment: name, recipe, objectives, labels (objective -> label), baseline, metric, ks, paper_item.
+        experiment: name, recipe, objectives, labels (objective -> label), beyond_paper (objectives that the paper
+            does not have), reported_as (objective -> its model in ``reported``, where that is not its label), baseline,
+            metric, gain (whether the metric at the largest k minus that at the smallest is shown too), ks, paper_item.
         runs: objective, seed, path of scores and path of the training record of each run.
         reported: the paper's values, ``config/reported.csv``.
         path_to_metrics: value and standard error over problems of each run.
@@ -73,24 +75,32 @@ def run_metrics(experiment: dict, per_problem: pd.DataFrame, n_samples: int) -> 
 
 def summarise(experiment: dict, per_problem: pd.DataFrame, reported: pd.DataFrame, n_samples: int) -> pd.DataFrame:
     """Value and paired difference from the baseline of each objective and k, each with its 95 % interval."""
+    ks = experiment["ks"]
+    values = {
+        (experiment["metric"], k): {
+            objective: seeds_by_problems(per_problem[per_problem["k"] == k], objective)
+            for objective in experiment["objectives"]
+        }
+        for k in ks
+    }
+    if experiment["gain"]:
+        most, least = (values[experiment["metric"], k] for k in (max(ks), min(ks)))
+        values["gain", max(ks)] = {objective: most[objective] - least[objective] for objective in most}
     rows = []
-    for k in experiment["ks"]:
-        at_k = per_problem[per_problem["k"] == k]
-        values = {objective: seeds_by_problems(at_k, objective) for objective in experiment["objectives"]}
-        paper = _reported(reported, experiment, k)
-        base_label = experiment["labels"][experiment["baseline"]]
-        for objective, matrix in values.items():
+    for (metric, k), matrices in values.items():
+        paper = _reported(reported, experiment, metric, k)
+        for objective, matrix in matrices.items():
             interval = crossed_interval(matrix)
-            difference = paired_difference(matrix, values[experiment["baseline"]])
-            label = experiment["labels"][objective]
+            difference = paired_difference(matrix, matrices[experiment["baseline"]])
             rows.append(
                 {
                     "experiment": experiment["name"],
                     "recipe": experiment["recipe"],
                     "objective": objective,
-                    "label": label,
+                    "label": experiment["labels"][objective],
+                    "beyond_paper": objective in experiment["beyond_paper"],
                     "baseline": experiment["baseline"],
-                    "metric": experiment["metric"],
+                    "metric": metric,
                     "k": k,
                     "value": interval.mean,
                     "low": interval.low,
@@ -100,8 +110,8 @@ def summarise(experiment: dict, per_problem: pd.DataFrame, reported: pd.DataFram
                     "difference_high": difference.high,
                     "difference_p": difference.p_value,
                     "population": interval.population,
-                    "reported": paper.get(label, np.nan),
-                    "reported_difference": paper.get(label, np.nan) - paper.get(base_label, np.nan),
+                    "reported": paper[objective][0],
+                    "reported_difference": paper[objective][1],
                     "n_seeds": matrix.shape[0],
                     "n_problems": matrix.shape[1],
                     "n_samples": n_samples,
@@ -123,32 +133,51 @@ def seeds_by_problems(at_k: pd.DataFrame, objective: str) -> np.ndarray:
     return matrix.to_numpy()
 
 
-def _reported(reported: pd.DataFrame, experiment: dict, k: int) -> dict[str, float]:
-    """The paper's values by label, as fractions (they are printed in percent)."""
+def _reported(reported: pd.DataFrame, experiment: dict, metric: str, k: int) -> dict[str, tuple[float, float]]:
+    """The paper's value of each objective and its difference from the baseline, as fractions; NaN where there is none.
+
+    (The paper prints percent and points; of some figures the differences alone are known.)
+    """
     rows = reported[
         (reported["paper_item"] == experiment["paper_item"])
         & (reported["experiment"] == experiment["name"])
-        & (reported["metric"] == experiment["metric"])
         & (reported["k"] == k)
     ]
-    return dict(zip(rows["model"], rows["value"] / 100, strict=True))
+
+    def by_model(metrics: Sequence[str]) -> dict[str, float]:
+        chosen = rows[rows["metric"].isin(metrics)]
+        return dict(zip(chosen["model"], chosen["value"] / 100, strict=True))
+
+    # One draw: the vote is that draw, so Maj@1 is Pass@1.
+    values = by_model(["pass", "maj"] if k == 1 else [metric])
+    deltas = by_model([f"{metric}_delta"])
+    names = {name: experiment["reported_as"].get(name, label) for name, label in experiment["labels"].items()}
+    base = values.get(names[experiment["baseline"]], np.nan)
+    return {
+        objective: (values.get(model, np.nan), deltas.get(model, values.get(model, np.nan) - base))
+        for objective, model in names.items()
+    }
 
 
 def weight_distribution(experiment: dict, runs: Sequence[dict]) -> pd.DataFrame:
-    """Quantiles of weight and log p over all sequences and seeds, and the effective share, mean over seeds."""
+    """Quantiles of weight, log p and success rate over all sequences and seeds; effective share, mean over seeds.
+
+    Empty where an objective has no scalar weight, or asks for no success rate.
+    """
     rows = []
     for objective in experiment["objectives"]:
         records = [read_artifact("training", run["record"]) for run in runs if run["objective"] == objective]
         weight = np.concatenate([record["weight"] for record in records])
         log_p = np.concatenate([record["log_p"] for record in records])
-        shares = [record["weight"].sum() ** 2 / (len(record) * (record["weight"] ** 2).sum()) for record in records]
+        success_rate = np.concatenate([record["success_rate"] for record in records])
         rows.append(
             {
                 "objective": objective,
                 "label": experiment["labels"][objective],
                 **dict(zip(("weight_p05", "weight_p50", "weight_p95"), np.quantile(weight, QUANTILES), strict=True)),
-                "effective_share": float(np.mean(shares)),
+                "effective_share": float(np.mean([effective_share(record["weight"]) for record in records])),
                 **dict(zip(("log_p_p05", "log_p_p50", "log_p_p95"), np.quantile(log_p, QUANTILES), strict=True)),
+                "success_rate_p50": float(np.median(success_rate)),
                 "n_sequences": len(weight),
                 "n_seeds": len(records),
             }

@@ -1,4 +1,4 @@
-"""Draw the evaluation pools of one run."""
+"""Draw the evaluation pools of runs."""
 
 import dataclasses
 import shutil
@@ -24,7 +24,7 @@ def sample(
     checkpoints: str,
     path_to_samples: str,
 ) -> dict:
-    """Sample every evaluation problem; finished shards of a killed job are taken up again.
+    """Sample every evaluation problem of one run; finished shards of a killed job are taken up again.
 
     Args:
         path_to_base: folder of the base model and its tokenizer.
@@ -36,7 +36,7 @@ def sample(
         path_to_samples: where the samples go.
 
     Returns:
-        counts for the manifest.
+        the folder of its shards, and counts for the manifest.
     """
     torch.set_num_threads(threads)
     check_precision(settings["precision"])
@@ -75,8 +75,8 @@ def sample(
     frame = pd.DataFrame(rows, columns=columns)
     frame["completion"] = tokenizer.batch_decode(frame["completion"].tolist(), skip_special_tokens=True)
     write_artifact(frame, "samples", path_to_samples)
-    shutil.rmtree(shards)
     return {
+        "shards": str(shards),
         "n_problems": len(chosen),
         "n_samples": settings["n_samples"],
         "cut_by_length": float((frame["finish_reason"] == "length").mean()),
@@ -86,12 +86,22 @@ def sample(
 
 if __name__ == "__main__":
     with job(snakemake) as facts:  # noqa: F821
-        facts |= sample(
-            path_to_base=snakemake.input.base,  # noqa: F821
-            path_to_model=snakemake.input.model,  # noqa: F821
-            path_to_problems=snakemake.input.problems,  # noqa: F821
-            settings=snakemake.params.settings,  # noqa: F821
-            threads=snakemake.threads,  # noqa: F821
-            checkpoints=snakemake.params.checkpoints,  # noqa: F821
-            path_to_samples=snakemake.output[0],  # noqa: F821
-        )
+        facts["runs"] = [
+            sample(
+                path_to_base=snakemake.input.base,  # noqa: F821
+                path_to_model=model,
+                path_to_problems=snakemake.input.problems,  # noqa: F821
+                settings=settings,
+                threads=snakemake.threads,  # noqa: F821
+                checkpoints=snakemake.params.checkpoints,  # noqa: F821
+                path_to_samples=samples,
+            )
+            for model, settings, samples in zip(
+                snakemake.input.models,  # noqa: F821
+                snakemake.params.settings,  # noqa: F821
+                snakemake.output,  # noqa: F821
+                strict=True,
+            )
+        ]
+        for run in facts["runs"]:
+            shutil.rmtree(run.pop("shards"))

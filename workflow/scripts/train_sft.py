@@ -1,4 +1,4 @@
-"""Train one run by supervised fine-tuning: a warm-up from the base model, or an objective from the warm-up."""
+"""Train runs by supervised fine-tuning: a warm-up from the base model, or an objective from the warm-up."""
 
 import os
 import shutil
@@ -12,7 +12,8 @@ from compute_aligned.artifacts import read_artifact, whole, write_artifact
 from compute_aligned.models import add_adapter, check_precision, load_model, load_tokenizer
 from compute_aligned.objectives import sft_objective
 from compute_aligned.provenance import describe, hash_settings, job
-from compute_aligned.sft import ComputeAlignedSFTTrainer, last_whole_checkpoint, trainer_arguments
+from compute_aligned.sft import RECORD_COLUMNS, ComputeAlignedSFTTrainer, last_whole_checkpoint, trainer_arguments
+from compute_aligned.success_rates import success_rates
 from compute_aligned.tasks import Problem, select
 from compute_aligned.tokenization import encode_example
 
@@ -27,7 +28,9 @@ def train_sft(
     path_to_model: str,
     path_to_record: str,
 ) -> dict:
-    """Train, resuming from the last whole checkpoint of the very same settings and inputs.
+    """Train one run, resuming from the last whole checkpoint of the very same settings and inputs.
+
+    Its checkpoints stay, so that a job of several runs loses none of them when it is killed.
 
     Args:
         path_to_base: folder of the base model and its tokenizer.
@@ -37,16 +40,17 @@ def train_sft(
         threads: CPU threads.
         checkpoints: folder of checkpoints; they lie outside the outputs, which Snakemake deletes before a rerun.
         path_to_model: where the trained model or adapter goes.
-        path_to_record: where log p and weight of every sequence trained on go.
+        path_to_record: where log p, weight and success rate of every sequence trained on go.
 
     Returns:
-        what the manifest should say: counts and how the run went.
+        the folder of its checkpoints, and what the manifest should say: counts and how the run went.
     """
     torch.set_num_threads(threads)
     check_precision(settings["precision"])
     base, start = Path(path_to_base), Path(path_to_start)
     tokenizer = load_tokenizer(base)
-    dataset = encode_problems(path_to_problems, tokenizer, settings)
+    problems = training_problems(path_to_problems, settings)
+    dataset = encode_problems(problems, tokenizer, settings)
     model = load_model(base, start, "fp32", settings["quantization"], trainable=True)
     if settings["adapter"] is not None and start == base:
         model = add_adapter(model, settings["adapter"], settings["seed"])
@@ -59,20 +63,19 @@ def train_sft(
         processing_class=tokenizer,
         objective=sft_objective(settings["objective"]),
         average=settings["average"],
+        success_rates=success_rates(problems, tokenizer, settings),
     )
     checkpoint = last_whole_checkpoint(work)
     if checkpoint is not None:
         trainer.resume_record(checkpoint)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    with whole(path_to_model) as partial:
-        trainer.save_model(str(partial))
-        (partial / "training_args.bin").unlink(
-            missing_ok=True
-        )  # holds absolute paths; the settings are in the manifest
-    record = pd.DataFrame(trainer.weight_record, columns=["step", "log_p", "weight"])
+    with whole(path_to_model) as folder:
+        trainer.save_model(str(folder))
+        (folder / "training_args.bin").unlink(missing_ok=True)  # holds absolute paths; the settings are in the manifest
+    record = pd.DataFrame(trainer.record, columns=RECORD_COLUMNS)
     write_artifact(record, "training", path_to_record)
-    shutil.rmtree(work, ignore_errors=True)
     return {
+        "checkpoints": str(work),
         "n_examples": len(dataset),
         "n_steps": trainer.state.global_step,
         "resumed_from": checkpoint.name if checkpoint else None,
@@ -81,26 +84,44 @@ def train_sft(
     }
 
 
-def encode_problems(path: str, tokenizer, settings: dict) -> Dataset:
-    """Token ids and labels of the selected training problems."""
+def runs_of_job(snakemake):
+    """Start, settings, model and record of each run; all warm-ups start from the one base model."""
+    settings = snakemake.params.settings
+    starts = list(snakemake.input.starts)
+    starts = starts * len(settings) if len(starts) == 1 else starts
+    return zip(starts, settings, snakemake.output.models, snakemake.output.records, strict=True)
+
+
+def training_problems(path: str, settings: dict) -> list[Problem]:
+    """The selected training problems."""
     problems = [Problem(**row) for row in read_artifact("problems", path).to_dict("records")]
-    chosen = select(problems, settings["levels"], settings["train_problems"], settings["selection_seed"])
+    return select(problems, settings["levels"], settings["train_problems"], settings["selection_seed"])
+
+
+def encode_problems(problems: list[Problem], tokenizer, settings: dict) -> Dataset:
+    """Token ids and labels of the training problems, and the place of each among them."""
     column = {"answer": "answer", "solution": "target"}[settings["target"]]
-    return Dataset.from_list(
-        [encode_example(tokenizer, p.problem_id, p.prompt, getattr(p, column), settings["max_length"]) for p in chosen]
-    )
+    examples = [
+        encode_example(tokenizer, p.problem_id, p.prompt, getattr(p, column), settings["max_length"]) for p in problems
+    ]
+    return Dataset.from_list([example | {"example": place} for place, example in enumerate(examples)])
 
 
 if __name__ == "__main__":
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     with job(snakemake) as facts:  # noqa: F821
-        facts |= train_sft(
-            path_to_base=snakemake.input.base,  # noqa: F821
-            path_to_start=snakemake.input.start,  # noqa: F821
-            path_to_problems=snakemake.input.problems,  # noqa: F821
-            settings=snakemake.params.settings,  # noqa: F821
-            threads=snakemake.threads,  # noqa: F821
-            checkpoints=snakemake.params.checkpoints,  # noqa: F821
-            path_to_model=snakemake.output.model,  # noqa: F821
-            path_to_record=snakemake.output.record,  # noqa: F821
-        )
+        facts["runs"] = [
+            train_sft(
+                path_to_base=snakemake.input.base,  # noqa: F821
+                path_to_start=start,
+                path_to_problems=snakemake.input.problems,  # noqa: F821
+                settings=settings,
+                threads=snakemake.threads,  # noqa: F821
+                checkpoints=snakemake.params.checkpoints,  # noqa: F821
+                path_to_model=model,
+                path_to_record=record,
+            )
+            for start, settings, model, record in runs_of_job(snakemake)  # noqa: F821
+        ]
+        for run in facts["runs"]:
+            shutil.rmtree(run.pop("checkpoints"))

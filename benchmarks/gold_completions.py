@@ -1,6 +1,6 @@
 """Seconds per SFT step: the head at supervised positions only (sft.py) against TRL's fused head, in one run.
 
-    python benchmarks/completion_log_p.py --base results/small/models/base/math \\
+    python benchmarks/gold_completions.py --base results/small/models/base/math \\
         --problems results/small/data/math/train.parquet
 """
 
@@ -13,7 +13,7 @@ import torch
 from trl.trainer.utils import add_fused_lm_head
 
 from compute_aligned.models import add_adapter, load_model, load_tokenizer
-from compute_aligned.sft import completion_log_p
+from compute_aligned.sft import gold_completions
 from compute_aligned.tokenization import IGNORED, encode_example
 
 
@@ -49,7 +49,10 @@ def main() -> None:
     seconds: dict[str, list[float]] = {"supervised positions": [], "fused head": []}
     values = {}
     for _ in range(arguments.repeats + 1):  # the first round warms up
-        for name, log_p in (("supervised positions", completion_log_p), ("fused head", fused_log_p)):
+        for name, log_p in (
+            ("supervised positions", lambda *inputs: gold_completions(*inputs).log_p),
+            ("fused head", fused_log_p),
+        ):
             start = time.perf_counter()
             with torch.autocast("cpu", torch.bfloat16):
                 values[name] = log_p(model, inputs)

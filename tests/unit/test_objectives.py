@@ -73,7 +73,7 @@ def test_a_row_pulls_with_the_weight_of_its_success_rate_times_the_gradient_of_c
         # d log S / d log p by differences of the definition
         weight = p * (success(n, k, p + h) - success(n, k, p - h)) / (2 * h) / success(n, k, p)
         torch.testing.assert_close(found[row], weight * plain[row], rtol=1e-5, atol=1e-7)
-        assert float(sft_objective(name).weight(gold)[row]) == pytest.approx(weight, rel=1e-6)
+        assert float(sft_objective(name).weight(gold)[row]) == pytest.approx(weight, rel=1e-5)
 
 
 @pytest.mark.parametrize(("name", "limit"), [("pass_n16_marginal", 1), ("majority_n8_k3_marginal", 3)])

@@ -20,6 +20,8 @@ from trl import SFTTrainer
 from compute_aligned import artifacts, sft
 from compute_aligned.models import add_adapter, load_model
 from compute_aligned.objectives import sft_objective
+from compute_aligned.operators import PassAtN
+from compute_aligned.sampling import SamplingSettings, sample_pools, uniforms
 from compute_aligned.sft import (
     RECORD,
     RECORD_COLUMNS,
@@ -28,6 +30,8 @@ from compute_aligned.sft import (
     last_whole_checkpoint,
     trainer_arguments,
 )
+from compute_aligned.success_rates import SuccessRates, success_rates
+from compute_aligned.tokenization import encode_prompt
 
 OBJECTIVES = ["ce", "pass_n16", "majority_n8_k3"]
 AVERAGES = ["sequence", "token"]
@@ -380,6 +384,94 @@ def test_the_last_whole_checkpoint_is_the_newest_one_that_has_its_weight_record(
     for step in (2, 10):
         (tmp_path / f"checkpoint-{step}" / RECORD).write_text("{}")
     assert last_whole_checkpoint(tmp_path).name == "checkpoint-10"
+
+
+# --- success rates ---------------------------------------------------------------------------------------------------
+
+MARGINAL = {
+    "objective": "pass_n16_marginal",
+    "success_rate": {
+        "n_samples": 6,
+        "refresh_epochs": 2,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "top_k": 0,
+        "max_new_tokens": 5,
+        "rows_per_batch": 30,
+    },
+}
+
+
+def test_success_rates_are_those_of_samples_graded_apart(base, trained, problems, tokenizer):
+    settings = TRAINING | MARGINAL
+    chosen = script.training_problems(str(problems), settings)
+    model = load_model(base, trained, "fp32", None, trainable=True).train()
+    rates = success_rates(chosen, tokenizer, settings).at(model, 0)
+    assert model.training
+    expected = []
+    for problem in chosen:  # one prompt at a time, a comparison of plain strings
+        draws = uniforms(settings["seed"], f"step 0|{problem.problem_id}", 6, 5)
+        sampling = SamplingSettings(6, 5, 1.0, 1.0, 0, 6)
+        ((_, pool),) = sample_pools(
+            model.eval(), tokenizer, [encode_prompt(tokenizer, problem.prompt)], [draws], sampling
+        )
+        expected.append(sum(tokenizer.decode(c.tokens) == problem.answer for c in pool) / 6)
+    assert rates.tolist() == pytest.approx(expected)
+    assert 0 < sum(expected) < len(expected)
+
+
+def test_success_rates_are_measured_before_the_first_step_and_at_the_stated_steps():
+    measured = []
+
+    def measure(model, step):
+        measured.append(step)
+        return [step / 100, 1.0]
+
+    rates = SuccessRates(measure, refresh_steps=3)
+    found = [rates.at(None, step).tolist() for step in range(8)]
+    assert measured == [0, 3, 6]
+    assert found == [[0.0, 1.0]] * 3 + [[0.03, 1.0]] * 3 + [[0.06, 1.0]] * 2
+    resumed = SuccessRates(measure, refresh_steps=3)
+    resumed.resume(rates.state())
+    assert resumed.at(None, 8).tolist() == [0.06, 1.0] and measured == [0, 3, 6]
+    assert resumed.at(None, 9).tolist() == [0.09, 1.0] and measured[-1] == 9
+
+
+def test_each_sequence_gets_the_rate_of_its_own_problem(run, problems, base, trained, tokenizer):
+    _, _, record = run("marginal", **MARGINAL)
+    settings = TRAINING | MARGINAL
+    chosen = script.training_problems(str(problems), settings)
+    model = load_model(base, trained, "fp32", None, trainable=True)
+    rates = success_rates(chosen, tokenizer, settings).at(model, 0)
+    first_epochs = record[record["step"] <= 3]  # 20 problems in three steps, each once
+    assert sorted(first_epochs["success_rate"]) == pytest.approx(sorted(rates.tolist()))
+    weights = PassAtN(16).sft_weight(torch.tensor(record["success_rate"].to_numpy()).log())
+    assert record["weight"].tolist() == pytest.approx(weights.tolist())
+    # Which rate goes with which sequence: the model's own probability of the completion tells them apart.
+    encoded = script.encode_problems(chosen, tokenizer, settings)
+    by_log_p = {}
+    for row, rate in zip(encoded, rates.tolist(), strict=True):
+        ids, labels = (torch.tensor([row[name]]) for name in ("input_ids", "labels"))
+        batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
+        by_log_p[float(log_probabilities(model.eval(), batch)[0])] = rate
+    for _, row in record[record["step"] == 1].iterrows():
+        nearest = min(by_log_p, key=lambda log_p: abs(log_p - row["log_p"]))
+        assert row["success_rate"] == pytest.approx(by_log_p[nearest])
+
+
+@pytest.mark.parametrize(("step", "resumed_from"), [(5, "checkpoint-4"), (7, "checkpoint-6")])
+def test_a_killed_marginal_run_takes_its_success_rates_up(run, tmp_path, monkeypatch, step, resumed_from):
+    """Refreshed at steps 0 and 6: resumed between refreshes, and exactly at one."""
+    _, whole, record = run("whole", **MARGINAL)
+    with monkeypatch.context() as patch:
+        kill_after_step(patch, step)
+        with pytest.raises(Killed):
+            run("killed", **MARGINAL)
+    facts, killed, killed_record = run("killed", **MARGINAL)
+    assert facts["resumed_from"] == resumed_from
+    pd.testing.assert_frame_equal(killed_record, record, check_exact=True)
+    expected, weights = load_file(whole / "model.safetensors"), load_file(killed / "model.safetensors")
+    assert all(torch.equal(expected[name], weights[name]) for name in expected)
 
 
 # --- what is relied on in the libraries ------------------------------------------------------------------------------

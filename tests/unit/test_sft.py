@@ -459,15 +459,22 @@ def test_each_sequence_gets_the_rate_of_its_own_problem(run, problems, base, tra
         assert row["success_rate"] == pytest.approx(by_log_p[nearest])
 
 
-@pytest.mark.parametrize(("step", "resumed_from"), [(5, "checkpoint-4"), (7, "checkpoint-6")])
-def test_a_killed_marginal_run_takes_its_success_rates_up(run, tmp_path, monkeypatch, step, resumed_from):
-    """Refreshed at steps 0 and 6: resumed between refreshes, and exactly at one."""
-    _, whole, record = run("whole", **MARGINAL)
+@pytest.mark.parametrize(
+    ("objective", "step", "resumed_from"),
+    [
+        (MARGINAL, 5, "checkpoint-4"),  # between refreshes, which are at steps 0 and 6
+        (MARGINAL, 7, "checkpoint-6"),  # exactly at one
+        ({"objective": "token_margin"}, 5, "checkpoint-4"),
+    ],
+    ids=["marginal", "marginal, at a refresh", "token margin"],
+)
+def test_a_killed_run_takes_up_success_rates_and_the_draw_of_rivals(run, monkeypatch, objective, step, resumed_from):
+    _, whole, record = run("whole", **objective)
     with monkeypatch.context() as patch:
         kill_after_step(patch, step)
         with pytest.raises(Killed):
-            run("killed", **MARGINAL)
-    facts, killed, killed_record = run("killed", **MARGINAL)
+            run("killed", **objective)
+    facts, killed, killed_record = run("killed", **objective)
     assert facts["resumed_from"] == resumed_from
     pd.testing.assert_frame_equal(killed_record, record, check_exact=True)
     expected, weights = load_file(whole / "model.safetensors"), load_file(killed / "model.safetensors")

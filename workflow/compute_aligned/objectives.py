@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from .operators import BestOfN, Majority, Operator, PassAtN
 
@@ -92,6 +94,32 @@ class MarginalForm:
         return self.operator.sft_weight(gold.success_rate.double().log())
 
 
+@dataclass(frozen=True)
+class TokenMargin:
+    """Half cross-entropy, half a pairwise contrast of each gold token with sampled rivals (paper, App. A.7).
+
+    Per supervised token: 0.5 CE + 0.5 mean_r[-log sigmoid(z_gold - z_r)], z the logits and r ``RIVALS`` tokens drawn
+    with replacement from the softmax without the gold token; no gradient passes through the draw. The draws are
+    torch's own, from the generator that the trainer seeds and checkpoints.
+    """
+
+    label: str = "Token margin"
+    needs_success_rate: ClassVar[bool] = False
+    RIVALS: ClassVar[int] = 4
+
+    def loss(self, gold: GoldCompletions) -> Tensor:
+        logits, targets = gold.logits[gold.supervised], gold.targets[gold.supervised][:, None]
+        # Masked before the softmax: beside a gold token of probability 1 the others would round to nothing.
+        others = logits.detach().scatter(1, targets, -torch.inf).softmax(dim=1)
+        rivals = torch.multinomial(others, self.RIVALS, replacement=True)
+        per_token = -logsigmoid(logits.gather(1, targets) - logits.gather(1, rivals)).mean(dim=1)
+        contrast = torch.zeros_like(gold.supervised, dtype=logits.dtype).masked_scatter(gold.supervised, per_token)
+        return 0.5 * -gold.log_p + 0.5 * contrast.sum(dim=1)
+
+    def weight(self, gold: GoldCompletions) -> Tensor:
+        return torch.full_like(gold.log_p, torch.nan, dtype=torch.float64)
+
+
 # pattern of the name -> objective, made from the numbers in the name
 SFT_OBJECTIVES: dict[str, Callable[..., SFTObjective]] = {
     r"ce": lambda: SequenceForm(PassAtN(1), "CE"),
@@ -99,6 +127,7 @@ SFT_OBJECTIVES: dict[str, Callable[..., SFTObjective]] = {
     r"majority_n(\d+)_k(\d+)": lambda n, k: SequenceForm(Majority(n, k), f"Maj@{n} k={k}"),
     r"pass_n(\d+)_marginal": lambda n: MarginalForm(PassAtN(n), f"Pass@{n} marginal"),
     r"majority_n(\d+)_k(\d+)_marginal": lambda n, k: MarginalForm(Majority(n, k), f"Maj@{n} k={k} marginal"),
+    r"token_margin": TokenMargin,
 }
 # The strategies by name, with their labels: what S(p) stands for.
 STRATEGIES: dict[str, Callable[..., tuple[Operator, str]]] = {

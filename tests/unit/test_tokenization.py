@@ -1,18 +1,20 @@
 """Training and sampling see the same prompt, and exactly the target and one end token are supervised."""
 
 import copy
+import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compute_aligned.models import character_tokenizer
-from compute_aligned.tasks.arithmetic import ALPHABET, generate_splits
+from compute_aligned.tasks.arithmetic import ALPHABET, WORDS, generate_splits
 from compute_aligned.tokenization import IGNORED, encode_example, encode_prompt
 
-TOKENIZER = character_tokenizer(ALPHABET)
+TOKENIZER = character_tokenizer(ALPHABET, WORDS)
 PROBLEMS = generate_splits(3, {"train": 200})["train"]
-TEXTS = st.text(alphabet=ALPHABET, min_size=1, max_size=40)
+# The characters, and now and then a word or a piece of one.
+TEXTS = st.lists(st.sampled_from([*ALPHABET, *WORDS, "\\boxe"]), min_size=1, max_size=7).map("".join)
 
 
 def decode(ids):
@@ -43,9 +45,9 @@ def test_every_prompt_solution_and_answer_survives_encoding_and_decoding():
 
 @settings(max_examples=200, deadline=None)
 @given(TEXTS)
-def test_every_text_of_the_alphabet_survives_one_token_per_character(text):
+def test_every_text_of_the_alphabet_survives_one_token_per_character_and_word(text):
     ids = TOKENIZER(text)["input_ids"]
-    assert len(ids) == len(text)
+    assert len(ids) == len(re.findall(r"\\boxed\{|[\s\S]", text))
     assert decode(ids) == text
 
 
@@ -56,7 +58,7 @@ def test_target_and_one_end_token_are_supervised_and_nothing_of_the_prompt(promp
     labels = supervised(example)
     assert labels[-1] == TOKENIZER.eos_token_id
     assert labels.count(TOKENIZER.eos_token_id) == 1
-    assert decode(labels[:-1]) == target and len(labels) == len(target) + 1
+    assert decode(labels[:-1]) == target and len(labels) == len(TOKENIZER(target)["input_ids"]) + 1
     n_prompt = len(example["labels"]) - len(labels)
     assert example["labels"][:n_prompt] == [IGNORED] * n_prompt
     assert example["labels"][n_prompt:] == example["input_ids"][n_prompt:]

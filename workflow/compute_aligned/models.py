@@ -1,6 +1,8 @@
 """Base models and tokenizers: made, fetched, saved, loaded and checked."""
 
 import importlib.util
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -26,14 +28,19 @@ CHARACTER_CHAT_TEMPLATE = (
 )
 
 
-def character_tokenizer(alphabet: str) -> PreTrainedTokenizerFast:
-    """A tokenizer with one token per character, whose decode gives back exactly what was encoded."""
+def character_tokenizer(alphabet: str, words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+    """A tokenizer with one token per character, whose decode gives back exactly what was encoded.
+
+    Args:
+        alphabet: the characters.
+        words: texts of several characters that are one token, too.
+    """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
     special = ["<|pad|>", "<|user|>", "<|assistant|>", "<|end|>"]
-    vocabulary = {token: i for i, token in enumerate([*special, *sorted(set(alphabet))])}
+    vocabulary = {token: i for i, token in enumerate([*special, *sorted(set(alphabet)), *words])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=None))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("|".join([*map(re.escape, words), r"[\s\S]"])), "isolated")
     tokenizer.decoder = decoders.Fuse()  # no blanks between digits
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -86,9 +93,9 @@ def make_base_model(source: dict, folder: Path) -> None:
 
 
 def _scratch(source: dict) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    from .tasks.arithmetic import ALPHABET
+    from .tasks.arithmetic import ALPHABET, WORDS
 
-    tokenizer = character_tokenizer(ALPHABET)
+    tokenizer = character_tokenizer(ALPHABET, WORDS)
     architecture = dict(source["architecture"])
     config = AutoConfig.for_model(
         architecture.pop("model_type"),

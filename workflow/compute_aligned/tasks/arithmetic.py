@@ -10,6 +10,7 @@ from .problems import Problem, split_without_overlap
 
 # Every character that a prompt, a solution or an answer can contain; the tokenizer has one token for each.
 ALPHABET = "0123456789+-*()=\n\\{}boxed"
+WORDS = ["\\boxed{"]  # one token: every solution holds it once, and no step is learnt from spelling it
 
 
 def _level_1(rng: random.Random) -> tuple[str, list[str], int]:

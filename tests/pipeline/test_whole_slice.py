@@ -52,6 +52,8 @@ def manifests_by_output(finished, monkeypatch):
         "metrics/scaling_factors.curves.parquet",
         "metrics/scaling_factors.alignment.csv",
         "metrics/scaling_factors.variance.csv",
+        "metrics/scaling_factors.normalisation.csv",
+        "metrics/scaling_factors.within_prompt.csv",
     ],
 )
 def test_a_run_makes(finished, file):

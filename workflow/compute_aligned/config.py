@@ -179,13 +179,19 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
 def _check_closed_form(experiment: dict, where: str) -> None:
     from .objectives import strategy
 
+    normalisation = experiment["normalisation"]
     named = _strategies_by_key(experiment)
+    named["normalisation.strategies"] = normalisation["strategies"]
+    named["normalisation.within_prompt.strategies"] = normalisation["within_prompt"]["strategies"]
     for key, names in named.items():
         for name in names:
             try:
                 strategy(name)
             except ValueError as error:
                 raise ConfigError(f"{where}.{key}: {error}") from None
+    for name in normalisation["strategies"]:
+        if name.startswith("best_of"):
+            raise ConfigError(f"{where}.normalisation.strategies: {name!r} weights samples, wanted weights of prompts")
     for figure, content in experiment["figures"].items():
         if content["draw"] == "waste":
             for key in (f"figures.{figure}.train", f"figures.{figure}.strategies"):
@@ -270,5 +276,5 @@ def closed_form_settings(settings: dict, experiment: str) -> dict:
         "name": experiment,
         "strategies": sorted(set(named)),
         "p": content["values"]["p"],
-        **{key: content[key] for key in ("points", "alignment", "variance", "paper_item")},
+        **{key: content[key] for key in ("points", "alignment", "variance", "normalisation", "paper_item")},
     }

@@ -70,6 +70,8 @@ rule closed_forms:
         curves=f"{RESULTS}/metrics/{{experiment}}.curves.parquet",
         alignment=f"{RESULTS}/metrics/{{experiment}}.alignment.csv",
         variance=f"{RESULTS}/metrics/{{experiment}}.variance.csv",
+        normalisation=f"{RESULTS}/metrics/{{experiment}}.normalisation.csv",
+        within_prompt=f"{RESULTS}/metrics/{{experiment}}.within_prompt.csv",
     log:
         f"{RESULTS}/logs/closed_forms/{{experiment}}.log",
     benchmark:

@@ -67,6 +67,8 @@ rule weight_table:
         curves=metrics_of_item("curves.parquet"),
         alignment=metrics_of_item("alignment.csv"),
         variance=metrics_of_item("variance.csv"),
+        normalisation=metrics_of_item("normalisation.csv"),
+        within_prompt=metrics_of_item("within_prompt.csv"),
     output:
         csv=f"{RESULTS}/tables/{{item}}.csv",
         markdown=f"{RESULTS}/tables/{{item}}.md",

@@ -1,9 +1,10 @@
 """The shipped presets and profiles, named targets, and configurations that cannot be run."""
 
 import pytest
+from planning import jobs_of
 
 FROM_NOTHING = {"problems": 1, "base_model": 1}
-CLOSED_FORMS = {"closed_forms", "weight_table", "weight_figure"}
+OTHER_KINDS = {"closed_forms", "weight_table", "weight_figure", "measure_diagonal", "diagonal_figure"}
 
 
 # --- presets and profiles ---
@@ -35,10 +36,10 @@ def test_lint_finds_nothing(pristine):
 @pytest.mark.parametrize(
     ("target", "missing"),
     [
-        ("table2", {"all", "figure", *CLOSED_FORMS}),
-        ("fig1", {"all", "table", *CLOSED_FORMS}),
-        ("math_sft_pass", {"all", *CLOSED_FORMS}),
-        ("results/tiny/figures/fig1.pdf", {"all", "table", *CLOSED_FORMS}),
+        ("table2", {"all", "figure", *OTHER_KINDS}),
+        ("fig1", {"all", "table", *OTHER_KINDS}),
+        ("math_sft_pass", {"all", *OTHER_KINDS}),
+        ("results/tiny/figures/fig1.pdf", {"all", "table", *OTHER_KINDS}),
     ],
 )
 def test_a_target_plans_what_it_needs(pristine, target, missing):
@@ -60,6 +61,24 @@ def test_closed_forms_plan_no_data_model_or_training(pristine, target, planned):
     assert pristine.plan(target) == planned
 
 
+@pytest.mark.parametrize(
+    ("target", "figures"), [("diagonal_diagnostic", 2), ("fig9", 1), ("fig10", 1), ("results/tiny/figures/fig9.png", 1)]
+)
+def test_the_diagonal_diagnostic_plans_the_runs_of_its_pools_and_no_others(pristine, target, figures):
+    entry = pristine.config("experiments")["experiments"]["diagonal_diagnostic"]
+    wanted = jobs_of([entry], pristine.config("recipes")["recipes"], seeds=5)
+    del wanted["all"]
+    named = {} if "/" in target else {target: 1}
+    assert pristine.plan(target) == wanted | {"diagonal_figure": figures} | named
+
+
+def test_a_preset_may_hold_the_diagonal_diagnostic_alone(fresh):
+    content = fresh.config("tiny") | {"preset": "seconds", "experiments": {"diagonal_diagnostic": {}}}
+    fresh.write_config("seconds", content)
+    assert fresh.plan(preset="seconds") == fresh.expected_jobs("seconds")
+    assert "measure" not in fresh.expected_jobs("seconds")
+
+
 def test_a_preset_may_hold_closed_forms_alone(fresh):
     content = fresh.config("tiny") | {"recipes": {}, "models": {}, "data": {}, "experiments": {"scaling_factors": {}}}
     fresh.write_config("seconds", content)
@@ -79,6 +98,8 @@ def test_a_model_plans_its_own_training_and_its_warm_up(pristine):
         "results/tiny/tables/table0.csv",
         "results/tiny/metrics/math_sft_pass.curves.parquet",
         "results/tiny/metrics/scaling_factors.summary.csv",
+        "results/tiny/metrics/diagonal_diagnostic.summary.csv",
+        "results/tiny/metrics/math_sft_pass.rho.csv",
         "tabel2",
     ],
 )

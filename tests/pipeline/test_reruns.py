@@ -1,21 +1,41 @@
 """What runs again after a change, and what does not: dry runs on copies of a finished run."""
 
 import os
+from pathlib import Path
 
 import pytest
+import yaml
+from planning import jobs_of, shrink
 
-# What follows from a change, by the first rule that it touches (2 seeds, 4 objectives and the warm-up).
-FROM_FIGURE = {"figure": 1, "all": 1}
-FROM_TABLE = {"table": 1, "all": 1}
-FROM_TABLE_AND_FIGURE = {"table": 1, "figure": 1, "all": 1}
-FROM_WEIGHT_TABLE = {"weight_table": 1, "all": 1}
-FROM_WEIGHT_FIGURE = {"weight_figure": 7, "all": 1}
-FROM_CLOSED_FORMS = {"closed_forms": 1, **FROM_WEIGHT_TABLE, **FROM_WEIGHT_FIGURE}
-FROM_MEASURE = {"measure": 1, **FROM_TABLE_AND_FIGURE}
-FROM_GRADE = {"grade": 8, **FROM_MEASURE}
-FROM_SAMPLE = {"sample": 8, **FROM_GRADE}
-FROM_TRAIN = {"train_sft": 10, **FROM_SAMPLE}
-FROM_BASE_MODEL = {"base_model": 1, **FROM_TRAIN}
+CONFIG = {
+    name: yaml.safe_load((Path(__file__).parents[2] / "config" / f"{name}.yaml").read_text())
+    for name in ("tiny", "recipes", "experiments")
+}
+SECONDS = shrink(CONFIG["tiny"])
+CHOSEN = {name: CONFIG["experiments"]["experiments"][name] for name in SECONDS["experiments"]}
+SEEDS = len(SECONDS["seeds"])
+JOBS = jobs_of(CHOSEN.values(), CONFIG["recipes"]["recipes"], SEEDS)
+
+
+def planned(*rules):
+    """All jobs of some rules and, as after every change, `all`."""
+    return {rule: JOBS[rule] for rule in (*rules, "all")}
+
+
+# What follows from a change, by the first rule that it touches.
+FROM_FIGURE = planned("figure")
+FROM_TABLE = planned("table")
+FROM_TABLE_AND_FIGURE = FROM_TABLE | FROM_FIGURE
+FROM_WEIGHT_TABLE = planned("weight_table")
+FROM_WEIGHT_FIGURE = planned("weight_figure")
+FROM_CLOSED_FORMS = planned("closed_forms") | FROM_WEIGHT_TABLE | FROM_WEIGHT_FIGURE
+FROM_DIAGONAL_FIGURE = planned("diagonal_figure")
+FROM_MEASURE_DIAGONAL = planned("measure_diagonal") | FROM_DIAGONAL_FIGURE
+FROM_MEASURE = planned("measure") | FROM_TABLE_AND_FIGURE
+FROM_GRADE = planned("grade") | FROM_MEASURE | FROM_MEASURE_DIAGONAL
+FROM_SAMPLE = planned("sample") | FROM_GRADE
+FROM_TRAIN = planned("train_sft") | FROM_SAMPLE
+FROM_BASE_MODEL = planned("base_model") | FROM_TRAIN
 
 PACKAGE = "workflow/compute_aligned"
 
@@ -35,7 +55,7 @@ def add_code(repository, file):
 
 
 @pytest.mark.parametrize(
-    ("file", "planned"),
+    ("file", "plan"),
     [
         (f"{PACKAGE}/operators.py", FROM_TRAIN | FROM_CLOSED_FORMS),
         (f"{PACKAGE}/scaling_factors.py", FROM_CLOSED_FORMS),
@@ -46,17 +66,19 @@ def add_code(repository, file):
         (f"{PACKAGE}/metrics.py", FROM_MEASURE),
         (f"{PACKAGE}/statistics.py", FROM_MEASURE),
         (f"{PACKAGE}/tables.py", FROM_TABLE_AND_FIGURE | FROM_WEIGHT_TABLE),  # a figure's title is worded there
-        (f"{PACKAGE}/plots.py", FROM_FIGURE | FROM_WEIGHT_FIGURE),
+        (f"{PACKAGE}/plots.py", FROM_FIGURE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE),
+        (f"{PACKAGE}/diagonal.py", FROM_MEASURE_DIAGONAL),
         ("workflow/scripts/make_table.py", FROM_TABLE),
         ("workflow/scripts/draw_weights.py", FROM_WEIGHT_FIGURE),
+        ("workflow/scripts/draw_diagonal.py", FROM_DIAGONAL_FIGURE),
         ("workflow/scripts/train_sft.py", FROM_TRAIN),
         (f"{PACKAGE}/config.py", {}),  # its outcome counts, as each job's settings
         (f"{PACKAGE}/summary.py", {}),  # prints what is there
     ],
 )
-def test_a_changed_line_reruns_the_rules_that_use_it(rerun, file, planned):
+def test_a_changed_line_reruns_the_rules_that_use_it(rerun, file, plan):
     add_code(rerun, file)
-    assert rerun.plan(preset="seconds") == planned
+    assert rerun.plan(preset="seconds") == plan
 
 
 def test_comments_docstrings_and_blank_lines_rerun_nothing(rerun, python_files):
@@ -92,7 +114,7 @@ def test_another_learning_rate_retrains(rerun):
 
 def test_more_epochs_leave_the_warm_up(rerun):
     rerun.change_recipe(epochs=3)
-    assert rerun.plan(preset="seconds") == FROM_TRAIN | {"train_sft": 8}
+    assert rerun.plan(preset="seconds") == FROM_TRAIN | {"train_sft": JOBS["sample"]}
 
 
 def test_more_samples_are_drawn_without_training(rerun):
@@ -109,9 +131,10 @@ def test_another_budget_is_only_measured(rerun):
 
 def test_another_seed_trains_itself_alone(rerun):
     preset = rerun.config("seconds")
-    preset["seeds"] = [1, 2, 3]
+    preset["seeds"] = [*preset["seeds"], 3]
     rerun.write_config("seconds", preset)
-    assert rerun.plan(preset="seconds") == {"train_sft": 5, "sample": 4, "grade": 4, **FROM_MEASURE}
+    of_a_seed = {rule: JOBS[rule] // SEEDS for rule in ("train_sft", "sample", "grade")}
+    assert rerun.plan(preset="seconds") == FROM_MEASURE | FROM_MEASURE_DIAGONAL | of_a_seed
 
 
 def test_another_objective_trains_itself_alone(rerun):
@@ -119,7 +142,8 @@ def test_another_objective_trains_itself_alone(rerun):
         content = rerun.config(name)
         content[name]["math_sft_pass"]["objectives"].append("pass_n8")
         rerun.write_config(name, content)
-    assert rerun.plan(preset="seconds") == {"train_sft": 2, "sample": 2, "grade": 2, **FROM_MEASURE}
+    of_an_objective = dict.fromkeys(("train_sft", "sample", "grade"), SEEDS)
+    assert rerun.plan(preset="seconds") == FROM_MEASURE | of_an_objective
 
 
 def test_another_amount_of_memory_reruns_nothing(rerun):
@@ -131,7 +155,8 @@ def test_another_amount_of_memory_reruns_nothing(rerun):
 
 def test_another_reported_value_is_only_measured_and_drawn(rerun):
     rerun.replace("config/reported.csv", "math_sft_pass,Table 2,CE,pass,1,15.8", "math_sft_pass,Table 2,CE,pass,1,15.9")
-    assert rerun.plan(preset="seconds") == FROM_MEASURE | FROM_CLOSED_FORMS  # both stand beside reported values
+    # All of them stand beside reported values.
+    assert rerun.plan(preset="seconds") == FROM_MEASURE | FROM_CLOSED_FORMS | FROM_MEASURE_DIAGONAL
 
 
 def test_another_title_redraws_its_own_figure(rerun):
@@ -142,3 +167,10 @@ def test_another_title_redraws_its_own_figure(rerun):
 def test_another_threshold_of_waste_is_computed_and_drawn_without_a_model(rerun):
     rerun.replace("config/experiments.yaml", "negligible: 0.05", "negligible: 0.01")
     assert rerun.plan(preset="seconds") == FROM_CLOSED_FORMS
+
+
+def test_another_number_of_random_answer_sets_is_measured_and_drawn_without_a_model(rerun):
+    content = rerun.config("experiments")
+    content["experiments"]["diagonal_diagnostic"]["theorem3"]["cases"] = 30
+    rerun.write_config("experiments", content)
+    assert rerun.plan(preset="seconds") == FROM_MEASURE_DIAGONAL

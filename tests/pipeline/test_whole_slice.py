@@ -54,6 +54,10 @@ def manifests_by_output(finished, monkeypatch):
         "metrics/scaling_factors.variance.csv",
         "metrics/scaling_factors.normalisation.csv",
         "metrics/scaling_factors.within_prompt.csv",
+        *(f"figures/fig{n}.{ending}" for n in (9, 10) for ending in ("pdf", "png")),
+        "metrics/diagonal_diagnostic.ratios.parquet",
+        "metrics/diagonal_diagnostic.rho.csv",
+        "metrics/diagonal_diagnostic.theorem3.csv",
     ],
 )
 def test_a_run_makes(finished, file):
@@ -176,6 +180,20 @@ def test_values_of_the_table_are_those_of_the_scores(finished, table):
         scores = pd.concat([pd.read_parquet(file) for file in sorted((folder / objective).glob("*.parquet"))])
         assert len(scores) == 2 * 8 * 8
         assert value == pytest.approx(100 * scores["correct"].mean(), abs=1e-3)
+
+
+def test_every_problem_and_seed_of_the_diagnosed_pools_is_counted_with_the_undefined_ones(finished):
+    rho = pd.read_csv(finished / "results/seconds/metrics/diagonal_diagnostic.rho.csv")
+    assert list(rho["figure"]) == ["fig9", "fig10"]
+    assert (rho["n_pools"] == 2 * 8).all() and (rho["n_samples"] == 8).all()
+    ratios = pd.read_parquet(finished / "results/seconds/metrics/diagonal_diagnostic.ratios.parquet")
+    for figure, rows in ratios.groupby("figure"):
+        (row,) = rho[rho["figure"] == figure].to_dict("records")
+        recipe, objective = row["recipe"], row["objective"]
+        files = sorted((finished / f"results/seconds/scores/{recipe}/{objective}").glob("*.parquet"))
+        rights = pd.concat([pd.read_parquet(file).groupby("problem_id")["correct"].sum() for file in files])
+        assert len(rows) == len(rights)
+        assert rows["rho"].isna().sum() == row["n_undefined"] == rights.isin([0, 8]).sum()
 
 
 def test_figure_opens_as_png_and_pdf(finished):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from planning import jobs_of, seed_jobs, shrink
 
 REPO = Path(__file__).parents[2]
 GIT = ["git", "-c", "user.name=tests", "-c", "user.email=tests@localhost", "-c", "commit.gpgsign=false"]
@@ -132,24 +133,8 @@ class Repository:
     def expected_jobs(self, preset):
         """Jobs per rule that everything of a preset needs, counted from the configuration alone."""
         content, experiments = self.config(preset), self.config("experiments")["experiments"]
-        chosen = {name: experiments[name] for name in content["experiments"]}
-        (comparison,) = [entry for entry in chosen.values() if entry["kind"] == "comparison"]  # count further ones here
-        closed_forms = [entry for entry in chosen.values() if entry["kind"] == "closed_form"]
-        seeds, runs = len(content["seeds"]), len(content["seeds"]) * len(comparison["objectives"])
-        return {
-            "problems": 1,
-            "base_model": 1,
-            "train_sft": runs + seeds,  # one warm-up per seed
-            "sample": runs,
-            "grade": runs,
-            "measure": 1,
-            "table": 1,
-            "figure": len(comparison["figures"]),
-            "closed_forms": len(closed_forms),
-            "weight_table": len(closed_forms),
-            "weight_figure": sum(len(entry["figures"]) for entry in closed_forms),
-            "all": 1,
-        }
+        chosen = [experiments[name] for name in content["experiments"]]
+        return jobs_of(chosen, self.config("recipes")["recipes"], seed_jobs(content))
 
     def manifests(self):
         """All manifests of the preset `seconds`."""
@@ -198,22 +183,7 @@ def copy_working_files(folder):
 
 def write_seconds_preset(repository):
     """Write config/seconds.yaml: tiny, shrunk."""
-    preset = repository.config("tiny")
-    preset |= {"preset": "seconds", "seeds": [1, 2]}
-    preset["models"]["math"]["source"]["architecture"] |= {
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 2,
-    }
-    preset["data"]["math"]["sizes"] = {"train": 60, "validation": 8, "test": 8}
-    recipe = preset["recipes"]["math_sft_pass"]
-    recipe |= {"train_problems": 60, "warmup_epochs": 2, "epochs": 2}
-    recipe |= {"batch_size": 8, "micro_batch_size": 8, "checkpoint_steps": 5}
-    recipe["evaluation"] |= {"problems": 8, "samples": 8, "rows_per_batch": 64, "problems_per_shard": 4}
-    preset["experiments"]["math_sft_pass"]["k"] = [1, 4]
-    repository.write_config("seconds", preset)
+    repository.write_config("seconds", shrink(repository.config("tiny")))
 
 
 @pytest.fixture(scope="session")

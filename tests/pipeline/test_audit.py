@@ -68,7 +68,8 @@ def test_the_reference_copy_names_no_machine(rerun):
     code, output = call(rerun, "reference", ROOT)
     assert code == 0, output
     copied = rerun / "results/reference/seconds"
-    tables = {f"{table}.{ending}" for table in ("table1", "table2") for ending in ("csv", "md", "tex")}
+    names = ("table1", "table2", "table3", "table7")
+    tables = {f"{table}.{ending}" for table in names for ending in ("csv", "md", "tex")}
     assert {file.name for file in (copied / "tables").iterdir()} == tables
     manifests = (copied / "manifests.json").read_text()
     assert rerun.manifests()[0]["host"] not in manifests

@@ -98,17 +98,19 @@ def test_a_killed_training_resumes_and_ends_with_the_same_weights(finished, tmp_
 
     checkpoints = killed / ROOT / "checkpoints"
     killed.start(target, preset="seconds").kill_once(
-        lambda: list(checkpoints.glob("*/checkpoint-*/weight_record.json"))
+        lambda: list(checkpoints.glob("*/checkpoint-*/training_record.json"))
     )
     assert list(checkpoints.glob("*/checkpoint-*"))
     unlock_and_run(killed, target)
     code, output = other.finish()
     assert code == 0, output
 
-    resumed, whole = (r.manifest("train_sft", "math_sft_pass_pass_n4_1") for r in (killed, undisturbed))
-    assert resumed["facts"]["resumed_from"].startswith("checkpoint-")
-    assert whole["facts"]["resumed_from"] is None
-    assert resumed["facts"]["n_steps"] == whole["facts"]["n_steps"] == 200
+    resumed, whole = (r.manifest("train_sft", "math_sft_pass_pass_n4") for r in (killed, undisturbed))
+    # Both seeds go through one job, which was killed in its first.
+    assert resumed["facts"]["runs"][0]["resumed_from"].startswith("checkpoint-")
+    assert [run["resumed_from"] for run in whole["facts"]["runs"]] == [None, None]
+    for manifest in (resumed, whole):
+        assert [run["n_steps"] for run in manifest["facts"]["runs"]] == [200, 200]
     assert resumed["outputs"] == whole["outputs"]  # weights and record, by their hashes
     assert not list(checkpoints.iterdir())
 

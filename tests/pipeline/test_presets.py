@@ -1,9 +1,9 @@
 """The shipped presets and profiles, named targets, and configurations that cannot be run."""
 
 import pytest
+from planning import jobs_of
 
 FROM_NOTHING = {"problems": 1, "base_model": 1}
-CLOSED_FORMS = {"closed_forms", "weight_table", "weight_figure"}
 
 
 # --- presets and profiles ---
@@ -33,16 +33,22 @@ def test_lint_finds_nothing(pristine):
 
 
 @pytest.mark.parametrize(
-    ("target", "missing"),
+    ("target", "experiment", "missing"),
     [
-        ("table2", {"all", "figure", *CLOSED_FORMS}),
-        ("fig1", {"all", "table", *CLOSED_FORMS}),
-        ("math_sft_pass", {"all", *CLOSED_FORMS}),
-        ("results/tiny/figures/fig1.pdf", {"all", "table", *CLOSED_FORMS}),
+        ("table2", "math_sft_pass", ["figure"]),
+        ("fig1", "math_sft_pass", ["table"]),
+        ("math_sft_pass", "math_sft_pass", []),
+        ("results/tiny/figures/fig1.pdf", "math_sft_pass", ["table"]),
+        ("table3", "math_sft_majority", ["figure"]),
+        ("fig18", "majority_sweep", []),
+        ("majority_sweep", "majority_sweep", []),
+        ("table7", "token_margin", []),
     ],
 )
-def test_a_target_plans_what_it_needs(pristine, target, missing):
-    planned = {rule: n for rule, n in pristine.expected_jobs("tiny").items() if rule not in missing}
+def test_a_target_plans_what_it_needs(pristine, target, experiment, missing):
+    entry = pristine.config("experiments")["experiments"][experiment]
+    planned = jobs_of([entry], pristine.config("recipes")["recipes"], seed_jobs=1)
+    planned = {rule: n for rule, n in planned.items() if rule not in ["all", *missing]}
     named = {} if "/" in target else {target: 1}
     assert pristine.plan(target) == planned | named
 
@@ -58,6 +64,24 @@ def test_a_target_plans_what_it_needs(pristine, target, missing):
 )
 def test_closed_forms_plan_no_data_model_or_training(pristine, target, planned):
     assert pristine.plan(target) == planned
+
+
+@pytest.mark.parametrize(
+    ("target", "figures"), [("diagonal_diagnostic", 2), ("fig9", 1), ("fig10", 1), ("results/tiny/figures/fig9.png", 1)]
+)
+def test_the_diagonal_diagnostic_plans_the_runs_of_its_pools_and_no_others(pristine, target, figures):
+    entry = pristine.config("experiments")["experiments"]["diagonal_diagnostic"]
+    wanted = jobs_of([entry], pristine.config("recipes")["recipes"], seed_jobs=1)
+    del wanted["all"]
+    named = {} if "/" in target else {target: 1}
+    assert pristine.plan(target) == wanted | {"diagonal_figure": figures} | named
+
+
+def test_a_preset_may_hold_the_diagonal_diagnostic_alone(fresh):
+    content = fresh.config("tiny") | {"preset": "seconds", "experiments": {"diagonal_diagnostic": {}}}
+    fresh.write_config("seconds", content)
+    assert fresh.plan(preset="seconds") == fresh.expected_jobs("seconds")
+    assert "measure" not in fresh.expected_jobs("seconds")
 
 
 def test_a_preset_may_hold_closed_forms_alone(fresh):
@@ -79,6 +103,8 @@ def test_a_model_plans_its_own_training_and_its_warm_up(pristine):
         "results/tiny/tables/table0.csv",
         "results/tiny/metrics/math_sft_pass.curves.parquet",
         "results/tiny/metrics/scaling_factors.summary.csv",
+        "results/tiny/metrics/diagonal_diagnostic.summary.csv",
+        "results/tiny/metrics/math_sft_pass.rho.csv",
         "tabel2",
     ],
 )

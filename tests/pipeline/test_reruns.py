@@ -1,21 +1,49 @@
 """What runs again after a change, and what does not: dry runs on copies of a finished run."""
 
 import os
+from pathlib import Path
 
 import pytest
+import yaml
+from planning import jobs_of, seed_jobs, shrink
 
-# What follows from a change, by the first rule that it touches (2 seeds, 4 objectives and the warm-up).
-FROM_FIGURE = {"figure": 1, "all": 1}
-FROM_TABLE = {"table": 1, "all": 1}
-FROM_TABLE_AND_FIGURE = {"table": 1, "figure": 1, "all": 1}
-FROM_WEIGHT_TABLE = {"weight_table": 1, "all": 1}
-FROM_WEIGHT_FIGURE = {"weight_figure": 7, "all": 1}
-FROM_CLOSED_FORMS = {"closed_forms": 1, **FROM_WEIGHT_TABLE, **FROM_WEIGHT_FIGURE}
-FROM_MEASURE = {"measure": 1, **FROM_TABLE_AND_FIGURE}
-FROM_GRADE = {"grade": 8, **FROM_MEASURE}
-FROM_SAMPLE = {"sample": 8, **FROM_GRADE}
-FROM_TRAIN = {"train_sft": 10, **FROM_SAMPLE}
-FROM_BASE_MODEL = {"base_model": 1, **FROM_TRAIN}
+CONFIG = {
+    name: yaml.safe_load((Path(__file__).parents[2] / "config" / f"{name}.yaml").read_text())
+    for name in ("tiny", "recipes", "experiments")
+}
+SECONDS = shrink(CONFIG["tiny"])
+CHOSEN = {name: CONFIG["experiments"]["experiments"][name] for name in SECONDS["experiments"]}
+RECIPES = CONFIG["recipes"]["recipes"]
+JOBS = jobs_of(CHOSEN.values(), RECIPES, seed_jobs(SECONDS))
+
+
+def planned(*rules):
+    """All jobs of some rules and, as after every change, `all`."""
+    return {rule: JOBS[rule] for rule in (*rules, "all")}
+
+
+# What follows from a change, by the first rule that it touches.
+FROM_FIGURE = planned("figure")
+FROM_TABLE = planned("table")
+FROM_TABLE_AND_FIGURE = FROM_TABLE | FROM_FIGURE
+FROM_WEIGHT_TABLE = planned("weight_table")
+FROM_WEIGHT_FIGURE = planned("weight_figure")
+FROM_CLOSED_FORMS = planned("closed_forms") | FROM_WEIGHT_TABLE | FROM_WEIGHT_FIGURE
+FROM_DIAGONAL_FIGURE = planned("diagonal_figure")
+FROM_MEASURE_DIAGONAL = planned("measure_diagonal") | FROM_DIAGONAL_FIGURE
+FROM_MEASURE = planned("measure") | FROM_TABLE_AND_FIGURE
+FROM_GRADE = planned("grade") | FROM_MEASURE | FROM_MEASURE_DIAGONAL
+FROM_SAMPLE = planned("sample") | FROM_GRADE
+FROM_TRAIN = planned("train_sft") | FROM_SAMPLE
+FROM_BASE_MODEL = planned("base_model") | FROM_TRAIN
+
+# The same for the runs of one recipe, and for the objectives that sample in training.
+PASS = jobs_of([CHOSEN["math_sft_pass"]], RECIPES, seed_jobs(SECONDS))
+PASS_FROM_MEASURE = {rule: PASS[rule] for rule in ("measure", "table", "figure", "all")}
+PASS_FROM_SAMPLE = {rule: PASS[rule] for rule in ("sample", "grade")} | PASS_FROM_MEASURE | FROM_MEASURE_DIAGONAL
+PASS_FROM_TRAIN = {"train_sft": PASS["train_sft"]} | PASS_FROM_SAMPLE
+N_MARGINAL = len(CHOSEN["math_sft_majority"]["beyond_paper"])
+FROM_SUCCESS_RATES = {"train_sft": N_MARGINAL, "sample": N_MARGINAL, "grade": N_MARGINAL, **PASS_FROM_MEASURE}
 
 PACKAGE = "workflow/compute_aligned"
 
@@ -35,28 +63,35 @@ def add_code(repository, file):
 
 
 @pytest.mark.parametrize(
-    ("file", "planned"),
+    ("file", "plan"),
     [
         (f"{PACKAGE}/operators.py", FROM_TRAIN | FROM_CLOSED_FORMS),
         (f"{PACKAGE}/scaling_factors.py", FROM_CLOSED_FORMS),
         (f"{PACKAGE}/tokenization.py", FROM_TRAIN),
         (f"{PACKAGE}/models.py", FROM_BASE_MODEL),
-        (f"{PACKAGE}/sampling.py", FROM_SAMPLE),
-        (f"{PACKAGE}/grading.py", FROM_GRADE),
+        (f"{PACKAGE}/success_rates.py", FROM_SUCCESS_RATES),
+        (f"{PACKAGE}/sampling.py", FROM_SUCCESS_RATES | FROM_SAMPLE),
+        (f"{PACKAGE}/grading.py", FROM_SUCCESS_RATES | FROM_GRADE | {"sample": N_MARGINAL}),
         (f"{PACKAGE}/metrics.py", FROM_MEASURE),
-        (f"{PACKAGE}/statistics.py", FROM_MEASURE),
-        (f"{PACKAGE}/tables.py", FROM_TABLE_AND_FIGURE | FROM_WEIGHT_TABLE),  # a figure's title is worded there
-        (f"{PACKAGE}/plots.py", FROM_FIGURE | FROM_WEIGHT_FIGURE),
+        (f"{PACKAGE}/statistics.py", FROM_TRAIN),  # the effective share that a training logs
+        (f"{PACKAGE}/tables.py", FROM_TABLE | FROM_WEIGHT_TABLE),
+        (
+            f"{PACKAGE}/captions.py",
+            FROM_TABLE_AND_FIGURE | FROM_WEIGHT_TABLE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE,
+        ),
+        (f"{PACKAGE}/plots.py", FROM_FIGURE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE),
+        (f"{PACKAGE}/diagonal.py", FROM_MEASURE_DIAGONAL),
         ("workflow/scripts/make_table.py", FROM_TABLE),
         ("workflow/scripts/draw_weights.py", FROM_WEIGHT_FIGURE),
+        ("workflow/scripts/draw_diagonal.py", FROM_DIAGONAL_FIGURE),
         ("workflow/scripts/train_sft.py", FROM_TRAIN),
         (f"{PACKAGE}/config.py", {}),  # its outcome counts, as each job's settings
         (f"{PACKAGE}/summary.py", {}),  # prints what is there
     ],
 )
-def test_a_changed_line_reruns_the_rules_that_use_it(rerun, file, planned):
+def test_a_changed_line_reruns_the_rules_that_use_it(rerun, file, plan):
     add_code(rerun, file)
-    assert rerun.plan(preset="seconds") == planned
+    assert rerun.plan(preset="seconds") == plan
 
 
 def test_comments_docstrings_and_blank_lines_rerun_nothing(rerun, python_files):
@@ -87,31 +122,40 @@ def test_a_fresh_clone_with_the_results_carried_over_reruns_nothing(finished, tm
 
 def test_another_learning_rate_retrains(rerun):
     rerun.change_recipe(learning_rate=1.0e-3)
-    assert rerun.plan(preset="seconds") == FROM_TRAIN
+    assert rerun.plan(preset="seconds") == PASS_FROM_TRAIN
 
 
 def test_more_epochs_leave_the_warm_up(rerun):
     rerun.change_recipe(epochs=3)
-    assert rerun.plan(preset="seconds") == FROM_TRAIN | {"train_sft": 8}
+    assert rerun.plan(preset="seconds") == PASS_FROM_TRAIN | {"train_sft": PASS["sample"]}
 
 
 def test_more_samples_are_drawn_without_training(rerun):
     rerun.change_recipe(evaluation={"samples": 16})
-    assert rerun.plan(preset="seconds") == FROM_SAMPLE
+    assert rerun.plan(preset="seconds") == PASS_FROM_SAMPLE
 
 
 def test_another_budget_is_only_measured(rerun):
     preset = rerun.config("seconds")
     preset["experiments"]["math_sft_pass"]["k"] = [1, 2, 8]
     rerun.write_config("seconds", preset)
-    assert rerun.plan(preset="seconds") == FROM_MEASURE
+    assert rerun.plan(preset="seconds") == PASS_FROM_MEASURE
 
 
-def test_another_seed_trains_itself_alone(rerun):
+def test_where_each_seed_has_its_own_job_another_seed_trains_itself_alone(rerun):
     preset = rerun.config("seconds")
-    preset["seeds"] = [1, 2, 3]
+    preset |= {"seeds": [*preset["seeds"], 3], "seeds_in_one_job": False}
     rerun.write_config("seconds", preset)
-    assert rerun.plan(preset="seconds") == {"train_sft": 5, "sample": 4, "grade": 4, **FROM_MEASURE}
+    # Jobs of one seed have other parameters than the finished ones of all seeds; here the files alone count.
+    files_alone = ["--rerun-triggers", "mtime"]
+    assert rerun.plan(preset="seconds", options=files_alone) == FROM_TRAIN
+
+
+def test_where_one_job_goes_through_all_seeds_another_seed_trains_them_all(rerun):
+    preset = rerun.config("seconds")
+    preset["seeds"] = [*preset["seeds"], 3]
+    rerun.write_config("seconds", preset)
+    assert rerun.plan(preset="seconds") == FROM_TRAIN
 
 
 def test_another_objective_trains_itself_alone(rerun):
@@ -119,7 +163,8 @@ def test_another_objective_trains_itself_alone(rerun):
         content = rerun.config(name)
         content[name]["math_sft_pass"]["objectives"].append("pass_n8")
         rerun.write_config(name, content)
-    assert rerun.plan(preset="seconds") == {"train_sft": 2, "sample": 2, "grade": 2, **FROM_MEASURE}
+    of_an_objective = dict.fromkeys(("train_sft", "sample", "grade"), 1)
+    assert rerun.plan(preset="seconds") == PASS_FROM_MEASURE | of_an_objective
 
 
 def test_another_amount_of_memory_reruns_nothing(rerun):
@@ -131,7 +176,8 @@ def test_another_amount_of_memory_reruns_nothing(rerun):
 
 def test_another_reported_value_is_only_measured_and_drawn(rerun):
     rerun.replace("config/reported.csv", "math_sft_pass,Table 2,CE,pass,1,15.8", "math_sft_pass,Table 2,CE,pass,1,15.9")
-    assert rerun.plan(preset="seconds") == FROM_MEASURE | FROM_CLOSED_FORMS  # both stand beside reported values
+    # All of them stand beside reported values.
+    assert rerun.plan(preset="seconds") == FROM_MEASURE | FROM_CLOSED_FORMS | FROM_MEASURE_DIAGONAL
 
 
 def test_another_title_redraws_its_own_figure(rerun):
@@ -142,3 +188,10 @@ def test_another_title_redraws_its_own_figure(rerun):
 def test_another_threshold_of_waste_is_computed_and_drawn_without_a_model(rerun):
     rerun.replace("config/experiments.yaml", "negligible: 0.05", "negligible: 0.01")
     assert rerun.plan(preset="seconds") == FROM_CLOSED_FORMS
+
+
+def test_another_number_of_random_answer_sets_is_measured_and_drawn_without_a_model(rerun):
+    content = rerun.config("experiments")
+    content["experiments"]["diagonal_diagnostic"]["theorem3"]["cases"] = 30
+    rerun.write_config("experiments", content)
+    assert rerun.plan(preset="seconds") == FROM_MEASURE_DIAGONAL

@@ -52,6 +52,12 @@ def manifests_by_output(finished, monkeypatch):
         "metrics/scaling_factors.curves.parquet",
         "metrics/scaling_factors.alignment.csv",
         "metrics/scaling_factors.variance.csv",
+        "metrics/scaling_factors.normalisation.csv",
+        "metrics/scaling_factors.within_prompt.csv",
+        *(f"figures/fig{n}.{ending}" for n in (9, 10) for ending in ("pdf", "png")),
+        "metrics/diagonal_diagnostic.ratios.parquet",
+        "metrics/diagonal_diagnostic.rho.csv",
+        "metrics/diagonal_diagnostic.theorem3.csv",
     ],
 )
 def test_a_run_makes(finished, file):
@@ -68,11 +74,27 @@ def test_every_job_left_a_manifest(finished):
     assert Counter(manifest["rule"] for manifest in finished.manifests()) == jobs
 
 
-def test_one_training_per_seed_and_objective_and_a_warm_up_per_seed(finished):
-    trained = [manifest["wildcards"] for manifest in finished.manifests() if manifest["rule"] == "train_sft"]
-    wanted = {(objective, seed) for objective in ["warmup", *OBJECTIVES] for seed in ("1", "2")}
-    assert {(wildcards["objective"], wildcards["seed"]) for wildcards in trained} == wanted
-    assert len(trained) == 2 * (len(OBJECTIVES) + 1)
+def test_nothing_is_trained_twice_and_experiments_share_their_runs(finished):
+    """Every run of a recipe, objective and seed once, though Figure 18 shows two of Table 3."""
+    trained = Counter(
+        (*manifest["wildcards"].values(), settings["seed"])
+        for manifest in finished.manifests()
+        if manifest["rule"] == "train_sft"
+        for settings in manifest["params"]["settings"]
+    )
+    assert set(trained.values()) == {1}
+    experiments = finished.config("experiments")["experiments"]
+    asked = [
+        (entry["recipe"], objective)
+        for entry in experiments.values()
+        if entry["kind"] == "comparison"
+        for objective in [*entry["objectives"], *entry.get("beyond_paper", [])]
+    ]
+    runs = set(asked) | {(recipe, "warmup") for recipe, _ in asked}
+    assert {(recipe, objective) for recipe, objective, _ in trained} == runs
+    assert len(trained) == 2 * len(runs)
+    shared = [run for run, times in Counter(asked).items() if times > 1]
+    assert sorted(shared) == [("math_sft_majority", "ce"), ("math_sft_majority", "majority_n64_k26")]
 
 
 def test_no_checkpoint_shard_or_partial_file_is_left(finished):
@@ -114,12 +136,15 @@ def test_manifests_name_the_commit(finished):
 
 def test_objectives_of_a_seed_share_their_randomness_and_seeds_do_not(finished):
     for rule in ("train_sft", "sample"):
-        seeds = {"1": set(), "2": set()}
-        for manifest in finished.manifests():
-            if manifest["rule"] == rule and manifest["wildcards"]["objective"] != "warmup":
-                seeds[manifest["wildcards"]["seed"]].add(manifest["params"]["settings"]["seed"])
-        assert len(seeds["1"]) == len(seeds["2"]) == 1
-        assert seeds["1"] != seeds["2"]
+        seeds = {
+            tuple(settings["seed"] for settings in manifest["params"]["settings"])
+            for manifest in finished.manifests()
+            if manifest["rule"] == rule
+            and manifest["wildcards"]["recipe"] == "math_sft_pass"
+            and manifest["wildcards"]["objective"] != "warmup"
+        }
+        ((one, other),) = seeds
+        assert one != other
 
 
 # --- what it says ---
@@ -174,6 +199,20 @@ def test_values_of_the_table_are_those_of_the_scores(finished, table):
         scores = pd.concat([pd.read_parquet(file) for file in sorted((folder / objective).glob("*.parquet"))])
         assert len(scores) == 2 * 8 * 8
         assert value == pytest.approx(100 * scores["correct"].mean(), abs=1e-3)
+
+
+def test_every_problem_and_seed_of_the_diagnosed_pools_is_counted_with_the_undefined_ones(finished):
+    rho = pd.read_csv(finished / "results/seconds/metrics/diagonal_diagnostic.rho.csv")
+    assert list(rho["figure"]) == ["fig9", "fig10"]
+    assert (rho["n_pools"] == 2 * 8).all() and (rho["n_samples"] == 8).all()
+    ratios = pd.read_parquet(finished / "results/seconds/metrics/diagonal_diagnostic.ratios.parquet")
+    for figure, rows in ratios.groupby("figure"):
+        (row,) = rho[rho["figure"] == figure].to_dict("records")
+        recipe, objective = row["recipe"], row["objective"]
+        files = sorted((finished / f"results/seconds/scores/{recipe}/{objective}").glob("*.parquet"))
+        rights = pd.concat([pd.read_parquet(file).groupby("problem_id")["correct"].sum() for file in files])
+        assert len(rows) == len(rights)
+        assert rows["rho"].isna().sum() == row["n_undefined"] == rights.isin([0, 8]).sum()
 
 
 def test_figure_opens_as_png_and_pdf(finished):

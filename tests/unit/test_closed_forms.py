@@ -2,6 +2,7 @@
 
 import math
 import re
+import statistics
 import warnings
 
 import matplotlib.pyplot as plt
@@ -30,14 +31,16 @@ WASTE = {name: {k: v for k, v in f.items() if k != "draw"} for name, f in FIGURE
 def settings():
     tiny = yaml.safe_load((REPO / "config" / "tiny.yaml").read_text())
     resolved = closed_form_settings(load_settings(tiny, "tiny.yaml", REPO / "config"), "scaling_factors")
-    return resolved | {"variance": resolved["variance"] | {"draws": 200_000}}
+    smaller = {"variance": 200_000, "normalisation": 2_000}
+    return resolved | {key: resolved[key] | {"draws": draws} for key, draws in smaller.items()}
 
 
 @pytest.fixture(scope="module")
 def folder(settings, tmp_path_factory):
-    """Everything that the shipped experiment makes, with a smaller simulation."""
+    """Everything that the shipped experiment makes, with smaller simulations."""
     folder = tmp_path_factory.mktemp("closed_forms")
-    paths = [str(folder / name) for name in ("curves.parquet", "alignment.csv", "variance.csv")]
+    names = ("curves.parquet", "alignment.csv", "variance.csv", "normalisation.csv", "within_prompt.csv")
+    paths = [str(folder / name) for name in names]
     compute_closed_forms(settings, read_artifact("reported", REPO / "config" / "reported.csv"), *paths)
     tables = [str(folder / f"table1.{ending}") for ending in ("csv", "md", "tex")]
     make_weight_table(*paths, EXPERIMENT["title"], EXPERIMENT["values"], *tables)
@@ -47,6 +50,16 @@ def folder(settings, tmp_path_factory):
 @pytest.fixture(scope="module")
 def curves(folder):
     return read_artifact("curves", folder / "curves.parquet")
+
+
+@pytest.fixture(scope="module")
+def normalisation(folder):
+    return read_artifact("normalisation", folder / "normalisation.csv")
+
+
+@pytest.fixture(scope="module")
+def within_prompt(folder):
+    return read_artifact("within_prompt", folder / "within_prompt.csv")
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +114,60 @@ def test_the_variance_of_cat_is_never_larger_and_the_simulation_agrees(folder):
         assert ((seen[f"{name}_simulated"] - seen[name]).abs() < 5 * seen[f"{name}_se"]).all()
 
 
+def test_normalised_weights_have_mean_one_in_every_batch_whatever_the_prompts(normalisation):
+    assert normalisation["mean_deviation"].max() < 1e-14
+
+
+def test_the_lengths_of_the_gradients_agree_with_plain_loops_over_batches(normalisation):
+    """Another simulation, of other seeds: within the standard errors of both."""
+    formulas = {
+        "pass_n16": lambda p: 16 * (1 - p) ** 15,
+        "majority_n4_k3": lambda p: 4 * 3 * p**2 * (1 - p),
+    }
+    random = np.random.default_rng(77)
+    for name, formula in formulas.items():
+        for _, row in normalisation[normalisation["strategy"] == name].iterrows():
+            sums = {"grpo": [], "raw": [], "normalised": []}
+            for _ in range(2000):
+                batch = [random.beta(row["a"], row["b"]) for _ in range(int(row["batch"]))]
+                raw = [formula(p) for p in batch]
+                mean = sum(raw) / len(raw)
+                weights = {"grpo": [1] * len(raw), "raw": raw, "normalised": [w / mean for w in raw]}
+                for form, of_form in weights.items():
+                    lengths = [w * math.sqrt(p * (1 - p)) for w, p in zip(of_form, batch, strict=True)]
+                    sums[form].append(math.hypot(*lengths))
+            for form in ("raw", "normalised"):
+                assert abs(row[form] - sum(sums[form]) / sum(sums["grpo"])) < 7 * row[f"{form}_se"], (name, form)
+
+
+def test_normalising_takes_the_factor_n_of_hard_prompts_away_and_does_not_make_the_step_free_of_n(normalisation):
+    """What the paper claims, and what is left of it: the text of docs/method.md stands on these."""
+    rows = normalisation[(normalisation["prompts"] == "hard") & (normalisation["batch"] == 64)].set_index("strategy")
+    assert rows.loc["pass_n64", "raw"] > 5 and rows.loc["pass_n64", "mean_weight"] > 15
+    assert rows.loc["pass_n4", "normalised"] > rows.loc["pass_n16", "normalised"] > rows.loc["pass_n64", "normalised"]
+    assert rows.loc["pass_n64", "normalised"] < 0.5
+    assert rows.loc["majority_n64_k33", "normalised"] > 5 * rows.loc["majority_n64_k33", "raw"]
+
+
+def test_within_one_prompt_a_shared_weight_cancels_and_best_of_n_weights_do_not(within_prompt):
+    shared = within_prompt[~within_prompt["strategy"].str.startswith("best_of")]
+    power_of_two = shared["group"].isin([4, 8, 32])
+    assert (shared.loc[power_of_two, ["weight_deviation", "advantage_deviation"]] == 0).all(axis=None)
+    assert shared["weight_deviation"].max() <= 2**-52 and shared["advantage_deviation"].max() < 1e-14
+    assert (within_prompt.drop(shared.index)["weight_deviation"] > 1).all()
+
+
+@pytest.mark.parametrize("size", [4, 8])
+def test_best_of_n_within_one_prompt_agrees_with_plain_loops(within_prompt, size):
+    weights = [8 * ((rank + 1) / (size + 1)) ** 7 for rank in range(size)]
+    distances = [abs(w * size / sum(weights) - 1) for w in weights]
+    (row,) = within_prompt.query(f"strategy == 'best_of_n8' and group == {size}").itertuples()
+    assert row.weight_deviation == pytest.approx(max(distances))
+    mean, sd = statistics.mean(range(size)), statistics.stdev(range(size))
+    moved = [distance * abs(rank - mean) / (sd + 1e-4) for rank, distance in enumerate(distances)]
+    assert row.advantage_deviation == pytest.approx(max(moved))
+
+
 # --- table -----------------------------------------------------------------------------------------------------------
 
 
@@ -149,13 +216,18 @@ def test_the_csv_has_a_row_per_strategy_and_form_with_full_precision(folder, cur
             assert row[f"p={p:g}"] == pytest.approx(same["weight"].item(), rel=1e-14)
 
 
-def test_the_markdown_shows_alignment_with_the_papers_values_waste_and_variance(folder):
+def test_the_markdown_shows_alignment_with_the_papers_values_waste_variance_and_normalisation(folder, normalisation):
     lines = (folder / "table1.md").read_text().splitlines()
     (alignment,) = [line for line in lines if line.startswith("| Pass@1 | 1.000 |")]
     for value in ("0.741 (0.741)", "0.418 (0.418)", "0.216 (0.216)"):
         assert value in alignment
     assert any("test weight (column) is below 0.05" in line for line in lines)
     assert sum(line.startswith("| N=64 |") for line in lines) == 2  # per sample, and at equal cost
+    (lengths,) = [line for line in lines if line.startswith("| Pass@64 |") and "→" in line]
+    of_pass = normalisation[normalisation["strategy"] == "pass_n64"]
+    for raw, over_batch in zip(of_pass["raw"], of_pass["normalised"], strict=True):
+        assert f"{raw:.2f} → {over_batch:.2f}" in lengths
+    assert "| Pass@4 | 0, 0 | 0, 0 |" in "\n".join(lines)
     assert all(line.count("|") == len(line.split(" | ")) + 1 for line in lines if line.startswith("| "))
 
 

@@ -12,7 +12,9 @@ from conftest import REPO
 from compute_aligned.config import (
     ConfigError,
     closed_form_settings,
+    diagonal_settings,
     load_settings,
+    recipes_and_objectives,
     sampling_settings,
     training_settings,
 )
@@ -78,13 +80,15 @@ def test_every_shipped_preset_is_complete_on_its_own(name):
     settings = load_settings(preset(name), f"{name}.yaml", CONFIG)
     assert settings["preset"]["preset"] == name
     for experiment in settings["preset"]["experiments"]:
-        if settings["experiments"][experiment]["kind"] == "closed_form":
+        entry = settings["experiments"][experiment]
+        if entry["kind"] == "closed_form":
             closed_form_settings(settings, experiment)
-            continue
-        recipe = settings["experiments"][experiment]["recipe"]
-        for objective in ["warmup", *settings["experiments"][experiment]["objectives"]]:
+        if entry["kind"] == "diagonal":
+            diagonal_settings(settings, experiment)
+        for recipe, objective in recipes_and_objectives(entry):
+            training_settings(settings, recipe, "warmup", 1)
             training_settings(settings, recipe, objective, 1)
-        sampling_settings(settings, recipe, 1)
+            sampling_settings(settings, recipe, 1)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -124,6 +128,7 @@ def test_every_key_of_a_preset_is_needed_so_none_can_come_from_another_preset(na
         ("experiments.fig9", {"k": [1]}, ["experiments", "found 'fig9'", "allowed are math_sft_pass, "]),
         ("experiments.math_sft_pass", {}, ["experiments.math_sft_pass", "'k' is missing", "compares runs"]),
         ("experiments.scaling_factors", {"k": [1]}, ["experiments.scaling_factors", "found {'k': [1]}", "no scale"]),
+        ("experiments.diagonal_diagnostic", {"k": [1]}, ["experiments.diagonal_diagnostic", "wanted {}", "no scale"]),
         ("recipes", {}, ["recipes", "'math_sft_pass' needs the recipe 'math_sft_pass'"]),
         ("models", {}, ["models", "'math_sft_pass' needs an entry 'math'"]),
         ("data", {}, ["data", "'math_sft_pass' needs an entry 'math'"]),
@@ -167,12 +172,19 @@ def test_a_recipe_or_experiment_that_cannot_be_run_is_refused_in_one_sentence(fo
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("kind", "open_form", [": found {", "wanted kind one of comparison, closed_form"]),
+        ("kind", "open_form", [": found {", "wanted kind one of comparison, closed_form, diagonal"]),
         ("recipe", "math_sft_pass", ["unknown key 'recipe'", "allowed are kind, title, question, points"]),
         ("alignment", REMOVED, ["the key 'alignment' is missing"]),
         ("alignment.negligible", 1, ["alignment.negligible: found 1", "less than 1"]),
         ("variance.n", [1, 4], ["variance.n.0: found 1", "at least 2"]),
         ("variance.draws", 1010, ["variance.draws: found 1010", "a multiple of 20"]),
+        ("normalisation.batches", [0], ["normalisation.batches.0: found 0", "at least 1"]),
+        ("normalisation.prompts.hard.b", 0, ["normalisation.prompts.hard.b: found 0", "more than 0"]),
+        ("normalisation.prompts.hard.c", 1, ["normalisation.prompts.hard: unknown key 'c'", "allowed are a, b"]),
+        ("normalisation.strategies", ["pass_m4"], ["normalisation.strategies: unknown strategy 'pass_m4'"]),
+        ("normalisation.strategies", ["best_of_n4"], ["'best_of_n4' weights samples", "of prompts"]),
+        ("normalisation.within_prompt.strategies", ["ce"], ["normalisation.within_prompt.strategies: unknown"]),
+        ("normalisation.within_prompt.groups", [1], ["normalisation.within_prompt.groups.0: found 1", "at least 2"]),
         ("values.p", [0], ["values.p.0: found 0", "more than 0"]),
         ("values.strategies", ["ce"], ["values.strategies: unknown strategy 'ce'", "wanted pass_n<N>"]),
         ("values.strategies", ["pas_n4"], ["values.strategies: unknown strategy 'pas_n4'", "best_of_n<N>"]),
@@ -190,6 +202,57 @@ def test_a_closed_form_that_cannot_be_computed_is_refused_in_one_sentence(folder
     sentence = complaint(preset(), folder)
     assert sentence.startswith(f"{folder / 'experiments'}.yaml: experiments.scaling_factors")
     assert [word for word in said if word not in sentence] == [], sentence
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("table", "table9", [": unknown key 'table'", "allowed are kind, title, question, n, draws"]),
+        ("n", 0, ["n: found 0", "at least 1"]),
+        ("draws", 1, ["draws: found 1", "at least 2"]),
+        ("seed", REMOVED, ["the key 'seed' is missing"]),
+        ("theorem3.cases", 0, ["theorem3.cases: found 0", "at least 1"]),
+        ("theorem3.answers", [1, 2], ["theorem3.answers.0: found 1", "at least 2"]),
+        ("theorem3.concentrations", [0], ["theorem3.concentrations.0: found 0", "more than 0"]),
+        ("theorem3.n", [], ["theorem3.n: found []", "at least 1 entries"]),
+        ("figures", {}, ["figures: found {}", "at least 1 entries"]),
+        ("figures.fig9.strategy", "pass", ["figures.fig9.strategy: found 'pass'", "one of majority, best_of_n"]),
+        ("figures.fig9.recipe", "poetry", ["figures.fig9.recipe: found 'poetry'", "wanted one of math_sft_pass"]),
+        (
+            "figures.fig10.objective",
+            "pass_n8",
+            ["figures.fig10.objective: 'pass_n8' is no objective", "allowed are ce"],
+        ),
+        ("figures.fig10.objective", "warmup", ["figures.fig10.objective: 'warmup' is no objective of its recipe"]),
+        ("figures.fig10.colour", "blue", ["figures.fig10: unknown key 'colour'"]),
+    ],
+)
+def test_a_diagonal_diagnostic_that_cannot_be_run_is_refused_in_one_sentence(folder_with, key, value, said):
+    folder = folder_with("experiments", f"experiments.diagonal_diagnostic.{key}", value)
+    sentence = complaint(preset(), folder)
+    assert sentence.startswith(f"{folder / 'experiments'}.yaml: experiments.diagonal_diagnostic")
+    assert [word for word in said if word not in sentence] == [], sentence
+
+
+def test_a_diagonal_diagnostic_needs_the_recipe_of_its_pools_in_the_preset():
+    content = changed(("experiments", {"diagonal_diagnostic": {}}), ("recipes", {}))
+    assert "recipes: the experiment 'diagonal_diagnostic' needs the recipe 'math_sft_pass'" in complaint(content)
+
+
+def test_every_kind_of_experiment_names_its_runs_once():
+    entries = load_settings(preset(), "tiny.yaml", CONFIG)["experiments"]
+    assert recipes_and_objectives(entries["scaling_factors"]) == []
+    assert recipes_and_objectives(entries["math_sft_pass"]) == [("math_sft_pass", name) for name in OBJECTIVES]
+    figures = entries["diagonal_diagnostic"]["figures"]
+    wanted = {(figure["recipe"], figure["objective"]) for figure in figures.values()}
+    pairs = recipes_and_objectives(entries["diagonal_diagnostic"])
+    assert set(pairs) == wanted and len(pairs) == len(wanted)
+
+
+def test_a_diagonal_diagnostic_is_told_no_title(folder_with):
+    resolved = diagonal_settings(load_settings(preset(), "tiny.yaml", CONFIG), "diagonal_diagnostic")
+    retitled = folder_with("experiments", "experiments.diagonal_diagnostic.figures.fig9.title", "Another title.")
+    assert diagonal_settings(load_settings(preset(), "tiny.yaml", retitled), "diagonal_diagnostic") == resolved
 
 
 def test_closed_forms_need_neither_recipes_nor_models_nor_data():
@@ -258,6 +321,7 @@ def test_settings_of_a_job_are_plain_values(name):
         training_settings(settings, "math_sft_pass", "pass_n4", 1),
         sampling_settings(settings, "math_sft_pass", 1),
         closed_form_settings(settings, "scaling_factors"),
+        diagonal_settings(settings, "diagonal_diagnostic"),
     ):
         assert json.loads(json.dumps(resolved)) == resolved  # no tuple, no set, no object
 

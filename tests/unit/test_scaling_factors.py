@@ -7,14 +7,21 @@ import mpmath
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import REPO
 
 from compute_aligned.operators import Majority, PassAtN
 from compute_aligned.scaling_factors import (
     alignment,
+    change_within_prompt,
     estimator_variances,
+    gradient_norms,
+    group_advantages,
     mean_product,
+    mean_rl_weight,
     negligible_from,
+    normalised,
+    ratio_of_means,
     simulated_estimators,
     simulated_ratio,
     starved_share,
@@ -194,3 +201,67 @@ def test_the_simulation_agrees_with_the_closed_form(n, p):
 def test_a_simulation_without_events_says_nothing():
     simulated = simulated_estimators(64, 0.5, 20_000, np.random.default_rng(3))
     assert all(math.isnan(value) for value in simulated_ratio(simulated["cat"], simulated["pivotal"]))
+
+
+# --- normalisation ---------------------------------------------------------------------------------------------------
+
+
+def test_normalised_weights_have_mean_one_and_keep_their_ratios():
+    weights = np.array([[1.0, 3.0, 4.0], [0.0, 2.0, 0.0]])
+    assert normalised(weights).tolist() == [[3 / 8, 9 / 8, 12 / 8], [0, 3, 0]]
+
+
+def test_weights_that_are_all_zero_stay_zero():
+    assert normalised(np.zeros((2, 3))).tolist() == [[0] * 3] * 2
+
+
+@pytest.mark.parametrize("operator", [PassAtN(1), PassAtN(16), PassAtN(64), Majority(16, 9), Majority(64, 33)])
+@pytest.mark.parametrize(("a", "b"), [(1, 1), (0.5, 4.5)])
+def test_the_mean_weight_over_prompts_is_a_ratio_of_beta_functions(operator, a, b):
+    n, k = operator.n, getattr(operator, "k", 1)
+    # E[N C(N-1,k-1) p^(k-1) (1-p)^(N-k)] over Beta(a, b)
+    wanted = n * mpmath.binomial(n - 1, k - 1) * mpmath.beta(a + k - 1, b + n - k) / mpmath.beta(a, b)
+    assert mean_rl_weight(operator, a, b) == pytest.approx(float(wanted), rel=1e-6)
+    if (a, b) == (1, 1):
+        assert wanted == pytest.approx(1)
+
+
+def test_the_gradients_length_is_that_of_automatic_differentiation_of_the_expected_surrogate():
+    rng = np.random.default_rng(2)
+    p, weights = rng.uniform(0.05, 0.95, (3, 5)), rng.uniform(0, 4, (3, 5))
+    for chances, scale, length in zip(p, weights, gradient_norms(weights, p), strict=True):
+        logits = torch.tensor(np.log(chances / (1 - chances)), requires_grad=True)
+        surrogate = 0
+        for reward in (0.0, 1.0):
+            chance = torch.tensor(chances if reward else 1 - chances)
+            advantage = torch.tensor((reward - chances) / np.sqrt(chances * (1 - chances)))
+            log_p = torch.nn.functional.logsigmoid(logits if reward else -logits)
+            surrogate = surrogate + (torch.tensor(scale) * chance * advantage * log_p).mean()
+        surrogate.backward()
+        assert length == pytest.approx(logits.grad.norm().item(), rel=1e-12)
+
+
+def test_advantages_have_mean_zero_and_the_sample_standard_deviation_with_its_offset():
+    rewards = [1.0, 0.0, 0.0, 1.0, 0.0]
+    sd = math.sqrt(sum((r - 0.4) ** 2 for r in rewards) / 4)
+    assert group_advantages(np.array(rewards)) == pytest.approx([(r - 0.4) / (sd + 1e-4) for r in rewards])
+    assert group_advantages(np.ones(4)).tolist() == [0] * 4
+
+
+@pytest.mark.parametrize("shared", [1e-30, 0.1, 7.3])
+def test_a_weight_that_a_prompts_samples_share_cancels_bit_for_bit(shared):
+    assert change_within_prompt(np.full(8, shared), np.arange(8) % 2.0) == (0.0, 0.0)
+
+
+def test_weights_per_sample_do_not_cancel():
+    weights, advantages = change_within_prompt(np.array([1.0, 3.0]), np.array([0.0, 1.0]))
+    assert weights == 0.5 and advantages == pytest.approx(0.5 * 0.5 / (math.sqrt(0.5) + 1e-4))
+
+
+def test_the_standard_error_of_a_ratio_of_means_is_the_spread_of_the_ratio():
+    rng = np.random.default_rng(5)
+    draws = rng.uniform(1, 2, (400, 500))
+    pairs = [ratio_of_means(3 * x + rng.normal(0, 1, len(x)), x) for x in draws]
+    ratios, errors = np.array(pairs).T
+    assert ratios.mean() == pytest.approx(3, abs=0.01)
+    assert errors.mean() == pytest.approx(ratios.std(ddof=1), rel=0.15)

@@ -119,6 +119,7 @@ def _sentence(error: jsonschema.ValidationError, file: str) -> str:
         "exclusiveMaximum": lambda: f"less than {schema['exclusiveMaximum']}",
         "multipleOf": lambda: f"a multiple of {schema['multipleOf']}",
         "minItems": lambda: f"at least {schema['minItems']} entries",
+        "minProperties": lambda: f"at least {schema['minProperties']} entries",
         "uniqueItems": lambda: "entries that differ",
         "pattern": lambda: f"a name like {schema['pattern']}",
         "const": lambda: repr(schema["const"]),
@@ -141,17 +142,15 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
         where = f"{folder / 'experiments.yaml'}: experiments.{name}"
         if experiment["kind"] == "closed_form":
             _check_closed_form(experiment, where)
-            continue
-        if experiment["recipe"] not in recipes:
-            raise ConfigError(f"{where}.recipe: found {experiment['recipe']!r}, wanted one of {', '.join(recipes)}")
-        known = recipes[experiment["recipe"]]["objectives"]
-        for objective in [*compared_objectives(experiment), experiment["baseline"]]:
-            if objective not in known:
-                raise ConfigError(
-                    f"{where}.objectives: {objective!r} is no objective of its recipe; allowed are {', '.join(known)}"
-                )
-        if experiment["baseline"] not in experiment["objectives"]:
-            raise ConfigError(f"{where}.baseline: {experiment['baseline']!r} is not among its objectives")
+        elif experiment["kind"] == "diagonal":
+            for figure, content in experiment["figures"].items():
+                named = content["recipe"], [content["objective"]]
+                _check_runs(*named, recipes, f"{where}.figures.{figure}", key="objective")
+        else:
+            objectives = [*compared_objectives(experiment), experiment["baseline"]]
+            _check_runs(experiment["recipe"], objectives, recipes, where)
+            if experiment["baseline"] not in experiment["objectives"]:
+                raise ConfigError(f"{where}.baseline: {experiment['baseline']!r} is not among its objectives")
     for kind, known in (("recipes", recipes), ("experiments", experiments)):
         for name in preset[kind]:
             if name not in known:
@@ -161,39 +160,53 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
                 )
     for name, scale in preset["experiments"].items():
         where = f"{preset_file}: experiments.{name}"
-        if experiments[name]["kind"] == "closed_form":
-            if scale:
-                raise ConfigError(f"{where}: found {scale!r}, wanted {{}}: it compares no runs and has no scale")
-            continue
-        if "k" not in scale:
-            raise ConfigError(f"{where}: the key 'k' is missing: it compares runs under test budgets k")
-        recipe = experiments[name]["recipe"]
-        if recipe not in preset["recipes"]:
-            raise ConfigError(f"{preset_file}: recipes: the experiment {name!r} needs the recipe {recipe!r}")
-        for objective in compared_objectives(experiments[name]):
+        if experiments[name]["kind"] == "comparison":
+            if "k" not in scale:
+                raise ConfigError(f"{where}: the key 'k' is missing: it compares runs under test budgets k")
+        elif scale:
+            raise ConfigError(f"{where}: found {scale!r}, wanted {{}}: it compares no runs and has no scale")
+        for recipe, objective in recipes_and_objectives(experiments[name]):
+            if recipe not in preset["recipes"]:
+                raise ConfigError(f"{preset_file}: recipes: the experiment {name!r} needs the recipe {recipe!r}")
             if sft_objective(objective).needs_success_rate:
                 for file, chosen in ((folder / "recipes.yaml", recipes), (preset_file, preset["recipes"])):
                     if "success_rate" not in chosen[recipe]:
                         raise ConfigError(
                             f"{file}: recipes.{recipe}: the key 'success_rate' is missing; {objective!r} needs it"
                         )
-        for kind in ("models", "data"):
-            if recipes[recipe]["task"] not in preset[kind]:
-                raise ConfigError(
-                    f"{preset_file}: {kind}: the recipe {recipe!r} needs an entry {recipes[recipe]['task']!r}"
-                )
+            for kind in ("models", "data"):
+                if recipes[recipe]["task"] not in preset[kind]:
+                    raise ConfigError(
+                        f"{preset_file}: {kind}: the recipe {recipe!r} needs an entry {recipes[recipe]['task']!r}"
+                    )
+
+
+def _check_runs(recipe: str, objectives: list[str], recipes: dict, where: str, key: str = "objectives") -> None:
+    """Whether a recipe trains the objectives that are named under a key."""
+    if recipe not in recipes:
+        raise ConfigError(f"{where}.recipe: found {recipe!r}, wanted one of {', '.join(recipes)}")
+    known = recipes[recipe]["objectives"]
+    for name in objectives:
+        if name not in known:
+            raise ConfigError(f"{where}.{key}: {name!r} is no objective of its recipe; allowed are {', '.join(known)}")
 
 
 def _check_closed_form(experiment: dict, where: str) -> None:
     from .objectives import strategy
 
+    normalisation = experiment["normalisation"]
     named = _strategies_by_key(experiment)
+    named["normalisation.strategies"] = normalisation["strategies"]
+    named["normalisation.within_prompt.strategies"] = normalisation["within_prompt"]["strategies"]
     for key, names in named.items():
         for name in names:
             try:
                 strategy(name)
             except ValueError as error:
                 raise ConfigError(f"{where}.{key}: {error}") from None
+    for name in normalisation["strategies"]:
+        if name.startswith("best_of"):
+            raise ConfigError(f"{where}.normalisation.strategies: {name!r} weights samples, wanted weights of prompts")
     for figure, content in experiment["figures"].items():
         if content["draw"] == "waste":
             for key in (f"figures.{figure}.train", f"figures.{figure}.strategies"):
@@ -221,7 +234,7 @@ def _check_budgets(settings: dict, preset_file: str) -> None:
                 f"wanted a divisor of batch_size {recipe['batch_size']}"
             )
     for name, experiment in preset["experiments"].items():
-        if settings["experiments"][name]["kind"] == "closed_form":
+        if settings["experiments"][name]["kind"] != "comparison":
             continue
         recipe = settings["experiments"][name]["recipe"]
         samples = preset["recipes"][recipe]["evaluation"]["samples"]
@@ -284,6 +297,25 @@ def sampling_settings(settings: dict, recipe: str, seed: int) -> dict:
     }
 
 
+def recipes_and_objectives(experiment: dict) -> list[tuple[str, str]]:
+    """The recipes and objectives whose runs an entry of ``experiments.yaml`` looks at, each pair once."""
+    if experiment["kind"] == "closed_form":
+        return []
+    if experiment["kind"] == "diagonal":
+        return list(dict.fromkeys((figure["recipe"], figure["objective"]) for figure in experiment["figures"].values()))
+    return [(experiment["recipe"], objective) for objective in compared_objectives(experiment)]
+
+
+def diagonal_settings(settings: dict, experiment: str) -> dict:
+    """Resolved settings of an experiment on the diagonal approximation: no title."""
+    content = settings["experiments"][experiment]
+    figures = {
+        name: {key: figure[key] for key in ("strategy", "recipe", "objective", "paper_item")}
+        for name, figure in content["figures"].items()
+    }
+    return {"name": experiment, "figures": figures, **{key: content[key] for key in ("n", "draws", "seed", "theorem3")}}
+
+
 def closed_form_settings(settings: dict, experiment: str) -> dict:
     """Resolved settings of a closed-form experiment's computation: no title, and each strategy once."""
     content = settings["experiments"][experiment]
@@ -292,5 +324,5 @@ def closed_form_settings(settings: dict, experiment: str) -> dict:
         "name": experiment,
         "strategies": sorted(set(named)),
         "p": content["values"]["p"],
-        **{key: content[key] for key in ("points", "alignment", "variance", "paper_item")},
+        **{key: content[key] for key in ("points", "alignment", "variance", "normalisation", "paper_item")},
     }

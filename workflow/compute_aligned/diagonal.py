@@ -21,12 +21,13 @@ Two strategies:
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import nan, sqrt
 from typing import Literal
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
@@ -120,6 +121,21 @@ def answers_of_pool(answers: Sequence[str | None]) -> tuple[list[str | None], Fl
     return ordered, np.array([votes[answer] for answer in ordered]) / len(answers)
 
 
+def invalid_of(answers: Sequence[str | None], none_votes: bool = False) -> int | None:
+    """Index of the answer that never wins: None among distinct `answers`, unless `none_votes`."""
+    return answers.index(None) if None in answers and not none_votes else None
+
+
+def most_frequent_right(answers: Iterable[str | None], right: Collection[str]) -> str | None:
+    """The target of a pool: of the right answers the most frequent; None if no completion is right.
+
+    Answers that are equal in value but not in writing (0.5 and 1/2) vote apart, so one of them has to be the target.
+    Ties go to the first in alphabetical order.
+    """
+    votes = Counter(answer for answer in answers if answer in right)
+    return min(votes, key=lambda answer: (-votes[answer], answer), default=None)
+
+
 def answers_of_rewards(rewards: Sequence[float | None]) -> tuple[FloatArray, FloatArray]:
     """Distinct rewards of a pool, the worst first, and their relative frequencies; both of shape (answers,).
 
@@ -153,8 +169,7 @@ def majority_rho(
     distinct, p = answers_of_pool(answers)
     if target not in distinct:
         distinct, p = [target, *distinct], np.concatenate([[0.0], p])
-    invalid = distinct.index(None) if None in distinct and not none_votes else None
-    return diagonal_ratio(p, distinct.index(target), "majority", n, rng, invalid=invalid)
+    return diagonal_ratio(p, distinct.index(target), "majority", n, rng, invalid=invalid_of(distinct, none_votes))
 
 
 def best_of_n_rho(rewards: Sequence[float | None], n: int, target: float | None = None) -> DiagonalRatio:
@@ -240,11 +255,7 @@ def exact_gradient(
     Component i is p_i (s_i - sum_j p_j s_j). Errors: as `diagonal_ratio`, and for logits that are not finite.
     """
     p = softmax(logits)
-    forced = forced_draws(p, target, strategy, n, invalid=invalid)
-    if forced.s[target] == 0:  # no s_j is larger than a
-        return np.zeros_like(p)
-    # The differences first: equal chances cancel exactly, also where one answer has nearly all the probability.
-    return forced.s[target] * p * (p @ np.subtract.outer(forced.pivotal, forced.pivotal))
+    return _exact_gradient(p, target, forced_draws(p, target, strategy, n, invalid=invalid))
 
 
 def diagonal_gradient(
@@ -255,24 +266,66 @@ def diagonal_gradient(
     Shapes and errors: as `exact_gradient`.
     """
     p = softmax(logits)
-    a = forced_draws(p, target, strategy, n, invalid=invalid).s[target]
-    gradient = -a * p[target] * p
-    gradient[target] = a * p[target] * np.delete(p, target).sum()
-    return gradient
+    return _diagonal_gradient(p, target, forced_draws(p, target, strategy, n, invalid=invalid))
 
 
 def compare_gradients(
     logits: ArrayLike, target: int, strategy: Strategy, n: int, *, invalid: int | None = None
 ) -> GradientComparison:
     """Direction and length of the diagonal gradient against the exact one. Errors: as `exact_gradient`."""
-    exact = exact_gradient(logits, target, strategy, n, invalid=invalid)
-    diagonal = diagonal_gradient(logits, target, strategy, n, invalid=invalid)
+    p = softmax(logits)
+    forced = forced_draws(p, target, strategy, n, invalid=invalid)
+    exact, diagonal = _exact_gradient(p, target, forced), _diagonal_gradient(p, target, forced)
     lengths = float(np.linalg.norm(exact)), float(np.linalg.norm(diagonal))
     omitted = float((exact - diagonal) @ diagonal)
     if min(lengths) == 0:
         return GradientComparison(nan, nan, omitted, -omitted)
     cosine = float((exact / lengths[0]) @ (diagonal / lengths[1]))
     return GradientComparison(cosine, lengths[1] / lengths[0], omitted, -omitted)
+
+
+def _exact_gradient(p: FloatArray, target: int, forced: ForcedDraws) -> FloatArray:
+    if forced.s[target] == 0:  # no s_j is larger than a
+        return np.zeros_like(p)
+    # The differences first: equal chances cancel exactly, also where one answer has nearly all the probability.
+    return forced.s[target] * p * (p @ np.subtract.outer(forced.pivotal, forced.pivotal))
+
+
+def _diagonal_gradient(p: FloatArray, target: int, forced: ForcedDraws) -> FloatArray:
+    a = forced.s[target]
+    gradient = -a * p[target] * p
+    gradient[target] = a * p[target] * np.delete(p, target).sum()
+    return gradient
+
+
+def decay_deviation(p: ArrayLike, target: int, strategy: Strategy, n: int) -> float:
+    """Distance of the exact gradient from diagonal / rho where rivals decay in proportion, over the diagonal's length.
+
+    There grad p_j = -p_j / (1 - p_y) grad p_y, so that both are multiples of grad p_y: the exact one by the sum of
+    s_j dp_j / dp_y, the diagonal one by a. Theorem 3 of the paper makes this 0. NaN where rho is undefined.
+    Errors: as `diagonal_ratio`.
+    """
+    p = _checked(p, target, strategy, n, None)
+    forced, rivals = _forced(p, target, strategy, n, None), _rivals(p, target)
+    slopes = -rivals
+    slopes[target] = 1.0
+    a = forced.s[target]
+    return float(abs(forced.s @ slopes - a / _inverse(forced.pivotal @ rivals)) / a) if a > 0 else nan
+
+
+def random_answer_sets(
+    cases: int, answers: Sequence[int], concentrations: Sequence[float], n: Sequence[int], rng: np.random.Generator
+) -> Iterator[tuple[FloatArray, int]]:
+    """`cases` random sets of answers: probabilities, shape (answers,), all positive, and a budget N.
+
+    The number of answers, the concentration of the symmetric Dirichlet distribution that the probabilities come from,
+    and N are each drawn from their lists, all entries alike.
+    """
+    for _ in range(cases):
+        size = rng.choice(answers)
+        p = rng.dirichlet(np.full(size, rng.choice(concentrations)))
+        smallest = np.finfo(np.float64).tiny  # a zero would have no logit
+        yield np.maximum(p, smallest), int(rng.choice(n))
 
 
 def summarize(rhos: Iterable[float]) -> RatioSummary:
@@ -400,11 +453,11 @@ def _multiply_pairs(
 
 def _multiply(left: FloatArray, right: FloatArray) -> FloatArray:
     """Row by row the product of two polynomials, cut to as many coefficients."""
-    result = np.zeros_like(left)
-    width = left.shape[1]
-    for degree in range(width):
-        result[:, degree:] += left[:, degree, None] * right[:, : width - degree]
-    return result
+    rows, width = left.shape
+    padded = np.zeros((rows, 2 * width - 1))
+    padded[:, width - 1 :] = right
+    shifted = sliding_window_view(padded, width, axis=1)  # [row, degree, i] = right[row, degree - (width - 1 - i)]
+    return (shifted @ left[:, ::-1, None])[..., 0]
 
 
 def _simulate(

@@ -1,6 +1,6 @@
-"""What the weights do over p, in closed form: alignment of training with test, waste, starvation, variance.
+"""What the weights do over p, without a model: alignment of training with test, waste, starvation, variance, step size.
 
-No model is in sight. Averages are over p uniform on [0, 1] (paper, App. G).
+Averages are over p uniform on [0, 1] (paper, App. G) unless a distribution is named.
 """
 
 import math
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.integrate import quad
 from scipy.optimize import brentq
+from scipy.stats import beta as beta_distribution
 
 from .operators import Operator, PassAtN
 
@@ -126,3 +127,71 @@ def simulated_ratio(numerator: np.ndarray, denominator: np.ndarray) -> tuple[flo
         return math.nan, math.nan
     ratios = numerator.reshape(BATCHES, -1).var(axis=1, ddof=1) / denominator.reshape(BATCHES, -1).var(axis=1, ddof=1)
     return float(numerator.var(ddof=1) / denominator.var(ddof=1)), float(ratios.std(ddof=1) / math.sqrt(BATCHES))
+
+
+# --- normalisation of the RL weights (paper, App. B) -----------------------------------------------------------------
+
+SD_OFFSET = 1e-4  # added to a group's standard deviation (paper, GRPO)
+
+
+def normalised(weights: np.ndarray) -> np.ndarray:
+    """Weights over their mean along the last axis, so that their mean is 1; all-zero weights stay (paper, App. B).
+
+    Args:
+        weights: weights >= 0, shape (..., prompts) for a batch, or (..., samples) for one prompt.
+    """
+    mean = weights.mean(axis=-1, keepdims=True)
+    return np.divide(weights, mean, out=np.zeros_like(weights), where=mean > 0)
+
+
+def mean_rl_weight(operator: Operator, a: float, b: float) -> float:
+    """Mean of S'(p) over prompts with p from Beta(a, b), by quadrature; 1 for uniform p, as S goes from 0 to 1."""
+    prompts = beta_distribution(a, b)
+
+    def integrand(quantile: float) -> float:  # over quantiles, where a density infinite at p = 0 does no harm
+        return float(weight(operator, "rl", prompts.ppf(quantile)))
+
+    value, _ = quad(integrand, 0.0, 1.0, epsabs=1e-10, epsrel=1e-8, limit=1000)
+    return value
+
+
+def gradient_norms(weights: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Length of the expected GRPO gradient of batches of prompts, each prompt one binary logit of its own.
+
+    In large groups a prompt's advantages are (r - p) / sqrt(p (1-p)) and the score of a sample is r - p, so the
+    expected gradient of its logit is w sqrt(p (1-p)); the loss is the mean over the batch.
+
+    Args:
+        weights: weight of each prompt, shape (batches, prompts).
+        p: chance that one sample of the prompt is right, the same shape.
+
+    Returns:
+        shape (batches,).
+    """
+    return np.sqrt((weights**2 * p * (1 - p)).sum(axis=-1)) / p.shape[-1]
+
+
+def ratio_of_means(numerator: np.ndarray, denominator: np.ndarray) -> tuple[float, float]:
+    """Ratio of the means of paired draws and its standard error (delta method)."""
+    ratio = numerator.mean() / denominator.mean()
+    se = (numerator - ratio * denominator).std(ddof=1) / math.sqrt(len(numerator)) / denominator.mean()
+    return float(ratio), float(se)
+
+
+def group_advantages(rewards: np.ndarray) -> np.ndarray:
+    """GRPO's advantages of one prompt's samples, (r - mean) / (sd + 1e-4); both of shape (samples,)."""
+    return (rewards - rewards.mean()) / (rewards.std(ddof=1) + SD_OFFSET)
+
+
+def change_within_prompt(weights: np.ndarray, rewards: np.ndarray) -> tuple[float, float]:
+    """What normalising within one prompt leaves of its weights: 0 and 0 if they cancel (paper, App. B).
+
+    Args:
+        weights: weight of each sample of the prompt, shape (samples,).
+        rewards: their rewards, the same shape.
+
+    Returns:
+        largest distance of a normalised weight from 1, and largest distance of a weighted advantage from GRPO's.
+    """
+    within, advantages = normalised(weights), group_advantages(rewards)
+    return float(np.abs(within - 1).max()), float(np.abs(within * advantages - advantages).max())

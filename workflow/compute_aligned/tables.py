@@ -159,13 +159,22 @@ def weight_values(curves: pd.DataFrame, strategies: Sequence[str], p: Sequence[f
     return pd.DataFrame(rows)
 
 
-def markdown_weight_table(values: pd.DataFrame, alignment: pd.DataFrame, variance: pd.DataFrame, caption: str) -> str:
-    """Formulas, values, alignment with the paper's beside it, waste and starvation, ratios of variances.
+def markdown_weight_table(
+    values: pd.DataFrame,
+    alignment: pd.DataFrame,
+    variance: pd.DataFrame,
+    normalisation: pd.DataFrame,
+    within_prompt: pd.DataFrame,
+    caption: str,
+) -> str:
+    """Formulas, values, alignment with the paper's beside it, waste and starvation, ratios of variances, normalisation.
 
     Args:
         values: ``weight_values``.
         alignment: an ``alignment`` artifact.
         variance: a ``variance`` artifact.
+        normalisation: a ``normalisation`` artifact.
+        within_prompt: a ``within_prompt`` artifact.
         caption: what the table shows.
     """
     negligible = alignment["negligible"].iloc[0]
@@ -208,7 +217,48 @@ def markdown_weight_table(values: pd.DataFrame, alignment: pd.DataFrame, varianc
             f"groups each: at most {distances.max():.1f} standard errors away.",
             "",
         ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_normalisation(normalisation), *_within_prompt(within_prompt)])
+
+
+def _normalisation(normalisation: pd.DataFrame) -> list[str]:
+    distributions = normalisation.drop_duplicates("prompts")
+    by_strategy = normalisation.groupby("label", sort=False)
+    heads = [f"E[w], {name}" for name in distributions["prompts"]]
+    cells = normalisation[normalisation["label"] == normalisation["label"].iloc[0]]
+    heads += [f"{row['prompts']}, B={row['batch']}" for _, row in cells.iterrows()]
+    rows = []
+    for label, group in by_strategy:
+        means = group.drop_duplicates("prompts")["mean_weight"]
+        lengths = zip(group["raw"], group["normalised"], strict=True)
+        rows.append([label, *(f"{mean:.3g}" for mean in means), *(f"{raw:.2f} → {over:.2f}" for raw, over in lengths)])
+    lines = _grid(
+        "RL weights w = S'(p): mean over prompts; length of the expected gradient of B prompts over GRPO's (Pass@1), "
+        "raw → divided by the batch's mean weight",
+        ["", *heads],
+        rows,
+    )
+    named = "; ".join(f"{row['prompts']}: Beta({row['a']:g}, {row['b']:g})" for _, row in distributions.iterrows())
+    return [
+        *lines,
+        f"p over prompts, {named}; {normalisation['draws'].iloc[0]} batches each, standard errors at most "
+        f"{normalisation[['raw_se', 'normalised_se']].max(axis=None):.2g}. The normalised weights of every batch have "
+        f"mean 1 (largest deviation {normalisation['mean_deviation'].max():.0e}); the gradient's length still depends "
+        f"on N: from {normalisation['normalised'].min():.2f} to {normalisation['normalised'].max():.2f} of GRPO's.",
+        "",
+    ]
+
+
+def _within_prompt(within_prompt: pd.DataFrame) -> list[str]:
+    rows = []
+    for label, group in within_prompt.groupby("label", sort=False):
+        pairs = zip(group["weight_deviation"], group["advantage_deviation"], strict=True)
+        rows.append([label, *(f"{weights:.2g}, {advantages:.2g}" for weights, advantages in pairs)])
+    return _grid(
+        "Weights normalised within one prompt of M samples: largest distance of a weight from 1, of an advantage from "
+        "GRPO's (0, 0: bit for bit GRPO)",
+        ["", *(f"M={size}" for size in within_prompt["group"].unique())],
+        rows,
+    )
 
 
 def latex_weight_table(values: pd.DataFrame, caption: str) -> str:

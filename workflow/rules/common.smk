@@ -1,20 +1,30 @@
 """Functions that the other files share: names of files, settings of jobs, and the items of an experiment."""
 
-from compute_aligned.config import closed_form_settings, compared_objectives, sampling_settings, training_settings
+from compute_aligned.config import (
+    closed_form_settings,
+    compared_objectives,
+    diagonal_settings,
+    recipes_and_objectives,
+    sampling_settings,
+    training_settings,
+)
 from compute_aligned.objectives import sft_objective
 from compute_aligned.provenance import code_hash
 
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 
-# Experiments that compare trained runs, and those that need none.
+# Experiments that compare trained runs, those that need none, and those that look at pools of single runs.
 COMPARISONS = {name: entry for name, entry in EXPERIMENTS.items() if entry["kind"] == "comparison"}
 CLOSED_FORMS = {name: entry for name, entry in EXPERIMENTS.items() if entry["kind"] == "closed_form"}
+DIAGONALS = {name: entry for name, entry in EXPERIMENTS.items() if entry["kind"] == "diagonal"}
 
-# Objectives of each recipe that the preset's experiments compare, and the warm-up they start from.
+# Objectives of each recipe that the preset's experiments look at, and the warm-up they start from.
 RUNS = {}
-for experiment in COMPARISONS.values():
-    objectives = RUNS.setdefault(experiment["recipe"], ["warmup"])
-    objectives += [name for name in compared_objectives(experiment) if name not in objectives]
+for experiment in EXPERIMENTS.values():
+    for recipe, objective in recipes_and_objectives(experiment):
+        objectives = RUNS.setdefault(recipe, ["warmup"])
+        if objective not in objectives:
+            objectives.append(objective)
 
 # What a job of training, sampling or grading covers: one seed, a wildcard, or all of them.
 SEED = "seeds" if PRESET["seeds_in_one_job"] else "seed{seed}"
@@ -59,6 +69,23 @@ def runs_of(experiment):
     ]
 
 
+def diagnosed_runs(experiment):
+    """The runs whose pools an experiment's figures show, each once: recipe, objective and seed."""
+    return [
+        {"recipe": recipe, "objective": objective, "seed": seed}
+        for recipe, objective in recipes_and_objectives(EXPERIMENTS[experiment])
+        for seed in PRESET["seeds"]
+    ]
+
+
+def diagnosed_scores(wildcards):
+    """The scores of diagnosed_runs, in their order."""
+    return [
+        f"{RESULTS}/scores/{run['recipe']}/{run['objective']}/seed{run['seed']}.parquet"
+        for run in diagnosed_runs(wildcards.experiment)
+    ]
+
+
 def run_files(stage):
     """Input function: the files of a stage of all runs of an experiment, in the order of runs_of."""
 
@@ -88,7 +115,7 @@ for name, experiment in EXPERIMENTS.items():
 
 
 def items(experiment):
-    """All files of an experiment's tables and figures."""
+    """All files of an experiment's table, if it has one, and figures."""
     return [file for item, files in ITEM_FILES.items() if EXPERIMENT_OF[item] == experiment for file in files]
 
 

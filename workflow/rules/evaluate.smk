@@ -70,6 +70,8 @@ rule closed_forms:
         curves=f"{RESULTS}/metrics/{{experiment}}.curves.parquet",
         alignment=f"{RESULTS}/metrics/{{experiment}}.alignment.csv",
         variance=f"{RESULTS}/metrics/{{experiment}}.variance.csv",
+        normalisation=f"{RESULTS}/metrics/{{experiment}}.normalisation.csv",
+        within_prompt=f"{RESULTS}/metrics/{{experiment}}.within_prompt.csv",
     log:
         f"{RESULTS}/logs/closed_forms/{{experiment}}.log",
     benchmark:
@@ -86,3 +88,33 @@ rule closed_forms:
         "Closed forms of {wildcards.experiment}"
     script:
         "../scripts/compute_closed_forms.py"
+
+
+rule measure_diagonal:
+    input:
+        scores=diagnosed_scores,
+        reported=os.path.relpath(f"{workflow.basedir}/config/reported.csv"),
+    output:
+        ratios=f"{RESULTS}/metrics/{{experiment}}.ratios.parquet",
+        rho=f"{RESULTS}/metrics/{{experiment}}.rho.csv",
+        theorem3=f"{RESULTS}/metrics/{{experiment}}.theorem3.csv",
+    log:
+        f"{RESULTS}/logs/measure_diagonal/{{experiment}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/measure_diagonal/{{experiment}}.tsv"
+    wildcard_constraints:
+        experiment=one_of(DIAGONALS),
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: PRESET["resources"]["evaluate"]["threads"]
+    resources:
+        mem_mb=PRESET["resources"]["evaluate"]["mem_mb"],
+        runtime=PRESET["resources"]["evaluate"]["runtime"],
+    params:
+        settings=lambda wildcards: diagonal_settings(SETTINGS, wildcards.experiment),
+        runs=lambda wildcards: diagnosed_runs(wildcards.experiment),
+        code=code_of("measure_diagonal.py"),
+    message:
+        "Diagonal approximation of {wildcards.experiment}"
+    script:
+        "../scripts/measure_diagonal.py"

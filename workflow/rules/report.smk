@@ -6,6 +6,7 @@ localrules:
     figure,
     weight_table,
     weight_figure,
+    diagonal_figure,
 
 
 rule table:
@@ -67,6 +68,8 @@ rule weight_table:
         curves=metrics_of_item("curves.parquet"),
         alignment=metrics_of_item("alignment.csv"),
         variance=metrics_of_item("variance.csv"),
+        normalisation=metrics_of_item("normalisation.csv"),
+        within_prompt=metrics_of_item("within_prompt.csv"),
     output:
         csv=f"{RESULTS}/tables/{{item}}.csv",
         markdown=f"{RESULTS}/tables/{{item}}.md",
@@ -113,3 +116,31 @@ rule weight_figure:
         "Figure {wildcards.item}"
     script:
         "../scripts/draw_weights.py"
+
+
+rule diagonal_figure:
+    input:
+        ratios=metrics_of_item("ratios.parquet"),
+        rho=metrics_of_item("rho.csv"),
+    output:
+        pdf=f"{RESULTS}/figures/{{item}}.pdf",
+        png=f"{RESULTS}/figures/{{item}}.png",
+    log:
+        f"{RESULTS}/logs/diagonal_figure/{{item}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/diagonal_figure/{{item}}.tsv"
+    wildcard_constraints:
+        item=figures_of(DIAGONALS),
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    params:
+        figure=lambda wildcards: wildcards.item,
+        title=lambda wildcards: entry_of(wildcards)["figures"][wildcards.item]["title"],
+        preset=PRESET["preset"],
+        split=PRESET["split"],
+        code=code_of("draw_diagonal.py"),
+    message:
+        "Figure {wildcards.item}"
+    script:
+        "../scripts/draw_diagonal.py"

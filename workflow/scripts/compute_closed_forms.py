@@ -1,17 +1,24 @@
-"""Compute what the strategies' weights do over p: curves, alignment and waste of pairs, variance of the estimators."""
+"""Compute what the strategies' weights do over p: curves, alignment and waste of pairs, variance, normalisation."""
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
 from compute_aligned.artifacts import read_artifact, write_artifact
 from compute_aligned.objectives import strategy
+from compute_aligned.operators import BestOfN, Operator
 from compute_aligned.provenance import job
 from compute_aligned.scaling_factors import (
     alignment,
+    change_within_prompt,
     estimator_variances,
+    gradient_norms,
+    mean_rl_weight,
     negligible_from,
+    normalised,
+    ratio_of_means,
     simulated_estimators,
     simulated_ratio,
     starved_share,
@@ -21,7 +28,13 @@ from compute_aligned.scaling_factors import (
 
 
 def compute_closed_forms(
-    settings: dict, reported: pd.DataFrame, path_to_curves: str, path_to_alignment: str, path_to_variance: str
+    settings: dict,
+    reported: pd.DataFrame,
+    path_to_curves: str,
+    path_to_alignment: str,
+    path_to_variance: str,
+    path_to_normalisation: str,
+    path_to_within_prompt: str,
 ) -> None:
     """Compute everything that the experiment's table and figures show.
 
@@ -31,10 +44,15 @@ def compute_closed_forms(
         path_to_curves: weights of every strategy over p, on the grid and at the table's p.
         path_to_alignment: alignment, waste and starvation of every pair of strategies.
         path_to_variance: variance of CAT's estimator against the pivotal one.
+        path_to_normalisation: length of the gradient with raw weights and with weights normalised over a batch.
+        path_to_within_prompt: what normalising within one prompt leaves of the weights.
     """
     write_artifact(weight_curves(settings), "curves", path_to_curves)
     write_artifact(alignments(settings, reported), "alignment", path_to_alignment)
     write_artifact(variances(**settings["variance"]), "variance", path_to_variance)
+    normalisation = settings["normalisation"]
+    write_artifact(batch_normalisations(normalisation), "normalisation", path_to_normalisation)
+    write_artifact(within_prompt(**normalisation["within_prompt"]), "within_prompt", path_to_within_prompt)
 
 
 def weight_curves(settings: dict) -> pd.DataFrame:
@@ -96,6 +114,52 @@ def variances(n: list[int], p: list[float], draws: int, seed: int) -> pd.DataFra
     return pd.DataFrame(rows)
 
 
+def batch_normalisations(normalisation: dict) -> pd.DataFrame:
+    """Simulated length of the gradient over GRPO's, raw and normalised over the batch; each strategy on the same p."""
+    rows = []
+    for (prompts, beta), batch in itertools.product(normalisation["prompts"].items(), normalisation["batches"]):
+        random = np.random.default_rng(normalisation["seed"])
+        p = random.beta(beta["a"], beta["b"], size=(normalisation["draws"], batch))
+        grpo = gradient_norms(np.ones_like(p), p)
+        for name in normalisation["strategies"]:
+            operator, label = strategy(name)
+            raw = weight(operator, "rl", p)
+            over_batch = normalised(raw)
+            row = {"strategy": name, "label": label, "prompts": prompts, **beta, "batch": batch}
+            row["mean_weight"] = mean_rl_weight(operator, **beta)
+            row["mean_deviation"] = np.abs(over_batch.mean(axis=-1) - 1).max()
+            for form, weights in (("raw", raw), ("normalised", over_batch)):
+                row[form], row[f"{form}_se"] = ratio_of_means(gradient_norms(weights, p), grpo)
+            rows.append(row | {"draws": len(p)})
+    return pd.DataFrame(rows)
+
+
+def within_prompt(strategies: list[str], groups: list[int]) -> pd.DataFrame:
+    """What normalising within one prompt leaves of the weights, the largest over everything that its group can hold."""
+    rows = []
+    for name, size in itertools.product(strategies, groups):
+        operator, label = strategy(name)
+        changes = [change_within_prompt(*group) for group in weighted_groups(operator, size)]
+        weights, advantages = (max(values) for values in zip(*changes, strict=True))
+        rows.append((name, label, size, weights, advantages))
+    return pd.DataFrame(rows, columns=["strategy", "label", "group", "weight_deviation", "advantage_deviation"])
+
+
+def weighted_groups(operator: Operator, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Weights and rewards of one prompt's samples as the paper estimates them (RL), each of shape (size,).
+
+    Best-of-N: distinct rewards, q = (number of lower ones + 1) / (size + 1), a weight per sample. The others: every
+    number of right samples between none and all, p = (right + 1) / (size + 2), one weight that all samples share.
+    """
+    if isinstance(operator, BestOfN):
+        ranks = np.arange(1.0, size + 1)
+        yield weight(operator, "rl", ranks / (size + 1)), ranks
+        return
+    for right in range(1, size):
+        shared = weight(operator, "rl", (right + 1) / (size + 2))
+        yield np.full(size, shared), np.repeat([1.0, 0.0], [right, size - right])
+
+
 if __name__ == "__main__":
     with job(snakemake):  # noqa: F821
         compute_closed_forms(
@@ -104,4 +168,6 @@ if __name__ == "__main__":
             path_to_curves=snakemake.output.curves,  # noqa: F821
             path_to_alignment=snakemake.output.alignment,  # noqa: F821
             path_to_variance=snakemake.output.variance,  # noqa: F821
+            path_to_normalisation=snakemake.output.normalisation,  # noqa: F821
+            path_to_within_prompt=snakemake.output.within_prompt,  # noqa: F821
         )

@@ -65,12 +65,14 @@ def settings(**changes):
 def measured(folder, frames, **changes):
     """ratios, rho and theorem3 of frames of scores, one per seed."""
     resolved = settings(**changes)
-    figure = resolved["figures"]["fig9"]
+    looked_at = dict.fromkeys((figure["recipe"], figure["objective"]) for figure in resolved["figures"].values())
     runs = []
     for seed, frame in enumerate(frames, start=1):
         path = folder / f"seed{seed}.parquet"
         write_artifact(frame, "scores", path)
-        runs.append({"recipe": figure["recipe"], "objective": figure["objective"], "seed": seed, "scores": path})
+        runs += [
+            {"recipe": recipe, "objective": objective, "seed": seed, "scores": path} for recipe, objective in looked_at
+        ]
     paths = {
         kind: folder / name
         for kind, name in (

@@ -236,7 +236,7 @@ def test_a_diagonal_diagnostic_that_cannot_be_run_is_refused_in_one_sentence(fol
 
 def test_a_diagonal_diagnostic_needs_the_recipe_of_its_pools_in_the_preset():
     content = changed(("experiments", {"diagonal_diagnostic": {}}), ("recipes", {}))
-    assert "recipes: the experiment 'diagonal_diagnostic' needs the recipe 'math_sft_pass'" in complaint(content)
+    assert "recipes: the experiment 'diagonal_diagnostic' needs the recipe 'math_sft_majority'" in complaint(content)
 
 
 def test_every_kind_of_experiment_names_its_runs_once():

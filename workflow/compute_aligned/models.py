@@ -26,17 +26,20 @@ CHARACTER_CHAT_TEMPLATE = (
 )
 
 
+# For a model without chat turns: the prompt as it is, the target, the end token. An empty prompt is a single BOS token.
+PLAIN_CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message.role == 'user' %}{{ message.content or bos_token }}"
+    "{% else %}{{ message.content }}{{ eos_token }}{% endif %}"
+    "{% endfor %}"
+)
+
+
 def character_tokenizer(alphabet: str) -> PreTrainedTokenizerFast:
     """A tokenizer with one token per character, whose decode gives back exactly what was encoded."""
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-
     special = ["<|pad|>", "<|user|>", "<|assistant|>", "<|end|>"]
-    vocabulary = {token: i for i, token in enumerate([*special, *sorted(set(alphabet))])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=None))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
-    tokenizer.decoder = decoders.Fuse()  # no blanks between digits
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+        tokenizer_object=_one_token_per_character(special, alphabet),
         pad_token="<|pad|>",
         eos_token="<|end|>",
         additional_special_tokens=["<|user|>", "<|assistant|>"],
@@ -46,13 +49,38 @@ def character_tokenizer(alphabet: str) -> PreTrainedTokenizerFast:
     return fast
 
 
+def plain_character_tokenizer(alphabet: str) -> PreTrainedTokenizerFast:
+    """As ``character_tokenizer``, without chat turns; like GPT-2's it has one token that begins and ends a text."""
+    special = ["<|endoftext|>"]
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=_one_token_per_character(special, alphabet),
+        bos_token="<|endoftext|>",
+        eos_token="<|endoftext|>",
+        clean_up_tokenization_spaces=False,
+    )
+    fast.chat_template = PLAIN_CHAT_TEMPLATE
+    return fast
+
+
+def _one_token_per_character(special: list[str], alphabet: str):
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+
+    vocabulary = {token: i for i, token in enumerate([*special, *sorted(set(alphabet))])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=None))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    tokenizer.decoder = decoders.Fuse()  # no blanks between characters
+    return tokenizer
+
+
 def make_base_model(source: dict, folder: Path) -> None:
     """Write a base model and its tokenizer as an ordinary folder.
 
     Args:
         source: where it comes from, by ``source["kind"]``: ``scratch`` (random weights of a given
-            architecture and seed), ``gguf`` (a GGUF file, found in an installed package or a folder),
-            ``hub`` (a repository at a pinned revision) or ``folder`` (a local copy).
+            architecture and seed), ``protein_scratch`` (the same, pre-trained on generated protein sequences),
+            ``gguf`` (a GGUF file, found in an installed package or a folder), ``hub`` (a repository at a pinned
+            revision) or ``folder`` (a local copy). ``plain_prompts: true`` replaces the chat template of a fetched
+            tokenizer, so that prompts are plain text, as for ProtGPT2, which has no template.
         folder: where to write.
 
     Raises:
@@ -67,9 +95,15 @@ def make_base_model(source: dict, folder: Path) -> None:
             local_dir=folder,
             ignore_patterns=["*.pt", "*.pth", "*.bin", "*.h5", "*.msgpack", "consolidated*"],
         )
+        if source.get("plain_prompts", False):
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            tokenizer.chat_template = PLAIN_CHAT_TEMPLATE
+            tokenizer.save_pretrained(folder)
         return
     if source["kind"] == "scratch":
         model, tokenizer = _scratch(source)
+    elif source["kind"] == "protein_scratch":
+        model, tokenizer = _protein_scratch(source)
     else:
         path, options = _local(source)
         model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, **options)
@@ -81,6 +115,8 @@ def make_base_model(source: dict, folder: Path) -> None:
             model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
             model.load_state_dict(weights)
             model.tie_weights()
+        if source.get("plain_prompts", False):
+            tokenizer.chat_template = PLAIN_CHAT_TEMPLATE
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -89,17 +125,32 @@ def _scratch(source: dict) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     from .tasks.arithmetic import ALPHABET
 
     tokenizer = character_tokenizer(ALPHABET)
+    return _random_model(source, tokenizer), tokenizer
+
+
+def _protein_scratch(source: dict) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    from .pretraining import pretrain
+    from .tasks.protein import ALPHABET
+    from .tasks.protein_corpus import generate_corpus
+
+    tokenizer = plain_character_tokenizer(ALPHABET)
+    model = _random_model(source, tokenizer)
+    pretrain(model, tokenizer, generate_corpus(source["seed"], source["corpus_size"]), source)
+    return model, tokenizer
+
+
+def _random_model(source: dict, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     architecture = dict(source["architecture"])
     config = AutoConfig.for_model(
         architecture.pop("model_type"),
         vocab_size=len(tokenizer),
-        bos_token_id=None,
+        bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         **architecture,
     )
     torch.manual_seed(source["seed"])
-    return AutoModelForCausalLM.from_config(config, dtype=torch.float32), tokenizer
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 
 def _local(source: dict) -> tuple[str, dict]:

@@ -265,6 +265,8 @@ def inversion_figure(scores: pd.DataFrame, title: str) -> Figure:
             axes.set_xlim(-0.03, 1.03)
             axes.set_ylim(-0.03, 1.03)
             axes.set_aspect("equal")
+            axes.set_xticks([0, 0.5, 1])
+            axes.set_yticks([0, 0.5, 1])
             axes.set_title(f"{label}\n{correlation}, n = {len(valid)}", loc="left")
             axes.tick_params(labelbottom=True)  # below a panel there may be none
             axes.set_xlabel("h of the input")

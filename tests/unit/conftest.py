@@ -70,7 +70,7 @@ def one_thread():
 @pytest.fixture(scope="session")
 def base(tmp_path_factory):
     """Folder of the tiny base model: random weights and a character tokenizer."""
-    from compute_aligned.models import make_base_model
+    from compute_aligned.base_models import make_base_model
 
     folder = tmp_path_factory.mktemp("models") / "base"
     make_base_model(SOURCE, folder)

@@ -9,14 +9,13 @@ from make_base_model import write_base_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from compute_aligned.base_models import character_tokenizer, make_base_model
 from compute_aligned.models import (
     DTYPES,
     add_adapter,
-    character_tokenizer,
     check_precision,
     load_model,
     load_tokenizer,
-    make_base_model,
 )
 from compute_aligned.tokenization import encode_example, encode_prompt
 

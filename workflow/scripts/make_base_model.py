@@ -1,8 +1,9 @@
 """Make or fetch a base model and its tokenizer."""
 
 from compute_aligned.artifacts import whole
+from compute_aligned.base_models import make_base_model
 from compute_aligned.hub import resolve_revision
-from compute_aligned.models import load_tokenizer, make_base_model
+from compute_aligned.models import load_tokenizer
 from compute_aligned.provenance import job
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from compute_aligned.artifacts import write_artifact
 from compute_aligned.hub import resolve_revision
 from compute_aligned.provenance import job
-from compute_aligned.tasks import load_task
+from compute_aligned.tasks.loading import load_task
 
 
 def make_problems(data: dict, paths: dict[str, str]) -> dict:

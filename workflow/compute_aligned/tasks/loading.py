@@ -1,0 +1,27 @@
+"""Which task a preset's ``data`` entry means. A new data set is one module beside this one and one entry here."""
+
+from .problems import Problem
+
+
+def load_task(settings: dict) -> dict[str, list[Problem]]:
+    """Splits of the task that the preset's ``data`` entry describes: train, validation, test, or those in ``sizes``.
+
+    Args:
+        settings: the entry; ``loader`` names the task (``arithmetic``, ``math``, ``protein_conditional`` or
+            ``protein_unconditional``, whose splits all hold its one problem).
+    """
+    if settings["loader"] == "arithmetic":
+        from . import arithmetic
+
+        return arithmetic.generate_splits(settings["seed"], settings["sizes"])
+    if settings["loader"] == "protein_conditional":
+        from . import protein
+
+        return protein.generate_splits(settings["seed"], settings["sizes"])
+    if settings["loader"] == "protein_unconditional":
+        from . import protein
+
+        return {split: [protein.unconditional_problem()] for split in ("train", "validation", "test")}
+    from . import math
+
+    return math.load_splits(settings["source"], settings["validation_size"], settings["seed"])

@@ -306,14 +306,14 @@ def kill_after_step(monkeypatch, step):
 
 
 def kill_before_the_record_of_step(monkeypatch, step):
-    write = sft._SaveWeightRecord.on_save
+    write = sft.SaveRecord.on_save
 
     def on_save(self, args, state, control, **kwargs):
         if state.global_step == step:
             raise Killed
         write(self, args, state, control, **kwargs)
 
-    monkeypatch.setattr(sft._SaveWeightRecord, "on_save", on_save)
+    monkeypatch.setattr(sft.SaveRecord, "on_save", on_save)
 
 
 def kill_while_the_model_is_saved(monkeypatch, step):

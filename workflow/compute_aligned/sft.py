@@ -34,7 +34,7 @@ class ComputeAlignedSFTTrainer(SFTTrainer):
         self.average = average
         self.weight_record: list[tuple[int, float, float]] = []
         self._logged = 0
-        self.add_callback(_SaveWeightRecord(self.weight_record))
+        self.add_callback(SaveRecord(self.weight_record))
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         log_p = completion_log_p(model, inputs)
@@ -92,10 +92,10 @@ def completion_log_p(model, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     return log_probs.masked_fill(targets == IGNORED, 0).sum(dim=1)
 
 
-class _SaveWeightRecord(TrainerCallback):
-    """Writes the weight record into each checkpoint, as the last file: with it the checkpoint is whole."""
+class SaveRecord(TrainerCallback):
+    """Writes a trainer's record into each checkpoint, as the last file: with it the checkpoint is whole."""
 
-    def __init__(self, record: list[tuple[int, float, float]]):
+    def __init__(self, record: list | dict):
         self.record = record
 
     def on_save(self, args, state, control, **kwargs):

@@ -10,6 +10,7 @@ from torch.utils.data import Sampler
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import RepeatSampler
 
+from .models import trainable_weights_kept
 from .objectives import AdvantageSettings, RLObjective, Rollouts, weighted_advantages
 from .sft import WEIGHT_RECORD, SaveRecord, effective_share
 from .tasks import Problem
@@ -53,8 +54,11 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
         ValueError: an unknown loss, several reward functions or several processes.
     """
 
-    def __init__(self, *args, objective: RLObjective, advantage_settings: AdvantageSettings, loss: str, **kwargs):
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, model, *args, objective: RLObjective, advantage_settings: AdvantageSettings, loss: str, **kwargs
+    ):
+        with trainable_weights_kept(model):
+            super().__init__(model, *args, **kwargs)
         if loss not in LOSSES:
             raise ValueError(f"unknown loss {loss!r}; wanted one of {', '.join(LOSSES)}")
         if len(self.reward_funcs) != 1 or self.accelerator.num_processes != 1:

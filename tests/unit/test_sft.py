@@ -38,7 +38,7 @@ def make_trainer(base, trained, problems, tokenizer, tmp_path):
 
     def make(cls=ComputeAlignedSFTTrainer, **changes):
         settings = TRAINING | changes
-        model = load_model(base, trained, "fp32", None, trainable=True)
+        model = load_model(base, trained, "fp32", settings["quantization"], trainable=True)
         if settings["adapter"] is not None:
             model = add_adapter(model, settings["adapter"], settings["seed"])
         ours = {"objective": sft_objective(settings["objective"]), "average": settings["average"]}
@@ -223,6 +223,18 @@ def test_the_split_into_micro_batches_changes_no_gradient_and_no_weight(make_tra
         for step, expected in zip(kept.steps, reference[0], strict=True):
             assert_same(step, expected)
         assert_same(weights, reference[1])
+
+
+@pytest.mark.parametrize("quantization", [None, "nf4"])
+def test_an_adapter_moves_at_the_papers_learning_rate(make_trainer, base, trained, quantization):
+    """TRL would round the adapter of a quantised model to bfloat16, where most steps of 5e-6 are lost."""
+    trainer = make_trainer(adapter=ADAPTER, quantization=quantization, learning_rate=5e-6)
+    before = {name: p.detach().clone() for name, p in trainer.model.named_parameters() if p.requires_grad}
+    trainer.train()
+    after = {name: p.detach() for name, p in trainer.model.named_parameters() if p.requires_grad}
+    assert {weight.dtype for weight in after.values()} == {torch.float32}
+    moved = torch.cat([(after[name] != before[name]).flatten() for name in after])
+    assert moved.float().mean() > 0.95
 
 
 # --- what is recorded ------------------------------------------------------------------------------------------------

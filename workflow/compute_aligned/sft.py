@@ -9,6 +9,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import SFTConfig, SFTTrainer
 from trl.trainer.utils import selective_log_softmax
 
+from .models import trainable_weights_kept
 from .objectives import SFTObjective
 from .tokenization import IGNORED
 
@@ -28,8 +29,9 @@ class ComputeAlignedSFTTrainer(SFTTrainer):
 
     loss_is_scaled_for_ga = True  # compute_loss divides by the count of the whole accumulated batch
 
-    def __init__(self, *args, objective: SFTObjective, average: str, **kwargs):
-        super().__init__(*args, **kwargs)
+    def __init__(self, model, *args, objective: SFTObjective, average: str, **kwargs):
+        with trainable_weights_kept(model):
+            super().__init__(model, *args, **kwargs)
         self.objective = objective
         self.average = average
         self.weight_record: list[tuple[int, float, float]] = []

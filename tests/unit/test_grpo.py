@@ -63,8 +63,16 @@ def digits(prompts, completions, log_extra, **columns):
 def make_trainer(base, trained, splits, tokenizer, tmp_path):
     """A trainer of the briefly trained model; keywords change the settings."""
 
-    def make(objective="grpo", cls=ComputeAlignedGRPOTrainer, model=None, loss="token_mean", work="work", **changes):
-        reward = digits if objective.startswith("best") else RIGHT
+    def make(
+        objective="grpo",
+        cls=ComputeAlignedGRPOTrainer,
+        model=None,
+        reward=None,
+        loss="token_mean",
+        work="work",
+        **changes,
+    ):
+        reward = reward or (digits if objective.startswith("best") else RIGHT)
         ours = {"objective": rl_objective(objective), "advantage_settings": ADVANTAGES[objective], "loss": loss}
         return cls(
             model=model or load_model(base, trained, "fp32", None, trainable=True),
@@ -106,20 +114,21 @@ class _Batches:
 # --- nothing else changes --------------------------------------------------------------------------------------------
 
 
-def test_the_objective_grpo_trains_exactly_as_trl_does(make_trainer):
-    for micro_batch_size in (16, 4):
-        ours = make_trainer(micro_batch_size=micro_batch_size)
-        start = weights_of(ours)
-        ours.train()
-        trl = make_trainer(cls=GRPOTrainer, micro_batch_size=micro_batch_size)  # a trainer is seeded where it is made
-        trl.train()
-        assert ours.state.global_step == 6
-        assert_identical(weights_of(ours), weights_of(trl))
-        assert any(not torch.equal(start[name], weight) for name, weight in weights_of(ours).items())
-        for mine, theirs in zip(ours.state.log_history[:-1], trl.state.log_history[:-1], strict=True):
-            assert {key: mine[key] for key in theirs if key != "step_time"} == {
-                key: value for key, value in theirs.items() if key != "step_time"
-            }
+@pytest.mark.parametrize(("micro_batch_size", "reward"), [(16, RIGHT), (4, digits)], ids=["whole", "split"])
+def test_the_objective_grpo_trains_exactly_as_trl_does(make_trainer, micro_batch_size, reward):
+    ours = make_trainer(micro_batch_size=micro_batch_size, reward=reward)
+    start = weights_of(ours)
+    ours.train()
+    # Made after the first has trained: a trainer seeds the random generators where it is made.
+    trl = make_trainer(cls=GRPOTrainer, micro_batch_size=micro_batch_size, reward=reward)
+    trl.train()
+    assert ours.state.global_step == 6
+    assert_identical(weights_of(ours), weights_of(trl))
+    assert any(not torch.equal(start[name], weight) for name, weight in weights_of(ours).items())
+    for mine, theirs in zip(ours.state.log_history[:-1], trl.state.log_history[:-1], strict=True):
+        assert {key: mine[key] for key in theirs if key != "step_time"} == {
+            key: value for key, value in theirs.items() if key != "step_time"
+        }
 
 
 @given(st.integers(2, 32), st.integers(0, 10**6))
@@ -165,7 +174,25 @@ def test_pass_weights_use_the_sequences_probability_at_the_sampling_temperature(
     right = batch["advantages"] > 0
     advantages = group_advantages(right.float().view(4, 4)).flatten()
     torch.testing.assert_close(batch["advantages"], (weights * advantages).float(), rtol=1e-4, atol=1e-5)
-    assert trainer.record["steps"][0]["log_p_p50"] == pytest.approx(log_p.median().item(), rel=1e-5)
+    assert trainer.record["steps"][0]["log_p_p50"] == pytest.approx(log_p.quantile(0.5).item(), rel=1e-5)
+
+
+def test_log_probabilities_that_trl_has_computed_are_not_computed_again(make_trainer):
+    per_token = torch.tensor([[-1.0, -2.0, -4.0], [-8.0, -16.0, -32.0]])
+    output = {"old_per_token_logps": per_token, "completion_mask": torch.tensor([[1, 1, 0], [1, 1, 1]])}
+    assert make_trainer("pass_n4_log")._sequence_log_p(output).tolist() == [-3.0, -56.0]
+
+
+def test_a_majority_needs_a_reward_that_logs_answers(make_trainer):
+    trainer = make_trainer("majority_n4_raw")
+    trainer.reward_funcs[0] = lambda prompts, **columns: [0.0] * len(prompts)
+    with pytest.raises(ValueError, match="majority_n4_raw counts votes, but .* logged 0 answers for 16 completions"):
+        trainer.train()
+
+
+def test_several_reward_functions_are_refused(make_trainer):
+    with pytest.raises(ValueError, match="got 2 reward functions and 1 processes; wanted one of each"):
+        make_trainer(reward=[RIGHT, digits])
 
 
 # --- the loss --------------------------------------------------------------------------------------------------------

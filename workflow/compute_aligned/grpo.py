@@ -16,7 +16,8 @@ from .sft import WEIGHT_RECORD, SaveRecord, effective_share
 from .tasks import Problem
 
 LOSSES = ("sequence", "token_mean")
-# What the record holds of each step; the names are those of TRL's log. kl and log_p_p50 are None where not computed.
+# What the record holds of each step, by the names in TRL's log. reward, entropy and kl are TRL's: means over the
+# completions and over their tokens. kl is None without a KL term, log_p_p50 where the weight needs no log p.
 RECORDED = (
     "reward",
     "no_signal_share",
@@ -93,6 +94,11 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
         answers = log_p = past_rewards = None
         if "answers" in self.objective.needs:
             column = list(self._logs["extra"]["answer"])
+            if len(column) != rewards.numel():
+                raise ValueError(
+                    f"{self.objective.name} counts votes, but the reward {self.reward_func_names[0]!r} logged "
+                    f"{len(column)} answers for {rewards.numel()} completions; wanted log_extra('answer', answers)"
+                )
             answers = [column[start : start + group] for start in range(0, len(column), group)]
         if "log_p" in self.objective.needs:
             log_p = self._sequence_log_p(output).view(-1, group).cpu()
@@ -101,7 +107,10 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
         return Rollouts(rewards, answers, log_p, past_rewards)
 
     def _sequence_log_p(self, output: dict) -> torch.Tensor:
-        """log p of each sampled completion under the policy at the sampling temperature, shape (rows,), float64."""
+        """log p of each sampled completion under the policy at the sampling temperature, shape (rows,), float64.
+
+        What top-p and top-k cut off counts as if it could have been sampled, as everywhere in TRL.
+        """
         per_token = output.get("old_per_token_logps")
         if per_token is None:
             ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
@@ -123,7 +132,7 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
         values["effective_share"] = effective_share(weights)
         values["no_signal_share"] = (rollouts.rewards == rollouts.rewards[:, :1]).all(dim=1).double().mean().item()
         if rollouts.log_p is not None:
-            values["log_p_p50"] = rollouts.log_p.median().item()
+            values["log_p_p50"] = rollouts.log_p.quantile(0.5).item()
         for name, value in values.items():
             self._metrics["train"][name].append(value)
 
@@ -181,7 +190,10 @@ def grpo_arguments(settings: dict, work: Path) -> GRPOConfig:
     stands between two batches, which an exact resume needs: TRL does not save a batch in use.
 
     Args:
-        settings: the settings of a run.
+        settings: ``seed``, ``epochs``, ``prompts_per_step``, ``group_size``, ``micro_batch_size``, ``max_new_tokens``,
+            ``temperature``, ``top_p``, ``top_k`` (0: off), ``beta``, ``ratio_clip``, ``learning_rate``, ``schedule``,
+            ``weight_decay``, ``max_grad_norm``, ``precision``, ``gradient_checkpointing``, ``checkpoint_steps``. TRL
+            cuts no prompts: the caller refuses or drops long ones.
         work: folder of checkpoints.
 
     Raises:
@@ -207,7 +219,7 @@ def grpo_arguments(settings: dict, work: Path) -> GRPOConfig:
         max_completion_length=settings["max_new_tokens"],
         temperature=settings["temperature"],
         top_p=settings["top_p"],
-        top_k=settings["top_k"],  # 0: off
+        top_k=settings["top_k"],
         min_p=None,
         repetition_penalty=1.0,
         cache_implementation=None,  # transformers' own choice: a growing cache

@@ -143,7 +143,7 @@ def sft_objective(name: str) -> SFTObjective:
     Raises:
         ValueError: no such objective, or impossible numbers in its name (such as k > N).
     """
-    return _made(name, SFT_OBJECTIVES, "SFT objective")
+    return made_from_name(name, SFT_OBJECTIVES, "SFT objective")
 
 
 def strategy(name: str) -> tuple[Operator, str]:
@@ -152,12 +152,17 @@ def strategy(name: str) -> tuple[Operator, str]:
     Raises:
         ValueError: no such strategy, or impossible numbers in its name.
     """
-    return _made(name, STRATEGIES, "strategy")
+    return made_from_name(name, STRATEGIES, "strategy")
 
 
-def _made(name: str, registry: dict[str, Callable], kind: str):
+def made_from_name(name: str, registry: dict[str, Callable], kind: str, *first):
+    """What a registry makes of a name: the entry whose pattern fits, called with ``first`` and the name's numbers.
+
+    Raises:
+        ValueError: no pattern fits; or the entry's own, for numbers that it cannot take.
+    """
     for pattern, make in registry.items():
         if match := re.fullmatch(pattern, name):
-            return make(*(int(number) for number in match.groups()))
+            return make(*first, *(int(number) for number in match.groups()))
     wanted = ", ".join(pattern.replace(r"n(\d+)", "n<N>").replace(r"k(\d+)", "k<k>") for pattern in registry)
     raise ValueError(f"unknown {kind} {name!r}; wanted {wanted}")

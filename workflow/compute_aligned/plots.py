@@ -233,6 +233,37 @@ def rho_figure(ratios: pd.DataFrame, rho: pd.Series, title: str) -> Figure:
         axes.set_xlabel(meaning)
 
 
+def what_was_diagnosed(rho: pd.Series, preset: str, split: str) -> str:
+    """What the pools of a figure of rho are, how many have none, and what is known about its value."""
+    seeds = "1 seed" if rho["n_seeds"] == 1 else f"{rho['n_seeds']} seeds"
+    why = {"majority": "no right answer, or no other", "best_of_n": "all rewards the same"}[rho["strategy"]]
+    parts = [
+        f"Preset {preset}, {rho['recipe']} on {rho['objective']}: {seeds}, {rho['n_problems']} {split} problems, "
+        f"pools of {rho['n_samples']}; ρ undefined for {rho['n_undefined']} of {rho['n_pools']} ({why})."
+    ]
+    if rho["power_deviation"] < EXACT:
+        parts.append(f"Here ρ = (1−p)$^{{-{rho['n'] - 1}}}$, p the share of the pool with its best reward.")
+    return " ".join(parts)
+
+
+def _end_of_axis(values: np.ndarray) -> float:
+    if values.max() <= ALWAYS_SHOWN:
+        return max(1.05 * values.max(), SHORTEST_AXIS)
+    return max(ALWAYS_SHOWN, float(np.quantile(values, SHOWN_SHARE)))
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if value < 1e3 else f"{value:,.0f}" if value < 1e6 else f"{value:.1e}"
+
+
+def _density_above_zero(values: np.ndarray):
+    """Kernel density of values >= 0, mirrored at 0 so that none of it lies below; None where all are the same."""
+    if len(np.unique(values)) < 2:
+        return None
+    kernel = gaussian_kde(values)
+    return lambda x: kernel(x) + kernel(-x)
+
+
 # --- protein rewards -------------------------------------------------------------------------------------------------
 
 KERNEL_SD = 0.02  # of the density's Gaussian kernel, in units of h; one residue of 64 is 0.016
@@ -281,37 +312,6 @@ def hydrophobicity_figure(scores: pd.DataFrame, title: str) -> Figure:
         axes.set_title(title, loc="left", wrap=True)
         figure.legend(loc="outside lower center", ncols=2)
     return figure
-
-
-def what_was_diagnosed(rho: pd.Series, preset: str, split: str) -> str:
-    """What the pools of a figure of rho are, how many have none, and what is known about its value."""
-    seeds = "1 seed" if rho["n_seeds"] == 1 else f"{rho['n_seeds']} seeds"
-    why = {"majority": "no right answer, or no other", "best_of_n": "all rewards the same"}[rho["strategy"]]
-    parts = [
-        f"Preset {preset}, {rho['recipe']} on {rho['objective']}: {seeds}, {rho['n_problems']} {split} problems, "
-        f"pools of {rho['n_samples']}; ρ undefined for {rho['n_undefined']} of {rho['n_pools']} ({why})."
-    ]
-    if rho["power_deviation"] < EXACT:
-        parts.append(f"Here ρ = (1−p)$^{{-{rho['n'] - 1}}}$, p the share of the pool with its best reward.")
-    return " ".join(parts)
-
-
-def _end_of_axis(values: np.ndarray) -> float:
-    if values.max() <= ALWAYS_SHOWN:
-        return max(1.05 * values.max(), SHORTEST_AXIS)
-    return max(ALWAYS_SHOWN, float(np.quantile(values, SHOWN_SHARE)))
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}" if value < 1e3 else f"{value:,.0f}" if value < 1e6 else f"{value:.1e}"
-
-
-def _density_above_zero(values: np.ndarray):
-    """Kernel density of values >= 0, mirrored at 0 so that none of it lies below; None where all are the same."""
-    if len(np.unique(values)) < 2:
-        return None
-    kernel = gaussian_kde(values)
-    return lambda x: kernel(x) + kernel(-x)
 
 
 def inversion_figure(scores: pd.DataFrame, title: str) -> Figure:

@@ -9,6 +9,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import SFTConfig, SFTTrainer
 from trl.trainer.utils import selective_log_softmax
 
+from .models import trainable_weights_kept
 from .objectives import GoldCompletions, SFTObjective
 from .statistics import effective_share
 from .success_rates import SuccessRates
@@ -39,15 +40,17 @@ class ComputeAlignedSFTTrainer(SFTTrainer):
     loss_is_scaled_for_ga = True  # compute_loss divides by the count of the whole accumulated batch
 
     def __init__(
-        self, *args, objective: SFTObjective, average: str, success_rates: SuccessRates | None = None, **kwargs
+        self, model, *args, objective: SFTObjective, average: str, success_rates: SuccessRates | None = None, **kwargs
     ):
-        super().__init__(*args, **kwargs)
+        with trainable_weights_kept(model):
+            super().__init__(model, *args, **kwargs)
         self.objective = objective
         self.average = average
         self.success_rates = success_rates
         self.record: list[tuple[int, float, float, float]] = []
         self._logged = 0
-        self.add_callback(_SaveRecord(self))
+        rates = None if success_rates is None else success_rates.state
+        self.add_callback(SaveRecord({"rows": self.record, "success_rates": rates}))
         if success_rates is not None:
             collate = self.data_collator
             self.data_collator = lambda rows: collate(rows) | {"example": torch.tensor([r["example"] for r in rows])}
@@ -98,7 +101,7 @@ class ComputeAlignedSFTTrainer(SFTTrainer):
         self.record[:] = [tuple(row) for row in saved["rows"]]
         self._logged = len(self.record)
         if self.success_rates is not None:
-            self.success_rates.resume(saved["success_rates"])
+            self.success_rates.state |= saved["success_rates"]
 
 
 def gold_completions(
@@ -126,17 +129,16 @@ def gold_completions(
     return GoldCompletions(log_p, logits, targets, supervised, success_rate)
 
 
-class _SaveRecord(TrainerCallback):
-    """Writes record and success rates into each checkpoint, as the last file: with it the checkpoint is whole."""
+class SaveRecord(TrainerCallback):
+    """Writes a trainer's record into each checkpoint, as the last file: with it the checkpoint is whole."""
 
-    def __init__(self, trainer: ComputeAlignedSFTTrainer):
-        self.trainer = trainer
+    def __init__(self, record: dict):
+        self.record = record
 
     def on_save(self, args, state, control, **kwargs):
         folder = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
-        rates = None if self.trainer.success_rates is None else self.trainer.success_rates.state()
         partial = folder / f"{RECORD}.partial"
-        partial.write_text(json.dumps({"rows": self.trainer.record, "success_rates": rates}))
+        partial.write_text(json.dumps(self.record))
         partial.rename(folder / RECORD)
 
 

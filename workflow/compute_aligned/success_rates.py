@@ -16,6 +16,8 @@ from .tokenization import encode_prompt
 class SuccessRates:
     """The rates of all training examples, measured before the first optimiser step and every ``refresh_steps`` steps.
 
+    ``state`` holds plain values for a checkpoint: the step of the last measurement and its rates.
+
     Args:
         measure: (model, step) -> rate of each example.
         refresh_steps: optimiser steps between two measurements.
@@ -24,23 +26,14 @@ class SuccessRates:
     def __init__(self, measure: Callable[[torch.nn.Module, int], Sequence[float]], refresh_steps: int):
         self.measure = measure
         self.refresh_steps = refresh_steps
-        self._step: int | None = None
-        self._rates: list[float] = []
+        self.state: dict = {"step": None, "rates": []}
 
     def at(self, model: torch.nn.Module, step: int) -> Tensor:
         """The rates in force at an optimiser step (from 0), shape (examples,), float64."""
         due = step - step % self.refresh_steps
-        if due != self._step:
-            self._step, self._rates = due, list(self.measure(model, due))
-        return torch.tensor(self._rates, dtype=torch.float64)
-
-    def state(self) -> dict:
-        """Plain values for a checkpoint."""
-        return {"step": self._step, "rates": self._rates}
-
-    def resume(self, state: dict) -> None:
-        """Take up the values of a checkpoint."""
-        self._step, self._rates = state["step"], state["rates"]
+        if due != self.state["step"]:
+            self.state |= {"step": due, "rates": list(self.measure(model, due))}
+        return torch.tensor(self.state["rates"], dtype=torch.float64)
 
 
 def success_rates(problems: Sequence[Problem], tokenizer, settings: dict) -> SuccessRates | None:

@@ -1,0 +1,68 @@
+"""Rewards of the tasks, in the form TRL calls them."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from ..grading import extract_answer, grade_many, paper_grader
+
+# (completion, gold answer) pairs -> the normalised answer of each, None if it has no valid one, and whether it is right
+Grader = Callable[[Iterable[tuple[str, str]]], list[tuple[str | None, bool]]]
+
+
+def grade_as_the_paper(pairs: Iterable[tuple[str, str]], whole_is_answer: bool) -> list[tuple[str | None, bool]]:
+    """Answers and verdicts of the paper's own grader (``grading.paper_grader``). It computes nothing that could hang.
+
+    Args:
+        pairs: completion and bare gold answer.
+        whole_is_answer: see ``grading.extract_answer``.
+    """
+    return [(extract_answer(text, whole_is_answer), paper_grader(text, gold, whole_is_answer)) for text, gold in pairs]
+
+
+def grade_by_math_verify(
+    pairs: Iterable[tuple[str, str]], whole_is_answer: bool, time_limit_s: float, workers: int
+) -> list[tuple[str | None, bool]]:
+    """Answers and verdicts of math-verify, a timeout being wrong (``grading.grade_many``, where the arguments stand).
+
+    Where strings and integers leave a pair open, each call starts processes: a tenth of a second or two per step. They
+    are forks of the training process, as the workers of torch's DataLoader are, and use neither torch nor the GPU.
+    """
+    grades = grade_many(pairs, whole_is_answer=whole_is_answer, time_limit_s=time_limit_s, workers=workers)
+    return [(grade.answer, grade.correct) for grade in grades]
+
+
+class AnswerReward:
+    """1 for a right answer, 0 for any other text (PAPER, RL: r in {0, 1}).
+
+    The answers, on which majority votes are counted, go to TRL's log of completions as column ``answer``, where the
+    trainer finds them.
+
+    Args:
+        grade: the grader, such as ``partial(grade_as_the_paper, whole_is_answer=False)``.
+    """
+
+    __name__ = "correct"  # TRL logs rewards/correct/mean
+
+    def __init__(self, grade: Grader):
+        self.grade = grade
+
+    def __call__(
+        self,
+        prompts: Sequence,
+        completions: Sequence[str | list[dict]],
+        answer: Sequence[str],
+        log_extra: Callable[[str, list], None],
+        **columns,
+    ) -> list[float]:
+        """Rewards of a batch.
+
+        Args:
+            prompts: not looked at.
+            completions: texts, or conversations whose last message is the completion.
+            answer: the bare gold answer of each completion's problem, a column of the data set.
+            log_extra: TRL's way to log a column beside the completions.
+            columns: whatever else TRL passes; not looked at.
+        """
+        texts = [c if isinstance(c, str) else c[-1]["content"] for c in completions]
+        grades = self.grade(zip(texts, answer, strict=True))
+        log_extra("answer", [answer for answer, _ in grades])
+        return [float(correct) for _, correct in grades]

@@ -40,7 +40,8 @@ include: "workflow/rules/common.smk"
 
 
 wildcard_constraints:
-    task=one_of(PRESET["models"]),
+    task=one_of(PRESET["data"]),
+    model=one_of(PRESET["models"]),
     recipe=one_of(RUNS),
     objective=one_of(sorted({name for names in RUNS.values() for name in names})),
     seed=one_of(PRESET["seeds"]),

@@ -1,5 +1,7 @@
 """What Snakemake should plan, counted from the configuration alone."""
 
+from collections import Counter
+
 
 def shrink(tiny):
     """The content of the preset `seconds`: tiny's, shrunk until a job takes little more than its imports."""
@@ -12,15 +14,23 @@ def shrink(tiny):
         "num_key_value_heads": 2,
     }
     preset["data"]["math"]["sizes"] = {"train": 60, "validation": 8, "test": 8}
+    preset["models"]["protein"]["source"] |= {"corpus_size": 32, "steps": 2, "batch_size": 8}
+    preset["models"]["protein"]["source"]["architecture"] |= {"n_layer": 1, "n_embd": 16}
+    preset["data"]["protein_conditional"]["sizes"] = {"train": 40, "validation": 4, "test": 4}
     for recipe in preset["recipes"].values():
-        recipe |= {"train_problems": recipe["train_problems"] and 60, "warmup_epochs": 2, "epochs": 2}
-        recipe |= {"batch_size": 8, "micro_batch_size": 8, "checkpoint_steps": 5}
-        recipe["evaluation"] |= {"problems": 4, "samples": 8, "rows_per_batch": 64, "problems_per_shard": 4}
+        small = {"train_problems": 30, "warmup_epochs": 2, "epochs": 2}
+        small |= {"batch_size": 8, "micro_batch_size": 8, "checkpoint_steps": 5}
+        recipe |= {key: value for key, value in small.items() if key in recipe}
+        recipe["evaluation"] |= {"problems": min(4, recipe["evaluation"]["problems"]), "samples": 8}
+        recipe["evaluation"] |= {"max_new_tokens": 8, "rows_per_batch": 64, "problems_per_shard": 4}
         if "success_rate" in recipe:
             recipe["success_rate"] = {"samples": 2, "refresh_epochs": 1}
+        if "rl" in recipe:
+            recipe["rl"] |= {"problems": min(8, recipe["rl"]["problems"]), "steps": 2, "max_new_tokens": 8}
     for experiment in preset["experiments"].values():
         if "k" in experiment:
             experiment["k"] = [1, 4]
+    preset["recipes"]["math_sft_pass"]["train_problems"] = 60
     evaluation = preset["recipes"]["math_sft_pass"]["evaluation"]
     evaluation |= {"problems": 8}  # two shards
     return preset
@@ -33,20 +43,35 @@ def jobs_of(chosen, recipes, seed_jobs):
     jobs that go through the seeds: all of them in one, or each in its own.
     """
     runs = runs_of(chosen)
-    tasks = {recipes[recipe]["task"] for recipe, _ in runs}
+    used = {recipe for recipe, _ in runs}
+    warmups = {recipe for recipe in used if recipes[recipe]["warmup"] is not None}
+    by_trainer = Counter(recipes[recipe]["trainer"] for recipe, _ in runs)
+    by_reward = Counter(recipes[recipe]["reward"] == "answer" for recipe, _ in runs)
     counts = {
-        "problems": len(tasks),
-        "base_model": len(tasks),
-        "train_sft": seed_jobs * (len(runs) + len({recipe for recipe, _ in runs})),  # one warm-up per recipe and seed
+        "problems": len({recipes[recipe]["task"] for recipe in used}),
+        "base_model": len({recipes[recipe]["model"] for recipe in used}),
+        "train_sft": seed_jobs * (by_trainer["sft"] + len(warmups)),  # one warm-up per recipe and seed
+        "train_grpo": seed_jobs * by_trainer["grpo"],
         "sample": seed_jobs * len(runs),
-        "grade": seed_jobs * len(runs),
+        "grade": seed_jobs * by_reward[True],
+        "score_proteins": seed_jobs * by_reward[False],
         "all": 1,
     }
     for kind, (compute, table, figure) in KINDS.items():
         entries = [entry for entry in chosen if entry["kind"] == kind]
         counts[compute] = len(entries)
-        counts[table] = sum("table" in entry for entry in entries)
+        # Two experiments may share a table.
+        counts[table] = len({entry["table"] for entry in entries if "table" in entry})
         counts[figure] = sum(len(entry["figures"]) for entry in entries)
+    of_samples = [
+        drawn
+        for entry in chosen
+        if entry["kind"] == "comparison"
+        for drawn in entry["figures"].values()
+        if drawn in ("hydrophobicity", "inversion")
+    ]
+    counts["protein_figure"] = len(of_samples)
+    counts["figure"] -= len(of_samples)
     return {rule: count for rule, count in counts.items() if count}
 
 
@@ -69,7 +94,8 @@ def runs_of(chosen):
     for entry in chosen:
         if entry["kind"] == "comparison":
             objectives = [*entry["objectives"], *entry.get("beyond_paper", [])]
-            runs |= {(entry["recipe"], objective) for objective in objectives}
+            recipes = [entry["recipe"]] if isinstance(entry["recipe"], str) else entry["recipe"]
+            runs |= {(recipe, objective) for recipe in recipes for objective in objectives}
         elif entry["kind"] == "diagonal":
             runs |= {(figure["recipe"], figure["objective"]) for figure in entry["figures"].values()}
     return runs

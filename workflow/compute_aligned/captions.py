@@ -2,7 +2,11 @@
 
 import pandas as pd
 
-METRIC_NAMES = {"pass": "Pass", "maj": "Maj", "gain": "Gain"}
+METRIC_NAMES = {"pass": "Pass", "maj": "Maj", "gain": "Gain", "bon": "BoN"}
+# Shares of problems are shown in percent, their differences in points; rewards as they are.
+SCALES = {"pass": 100, "maj": 100, "gain": 100, "bon": 1}
+UNITS = {"pass": "%", "maj": "%", "gain": "%", "bon": "reward units"}
+DIFFERENCE_UNITS = {"pass": "points", "maj": "points", "gain": "points", "bon": "reward units"}
 NOT_IN_THE_PAPER = "not in the paper"
 
 
@@ -11,11 +15,17 @@ def baseline_label(summary: pd.DataFrame) -> str:
     return summary.loc[summary["objective"] == summary["baseline"], "label"].iloc[0]
 
 
+def digits(metric: str) -> int:
+    """Decimals of a metric's values, scaled."""
+    return 1 if SCALES[metric] == 100 else 2
+
+
 def what_was_run(summary: pd.DataFrame, preset: str, split: str) -> str:
     """One sentence: preset, seeds, problems, samples, and what the intervals speak about."""
     row = summary.iloc[0]
     seeds = "1 seed" if row["n_seeds"] == 1 else f"{row['n_seeds']} seeds"
+    problems = f"1 {split} problem" if row["n_problems"] == 1 else f"{row['n_problems']} {split} problems"
     return (
-        f"Preset {preset}: {seeds}, {row['n_problems']} {split} problems, pools of {row['n_samples']} samples; "
+        f"Preset {preset}: {seeds}, {problems}, pools of {row['n_samples']} samples; "
         f"95 % intervals over {row['population']}."
     )

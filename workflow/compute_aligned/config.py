@@ -40,6 +40,7 @@ def load_settings(preset: dict, preset_file: str, folder: Path) -> dict:
         _check_schema(content, name, str(file))
         settings[name] = content[name]
     _check_names(settings, preset_file, folder)
+    _check_scale(settings, preset_file, folder)
     _check_budgets(settings, preset_file)
     return settings
 
@@ -128,14 +129,18 @@ def _sentence(error: jsonschema.ValidationError, file: str) -> str:
 
 
 def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
+    from .advantages import rl_objective
     from .objectives import sft_objective
 
     recipes, experiments, preset = settings["recipes"], settings["experiments"], settings["preset"]
     for name, recipe in recipes.items():
-        named = [("warmup", recipe["warmup"]), *(("objectives", objective) for objective in recipe["objectives"])]
-        for key, objective in named:
+        known = {"sft": sft_objective, "grpo": rl_objective}[recipe["trainer"]]
+        named = [("objectives", objective, known) for objective in recipe["objectives"]]
+        if recipe["warmup"] is not None:
+            named.append(("warmup", recipe["warmup"], sft_objective))
+        for key, objective, make in named:
             try:
-                sft_objective(objective)
+                make(objective)
             except ValueError as error:
                 raise ConfigError(f"{folder / 'recipes.yaml'}: recipes.{name}.{key}: {error}") from None
     for name, experiment in experiments.items():
@@ -147,10 +152,23 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
                 named = content["recipe"], [content["objective"]]
                 _check_runs(*named, recipes, f"{where}.figures.{figure}", key="objective")
         else:
-            objectives = [*compared_objectives(experiment), experiment["baseline"]]
-            _check_runs(experiment["recipe"], objectives, recipes, where)
-            if experiment["baseline"] not in experiment["objectives"]:
-                raise ConfigError(f"{where}.baseline: {experiment['baseline']!r} is not among its objectives")
+            for recipe in experiment_recipes(experiment):
+                _check_runs(recipe, compared_objectives(experiment), recipes, where)
+            arms = {arm["name"]: arm for arm in compared_arms(experiment)}
+            if experiment["baseline"] not in arms:
+                raise ConfigError(
+                    f"{where}.baseline: found {experiment['baseline']!r}, wanted one of what it compares: "
+                    f"{', '.join(arms)}"
+                )
+            if len(arms) < len(compared_arms(experiment)):
+                raise ConfigError(f"{where}.recipe: several recipes are compared under one objective, found more")
+            rewarded = experiment["metric"] == "bon"
+            for recipe in experiment_recipes(experiment):
+                if rewarded == (recipes[recipe]["reward"] == "answer"):
+                    raise ConfigError(
+                        f"{where}.metric: found {experiment['metric']!r}, but the recipe {recipe!r} is rewarded for "
+                        f"{recipes[recipe]['reward']}; wanted {'pass or maj' if rewarded else 'bon'}"
+                    )
     for kind, known in (("recipes", recipes), ("experiments", experiments)):
         for name in preset[kind]:
             if name not in known:
@@ -168,16 +186,16 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
         for recipe, objective in recipes_and_objectives(experiments[name]):
             if recipe not in preset["recipes"]:
                 raise ConfigError(f"{preset_file}: recipes: the experiment {name!r} needs the recipe {recipe!r}")
-            if sft_objective(objective).needs_success_rate:
+            if recipes[recipe]["trainer"] == "sft" and sft_objective(objective).needs_success_rate:
                 for file, chosen in ((folder / "recipes.yaml", recipes), (preset_file, preset["recipes"])):
                     if "success_rate" not in chosen[recipe]:
                         raise ConfigError(
                             f"{file}: recipes.{recipe}: the key 'success_rate' is missing; {objective!r} needs it"
                         )
-            for kind in ("models", "data"):
-                if recipes[recipe]["task"] not in preset[kind]:
+            for kind, key in (("models", "model"), ("data", "task")):
+                if recipes[recipe][key] not in preset[kind]:
                     raise ConfigError(
-                        f"{preset_file}: {kind}: the recipe {recipe!r} needs an entry {recipes[recipe]['task']!r}"
+                        f"{preset_file}: {kind}: the recipe {recipe!r} needs an entry {recipes[recipe][key]!r}"
                     )
 
 
@@ -225,24 +243,61 @@ def _strategies_by_key(experiment: dict) -> dict[str, list[str]]:
     return named
 
 
+# Keys of a preset's recipe that a supervised stage needs.
+SUPERVISED_STAGE = ["train_problems", "learning_rate", "batch_size", "micro_batch_size", "checkpoint_steps"]
+
+
+def _check_scale(settings: dict, preset_file: str, folder: Path) -> None:
+    """Whether each recipe has the keys that its trainer needs, and no others."""
+    for name, scale in settings["preset"]["recipes"].items():
+        recipe = settings["recipes"][name]
+        rl = recipe["trainer"] == "grpo"
+        if rl != ("rl" in recipe):
+            raise ConfigError(
+                f"{folder / 'recipes.yaml'}: recipes.{name}: the key 'rl' {'is missing' if rl else 'has no use'}; its "
+                f"trainer is {recipe['trainer']}"
+            )
+        wanted = [] if rl and recipe["warmup"] is None else list(SUPERVISED_STAGE)
+        wanted += ["warmup_epochs"] * (recipe["warmup"] is not None) + (["rl"] if rl else ["epochs"])
+        where = f"{preset_file}: recipes.{name}"
+        for key in wanted:
+            if key not in scale:
+                raise ConfigError(f"{where}: the key {key!r} is missing; found {', '.join(scale)}")
+        for key in scale:
+            if key not in [*wanted, "evaluation", "success_rate"]:
+                raise ConfigError(
+                    f"{where}: the key {key!r} has no use: the recipe's trainer is {recipe['trainer']}, its warm-up "
+                    f"{recipe['warmup']}"
+                )
+
+
 def _check_budgets(settings: dict, preset_file: str) -> None:
     preset = settings["preset"]
     for name, recipe in preset["recipes"].items():
-        if recipe["batch_size"] % recipe["micro_batch_size"]:
+        where = f"{preset_file}: recipes.{name}"
+        if "batch_size" in recipe and recipe["batch_size"] % recipe["micro_batch_size"]:
             raise ConfigError(
-                f"{preset_file}: recipes.{name}.micro_batch_size: found {recipe['micro_batch_size']}, "
+                f"{where}.micro_batch_size: found {recipe['micro_batch_size']}, "
                 f"wanted a divisor of batch_size {recipe['batch_size']}"
             )
+        if "rl" in recipe:
+            method = settings["recipes"][name]["rl"]
+            batch = recipe["rl"]["prompts_per_step"] * method["group_size"]
+            if batch % recipe["rl"]["micro_batch_size"]:
+                raise ConfigError(
+                    f"{where}.rl.micro_batch_size: found {recipe['rl']['micro_batch_size']}, wanted a divisor of "
+                    f"prompts_per_step x group_size = {batch}"
+                )
     for name, experiment in preset["experiments"].items():
         if settings["experiments"][name]["kind"] != "comparison":
             continue
-        recipe = settings["experiments"][name]["recipe"]
-        samples = preset["recipes"][recipe]["evaluation"]["samples"]
-        if max(experiment["k"]) > samples:
-            raise ConfigError(
-                f"{preset_file}: experiments.{name}.k: found {max(experiment['k'])}, which is more than the "
-                f"{samples} samples of recipes.{recipe}.evaluation.samples; wanted k <= samples"
-            )
+        for recipe in experiment_recipes(settings["experiments"][name]):
+            samples = preset["recipes"][recipe]["evaluation"]["samples"]
+            if max(experiment["k"]) > samples:
+                raise ConfigError(
+                    f"{preset_file}: experiments.{name}.k: found {max(experiment['k'])}, which is more than the "
+                    f"{samples} samples of recipes.{recipe}.evaluation.samples; wanted k <= samples"
+                )
 
 
 # --- what each job needs to know: plain values, only what matters to it ----------------------------------------------
@@ -253,12 +308,31 @@ def compared_objectives(experiment: dict) -> list[str]:
     return [*experiment["objectives"], *experiment.get("beyond_paper", [])]
 
 
+def experiment_recipes(experiment: dict) -> list[str]:
+    """The recipes of an experiment that compares runs."""
+    recipe = experiment["recipe"]
+    return [recipe] if isinstance(recipe, str) else recipe
+
+
+def compared_arms(experiment: dict) -> list[dict]:
+    """What an experiment compares: recipe and objective of each arm, and its name.
+
+    An arm is named by its objective, or, where several recipes are compared, by its recipe.
+    """
+    recipes = experiment_recipes(experiment)
+    return [
+        {"name": objective if len(recipes) == 1 else recipe, "recipe": recipe, "objective": objective}
+        for recipe in recipes
+        for objective in compared_objectives(experiment)
+    ]
+
+
 def training_settings(settings: dict, recipe: str, objective: str, seed: int) -> dict:
-    """Resolved settings of one training run; the objective ``warmup`` is the recipe's shared first stage."""
+    """Resolved settings of one supervised run; the objective ``warmup`` is the recipe's shared first stage."""
     from .objectives import sft_objective
 
     method, scale = settings["recipes"][recipe], settings["preset"]["recipes"][recipe]
-    model = settings["preset"]["models"][method["task"]]
+    model = settings["preset"]["models"][method["model"]]
     stage = "warmup" if objective == "warmup" else "train"
     objective = method["warmup"] if stage == "warmup" else objective
     success_rate = None
@@ -270,7 +344,7 @@ def training_settings(settings: dict, recipe: str, objective: str, seed: int) ->
         "objective": objective,
         "success_rate": success_rate,
         "epochs": scale["warmup_epochs"] if stage == "warmup" else scale["epochs"],
-        "seed": derive_seed(recipe, stage, seed),
+        "seed": derive_seed(method.get("stream", recipe), stage, seed),
         "selection_seed": settings["preset"]["data"][method["task"]]["seed"],
         "adapter": method["adapter"] if model["adapter"] else None,
         **{key: model[key] for key in ("quantization", "precision", "gradient_checkpointing")},
@@ -281,15 +355,36 @@ def training_settings(settings: dict, recipe: str, objective: str, seed: int) ->
     }
 
 
+def rl_settings(settings: dict, recipe: str, objective: str, seed: int) -> dict:
+    """Resolved settings of one run of reinforcement learning."""
+    method, scale = settings["recipes"][recipe], settings["preset"]["recipes"][recipe]
+    model = settings["preset"]["models"][method["model"]]
+    rl = dict(method["rl"])
+    fresh = rl.pop("problems") == "fresh" and method["warmup"] is not None
+    return {
+        "objective": objective,
+        "seed": derive_seed(method.get("stream", recipe), "rl", seed),
+        "selection_seed": settings["preset"]["data"][method["task"]]["seed"],
+        # Fresh problems are those that come after the warm-up's in the same shuffled order.
+        "skipped_problems": scale["train_problems"] if fresh else 0,
+        "adapter": method["adapter"] if model["adapter"] and method["warmup"] is None else None,
+        **{key: model[key] for key in ("quantization", "precision", "gradient_checkpointing")},
+        **{key: method[key] for key in ("levels", "target", "reward")},
+        **rl.pop("sampling"),
+        **rl,
+        **scale["rl"],
+    }
+
+
 def sampling_settings(settings: dict, recipe: str, seed: int) -> dict:
     """Resolved settings of the evaluation samples of one run, the same for all objectives."""
     method, scale = settings["recipes"][recipe], settings["preset"]["recipes"][recipe]["evaluation"]
-    model = settings["preset"]["models"][method["task"]]
+    model = settings["preset"]["models"][method["model"]]
     return {
         "problems": scale["problems"],
         "levels": method["levels"],
         "selection_seed": settings["preset"]["data"][method["task"]]["seed"],
-        "seed": derive_seed(recipe, "sample", seed),
+        "seed": derive_seed(method.get("stream", recipe), "sample", seed),
         "n_samples": scale["samples"],
         **{key: scale[key] for key in ("max_new_tokens", "rows_per_batch", "problems_per_shard")},
         **method["sampling"],
@@ -303,7 +398,7 @@ def recipes_and_objectives(experiment: dict) -> list[tuple[str, str]]:
         return []
     if experiment["kind"] == "diagonal":
         return list(dict.fromkeys((figure["recipe"], figure["objective"]) for figure in experiment["figures"].values()))
-    return [(experiment["recipe"], objective) for objective in compared_objectives(experiment)]
+    return [(arm["recipe"], arm["objective"]) for arm in compared_arms(experiment)]
 
 
 def diagonal_settings(settings: dict, experiment: str) -> dict:

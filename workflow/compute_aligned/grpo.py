@@ -191,7 +191,7 @@ def grpo_arguments(settings: dict, work: Path) -> GRPOConfig:
     stands between two batches, which an exact resume needs: TRL does not save a batch in use.
 
     Args:
-        settings: ``seed``, ``epochs``, ``prompts_per_step``, ``group_size``, ``micro_batch_size``, ``max_new_tokens``,
+        settings: ``seed``, ``steps``, ``prompts_per_step``, ``group_size``, ``micro_batch_size``, ``max_new_tokens``,
             ``temperature``, ``top_p``, ``top_k`` (0: off), ``beta``, ``ratio_clip``, ``learning_rate``, ``schedule``,
             ``weight_decay``, ``max_grad_norm``, ``precision``, ``gradient_checkpointing``, ``checkpoint_steps``. TRL
             cuts no prompts: the caller refuses or drops long ones.
@@ -210,7 +210,7 @@ def grpo_arguments(settings: dict, work: Path) -> GRPOConfig:
         output_dir=str(work),
         seed=settings["seed"],
         data_seed=settings["seed"],
-        num_train_epochs=settings["epochs"],
+        max_steps=settings["steps"],
         shuffle_dataset=True,
         # sampling
         num_generations=settings["group_size"],

@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from scipy.stats import gaussian_kde
 
 from .artifacts import whole
-from .captions import METRIC_NAMES, baseline_label
+from .captions import DIFFERENCE_UNITS, METRIC_NAMES, SCALES, UNITS, baseline_label
 from .tasks import protein
 
 COLUMN_WIDTH_IN = 3.4  # one column of a two-column page
@@ -63,22 +63,24 @@ def difference_figure(summary: pd.DataFrame, title: str) -> Figure:
         summary: a ``summary`` artifact.
         title: what was run.
     """
-    metric = METRIC_NAMES[summary["metric"].iloc[0]]
+    metric = summary["metric"].iloc[0]
+    scale = SCALES[metric]
     baseline = baseline_label(summary)
     with plt.rc_context(LAYOUT):
         figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 2.7), layout="constrained")
         axes.axhline(0, color="black", linewidth=0.8)
+        summary = summary[summary["metric"] == metric]
         others = summary[(summary["objective"] != summary["baseline"]) & ~summary["beyond_paper"]]
         for (label, rows), style in zip(others.groupby("label", sort=False), cycle(STYLES), strict=False):
-            axes.plot(rows["k"], 100 * rows["difference"], label=label, **style)
-            low, high = 100 * rows["difference_low"], 100 * rows["difference_high"]
+            axes.plot(rows["k"], scale * rows["difference"], label=label, **style)
+            low, high = scale * rows["difference_low"], scale * rows["difference_high"]
             axes.fill_between(rows["k"], low, high, color=style["color"], alpha=0.12, linewidth=0)
             # Edges in the line's own dashes: overlapping bands stay apart in grey.
             for edge in (low, high):
                 axes.plot(rows["k"], edge, color=style["color"], linestyle=style["linestyle"], linewidth=0.5, alpha=0.7)
             axes.plot(
                 rows["k"],
-                100 * rows["reported_difference"],
+                scale * rows["reported_difference"],
                 color=style["color"],
                 marker=style["marker"],
                 markerfacecolor="white",
@@ -92,9 +94,53 @@ def difference_figure(summary: pd.DataFrame, title: str) -> Figure:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter("{x:.0f}")
         axes.set_xlabel("samples k")
-        axes.set_ylabel(f"{metric}@k minus {baseline} (points)")
+        axes.set_ylabel(f"{METRIC_NAMES[metric]}@k minus {baseline} ({DIFFERENCE_UNITS[metric]})")
         axes.set_title(title, loc="left", wrap=True)
         axes.legend(loc="best")
+    return figure
+
+
+def values_figure(summary: pd.DataFrame, title: str) -> Figure:
+    """The metric over k on a log axis, with 95 % bands (paper Figures 7, 8, 19, 20).
+
+    Hollow markers are the paper's values, where it reports them.
+
+    Args:
+        summary: a ``summary`` artifact.
+        title: what was run.
+    """
+    metric = summary["metric"].iloc[0]
+    columns = ["value", "low", "high", "reported"]
+    summary = summary.assign(**{column: SCALES[metric] * summary[column] for column in columns})
+    with plt.rc_context(LAYOUT):
+        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 2.9), layout="constrained")
+        for (label, rows), style in zip(summary.groupby("label", sort=False), cycle(STYLES), strict=False):
+            axes.plot(rows["k"], rows["value"], label=label, **style)
+            axes.fill_between(rows["k"], rows["low"], rows["high"], color=style["color"], alpha=0.12, linewidth=0)
+            for edge in (rows["low"], rows["high"]):
+                axes.plot(rows["k"], edge, color=style["color"], linestyle=style["linestyle"], linewidth=0.5, alpha=0.7)
+            axes.plot(
+                rows["k"],
+                rows["reported"],
+                color=style["color"],
+                marker=style["marker"],
+                markerfacecolor="white",
+                linestyle="none",
+                markersize=3,
+                markeredgewidth=0.7,
+            )
+        if summary["reported"].notna().any():
+            axes.plot(
+                [], [], color="black", marker="o", markerfacecolor="white", linestyle="none", label="paper's values"
+            )
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_locator(FixedLocator(sorted(set(summary["k"]))))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter("{x:.0f}")
+        axes.set_xlabel("samples k")
+        axes.set_ylabel("expected maximum reward" if metric == "bon" else f"{METRIC_NAMES[metric]}@k ({UNITS[metric]})")
+        axes.set_title(title, loc="left", wrap=True)
+        figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
@@ -370,46 +416,5 @@ def inversion_figure(scores: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def reward_figure(summary: pd.DataFrame, title: str) -> Figure:
-    """Expected maximum reward of k samples over k on a log axis, with 95 % bands (paper Figures 7, 8).
-
-    Hollow markers are the paper's values, where it reports them.
-
-    Args:
-        summary: a ``summary`` artifact of metric ``bon``.
-        title: what was run.
-    """
-    with plt.rc_context(LAYOUT):
-        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 2.9), layout="constrained")
-        for (label, rows), style in zip(summary.groupby("label", sort=False), cycle(STYLES), strict=False):
-            axes.plot(rows["k"], rows["value"], label=label, **style)
-            axes.fill_between(rows["k"], rows["low"], rows["high"], color=style["color"], alpha=0.12, linewidth=0)
-            for edge in (rows["low"], rows["high"]):
-                axes.plot(rows["k"], edge, color=style["color"], linestyle=style["linestyle"], linewidth=0.5, alpha=0.7)
-            axes.plot(
-                rows["k"],
-                rows["reported"],
-                color=style["color"],
-                marker=style["marker"],
-                markerfacecolor="white",
-                linestyle="none",
-                markersize=3,
-                markeredgewidth=0.7,
-            )
-        if summary["reported"].notna().any():
-            axes.plot(
-                [], [], color="black", marker="o", markerfacecolor="white", linestyle="none", label="paper's values"
-            )
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_locator(FixedLocator(sorted(set(summary["k"]))))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter("{x:.0f}")
-        axes.set_xlabel("samples k")
-        axes.set_ylabel("expected maximum reward")
-        axes.set_title(title, loc="left", wrap=True)
-        figure.legend(loc="outside lower center", ncols=3)
-    return figure
-
-
 # how an experiment that compares runs is drawn
-FIGURES = {"difference": difference_figure, "reward": reward_figure}
+FIGURES = {"difference": difference_figure, "values": values_figure}

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from .artifacts import read_artifact
-from .captions import METRIC_NAMES, baseline_label, what_was_run
+from .captions import DIFFERENCE_UNITS, METRIC_NAMES, SCALES, baseline_label, digits, what_was_run
 
 
 def describe_results(preset: dict, results: Path) -> str:
@@ -26,10 +26,11 @@ def describe_results(preset: dict, results: Path) -> str:
         rows = summary[summary["objective"] != summary["baseline"]]
         for label, group in rows.groupby("label", sort=False):
             row = group.iloc[-1]  # the largest test budget
+            scale, n = SCALES[row["metric"]], digits(row["metric"])
             lines.append(
                 f"  {label:12} {METRIC_NAMES[row['metric']]}@{row['k']} minus {baseline}: "
-                f"{100 * row['difference']:+.1f} points "
-                f"[{100 * row['difference_low']:+.1f}, {100 * row['difference_high']:+.1f}]"
+                f"{scale * row['difference']:+.{n}f} {DIFFERENCE_UNITS[row['metric']]} "
+                f"[{scale * row['difference_low']:+.{n}f}, {scale * row['difference_high']:+.{n}f}]"
             )
     files = [file for kind in ("tables", "figures") for file in sorted((results / kind).iterdir())]
     return "\n".join([*lines, "", "Written:", *(f"  {file}" for file in files)])

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
-from .captions import METRIC_NAMES, NOT_IN_THE_PAPER, baseline_label
+from .captions import DIFFERENCE_UNITS, METRIC_NAMES, NOT_IN_THE_PAPER, SCALES, UNITS, baseline_label, digits
 
 
 def wide_table(summary: pd.DataFrame, weights: pd.DataFrame) -> pd.DataFrame:
-    """One row per objective: per k the value, its interval, the paired difference and the paper's value, in percent.
+    """One row per objective: per k the value, its interval, the paired difference and the paper's value, scaled.
 
     Args:
         summary: a ``summary`` artifact.
@@ -18,18 +18,18 @@ def wide_table(summary: pd.DataFrame, weights: pd.DataFrame) -> pd.DataFrame:
     columns += ["reported", "reported_difference"]
     rows = []
     for (objective, label), group in summary.groupby(["objective", "label"], sort=False):
-        row = {"objective": objective, "label": label}
+        row = {"experiment": group["experiment"].iloc[0], "objective": objective, "label": label}
         for _, cell in group.iterrows():
-            name = f"{METRIC_NAMES[cell['metric']]}@{cell['k']}"
-            row |= {name if c == "value" else f"{name} {c}": round(100 * cell[c], 4) for c in columns}
+            name, scale = f"{METRIC_NAMES[cell['metric']]}@{cell['k']}", SCALES[cell["metric"]]
+            row |= {name if c == "value" else f"{name} {c}": round(scale * cell[c], 4) for c in columns}
         rows.append(row)
-    shown = ["objective", "weight_p05", "weight_p50", "weight_p95", "effective_share", "log_p_p50", "success_rate_p50"]
-    return pd.DataFrame(rows).merge(weights[shown], on="objective")
+    shown = weights.drop(columns=["label", "n_rows", "n_seeds"]).dropna(axis=1, how="all")
+    return pd.DataFrame(rows).merge(shown, on="objective")
 
 
 def markdown_table(summary: pd.DataFrame, weights: pd.DataFrame, caption: str) -> str:
     """Values, paired differences, the paper's values and the weights, one small table each."""
-    heads = _heads(summary)
+    heads, metric = _heads(summary), summary["metric"].iloc[0]
     baseline = baseline_label(summary)
 
     def block(title: str, cell) -> list[str]:
@@ -41,40 +41,56 @@ def markdown_table(summary: pd.DataFrame, weights: pd.DataFrame, caption: str) -
             lines.append(_row([label, *(cell(row) for _, row in group.iterrows())]))
         return [*lines, ""]
 
+    def of_paper(row: pd.Series) -> str:
+        if pd.isna(row["reported"]) and pd.isna(row["reported_difference"]):
+            return "–"
+        value = "" if pd.isna(row["reported"]) else f"{_number_of(row, 'reported')} "
+        return f"{value}({_number_of(row, 'reported_difference', '+')})"
+
     lines = [caption, ""]
-    lines += block("Measured, % [95 % interval]", lambda r: _interval(r["value"], r["low"], r["high"], signed=False))
+    lines += block(f"Measured, {UNITS[metric]} [95 % interval]", lambda r: _interval(r, "value", "low", "high"))
     lines += block(
-        f"Difference from {baseline}, points, paired by problem and seed [95 % interval]",
+        f"Difference from {baseline}, {DIFFERENCE_UNITS[metric]}, paired by problem and seed [95 % interval]",
         lambda r: (
             "–"
             if r["objective"] == r["baseline"]
-            else _interval(r["difference"], r["difference_low"], r["difference_high"], signed=True)
+            else _interval(r, "difference", "difference_low", "difference_high", "+")
         ),
     )
     lines += block(
-        f"Reported by the paper, % (difference from {baseline}, points)",
-        lambda r: (
-            "–" if pd.isna(r["reported"]) else f"{100 * r['reported']:.1f} ({100 * r['reported_difference']:+.1f})"
-        ),
+        f"Reported by the paper, {UNITS[metric]} (difference from {baseline}, {DIFFERENCE_UNITS[metric]})", of_paper
     )
-    names = ["5 %", "median", "95 %", "effective share", "median log p", "median success rate"]
+    shown = [column for column in WEIGHT_COLUMNS if weights[column].notna().any()]
     lines += [
-        "**Training weights: the factor on the gradient of cross-entropy, over all sequences**",
+        "**Training weights: the factor on the gradient of cross-entropy, over all sequences**"
+        if weights["no_signal_share"].isna().all()
+        else "**Training weights: the factor on the advantage, over the completions of a step, mean over steps**",
         "",
-        _row(["", *names]),
-        _row(["---", *["---:"] * len(names)]),
+        _row(["", *(WEIGHT_COLUMNS[column][0] for column in shown)]),
+        _row(["---", *["---:"] * len(shown)]),
     ]
     for _, row in weights.iterrows():
-        cells = [f"{row[f'weight_{q}']:.3g}" for q in ("p05", "p50", "p95")]
-        cells += [f"{row['effective_share']:.2f}", f"{row['log_p_p50']:.1f}", f"{row['success_rate_p50']:.2f}"]
+        cells = [format(row[column], WEIGHT_COLUMNS[column][1]) for column in shown]
         lines.append(_row([row["label"], *("–" if cell == "nan" else cell for cell in cells)]))
-    lines += [
-        "",
-        "Effective share: (Σw)² / (n Σw²); 1 means that all sequences pull alike, as under cross-entropy. log p: of "
-        "the whole gold completion. Success rate: of sampled completions, where the weight is taken at it.",
-        "",
+    explained = [
+        f"{WEIGHT_COLUMNS[column][0]}: {WEIGHT_COLUMNS[column][2]}." for column in shown if WEIGHT_COLUMNS[column][2]
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", " ".join(explained), ""])
+
+
+# column of a ``weights`` artifact -> head, format and explanation
+WEIGHT_COLUMNS = {
+    "weight_p05": ("5 %", ".3g", ""),
+    "weight_p50": ("median", ".3g", ""),
+    "weight_p95": ("95 %", ".3g", ""),
+    "effective_share": ("effective share", ".2f", "(Σw)² / (n Σw²); 1 means that all pull alike, as without weights"),
+    "log_p_p50": ("median log p", ".1f", "of the whole completion"),
+    "success_rate_p50": ("median success rate", ".2f", "of sampled completions, where the weight is taken at it"),
+    "no_signal_share": ("no signal", ".2f", "share of the prompts whose completions all have one reward"),
+    "reward_first": ("reward, first", ".2f", "mean over the first tenth of the steps"),
+    "reward_last": ("reward, last", ".2f", "mean over the last tenth"),
+    "kl_last": ("KL, last", ".3f", "from the start, nats per token, over the last tenth of the steps"),
+}
 
 
 def latex_table(summary: pd.DataFrame, caption: str) -> str:
@@ -95,13 +111,16 @@ def latex_table(summary: pd.DataFrame, caption: str) -> str:
             lines.append(rule)
         cells, differences = [], []
         for _, row in group.iterrows():
-            half = "" if pd.isna(row["low"]) else rf"$\,\pm\,${50 * (row['high'] - row['low']):.1f}"
-            cells.append(f"{100 * row['value']:.1f}{half}")
+            half = row.copy()
+            half["half"] = (row["high"] - row["low"]) / 2
+            pm = "" if pd.isna(row["low"]) else rf"$\,\pm\,${_number_of(half, 'half')}"
+            cells.append(f"{_number_of(row, 'value')}{pm}")
             if row["objective"] == row["baseline"]:
                 differences.append("")
                 continue
-            paper = "" if pd.isna(row["reported"]) else f" ({100 * row['reported_difference']:+.1f})"
-            differences.append(rf"\scriptsize ${100 * row['difference']:+.1f}$ {paper}".rstrip())
+            known = not pd.isna(row["reported_difference"])
+            paper = f" ({_number_of(row, 'reported_difference', '+')})" if known else ""
+            differences.append(rf"\scriptsize ${_number_of(row, 'difference', '+')}$ {paper}".rstrip())
         lines.append(rf"{_escape(label)} & {' & '.join(cells)} \\")
         if any(differences):
             lines.append(rf" & {' & '.join(differences)} \\[2pt]")
@@ -311,11 +330,15 @@ def _number(value: float) -> str:
 # --- what both share -------------------------------------------------------------------------------------------------
 
 
-def _interval(value: float, low: float, high: float, signed: bool) -> str:
-    sign = "+" if signed else ""
-    if pd.isna(low):
-        return f"{100 * value:{sign}.1f}"
-    return f"{100 * value:{sign}.1f} [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"
+def _number_of(row: pd.Series, column: str, sign: str = "") -> str:
+    """A value of a summary's row, scaled and rounded as its metric is shown."""
+    return f"{SCALES[row['metric']] * row[column]:{sign}.{digits(row['metric'])}f}"
+
+
+def _interval(row: pd.Series, value: str, low: str, high: str, sign: str = "") -> str:
+    if pd.isna(row[low]):
+        return _number_of(row, value, sign)
+    return f"{_number_of(row, value, sign)} [{_number_of(row, low, sign)}, {_number_of(row, high, sign)}]"
 
 
 def _row(cells) -> str:

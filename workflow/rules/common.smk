@@ -2,12 +2,14 @@
 
 from compute_aligned.config import (
     closed_form_settings,
-    compared_objectives,
+    compared_arms,
     diagonal_settings,
     recipes_and_objectives,
+    rl_settings,
     sampling_settings,
     training_settings,
 )
+from compute_aligned.advantages import rl_objective
 from compute_aligned.objectives import sft_objective
 from compute_aligned.provenance import code_hash
 
@@ -22,7 +24,7 @@ DIAGONALS = {name: entry for name, entry in EXPERIMENTS.items() if entry["kind"]
 RUNS = {}
 for experiment in EXPERIMENTS.values():
     for recipe, objective in recipes_and_objectives(experiment):
-        objectives = RUNS.setdefault(recipe, ["warmup"])
+        objectives = RUNS.setdefault(recipe, [] if SETTINGS["recipes"][recipe]["warmup"] is None else ["warmup"])
         if objective not in objectives:
             objectives.append(objective)
 
@@ -46,6 +48,17 @@ def code_of(script, unused=()):
     return code_hash(SCRIPTS / script, unused)
 
 
+def objectives_trained_by(trainer):
+    """Constraint of the wildcard `objective`: the objectives in use whose runs a trainer makes; all warm-ups are SFT."""
+    names = [
+        name
+        for recipe, objectives in RUNS.items()
+        for name in objectives
+        if ("sft" if name == "warmup" else SETTINGS["recipes"][recipe]["trainer"]) == trainer
+    ]
+    return one_of(sorted(set(names)))
+
+
 def code_of_training(wildcards):
     """The parameter `code` of a training job: a change in sampling or grading retrains just what samples in training."""
     settings = training_settings(SETTINGS, wildcards.recipe, wildcards.objective, PRESET["seeds"][0])
@@ -57,16 +70,17 @@ def task_of(wildcards):
 
 
 def base_model(wildcards):
-    return f"{RESULTS}/models/base/{task_of(wildcards)}"
+    return f"{RESULTS}/models/base/{SETTINGS['recipes'][wildcards.recipe]['model']}"
 
 
 def runs_of(experiment):
-    """The runs that an experiment compares: objective and seed."""
-    return [
-        {"objective": objective, "seed": seed}
-        for objective in compared_objectives(EXPERIMENTS[experiment])
-        for seed in PRESET["seeds"]
-    ]
+    """The runs that an experiment compares: name of the arm, recipe, objective and seed."""
+    return [arm | {"seed": seed} for arm in compared_arms(EXPERIMENTS[experiment]) for seed in PRESET["seeds"]]
+
+
+def recipes_with(key, values):
+    """The recipes in use whose entry under a key is one of some values."""
+    return [recipe for recipe in RUNS if SETTINGS["recipes"][recipe][key] in values]
 
 
 def diagnosed_runs(experiment):
@@ -90,47 +104,69 @@ def run_files(stage):
     """Input function: the files of a stage of all runs of an experiment, in the order of runs_of."""
 
     def files(wildcards):
-        recipe = EXPERIMENTS[wildcards.experiment]["recipe"]
         return [
-            f"{RESULTS}/{stage}/{recipe}/{run['objective']}/seed{run['seed']}.parquet"
+            f"{RESULTS}/{stage}/{run['recipe']}/{run['objective']}/seed{run['seed']}.parquet"
             for run in runs_of(wildcards.experiment)
         ]
 
     return files
 
 
-# table or figure -> its files
-ITEM_FILES = {}
-# table or figure -> the experiment it shows
-EXPERIMENT_OF = {}
+# table or figure -> its files, and the experiments that it shows (the two halves of Table 6 are two experiments)
+ITEM_FILES, EXPERIMENTS_OF = {}, {}
 for name, experiment in EXPERIMENTS.items():
     if "table" in experiment:
-        ITEM_FILES[experiment["table"]] = [
-            f"{RESULTS}/tables/{experiment['table']}.{ending}" for ending in ("csv", "md", "tex")
-        ]
-        EXPERIMENT_OF[experiment["table"]] = name
+        table = experiment["table"]
+        ITEM_FILES[table] = [f"{RESULTS}/tables/{table}.{ending}" for ending in ("csv", "md", "tex")]
+        EXPERIMENTS_OF.setdefault(table, []).append(name)
     for figure in experiment["figures"]:
         ITEM_FILES[figure] = [f"{RESULTS}/figures/{figure}.{ending}" for ending in ("pdf", "png")]
-        EXPERIMENT_OF[figure] = name
+        EXPERIMENTS_OF[figure] = [name]
 
 
 def items(experiment):
     """All files of an experiment's table, if it has one, and figures."""
-    return [file for item, files in ITEM_FILES.items() if EXPERIMENT_OF[item] == experiment for file in files]
+    return [file for item, files in ITEM_FILES.items() if experiment in EXPERIMENTS_OF[item] for file in files]
 
 
 def metrics_of_item(kind):
-    """Input function: a metrics file of the experiment that a table or figure shows, such as summary.csv."""
+    """Input function: a metrics file of the one experiment that an item shows, such as summary.csv."""
 
     def file(wildcards):
-        return f"{RESULTS}/metrics/{EXPERIMENT_OF[wildcards.item]}.{kind}"
+        (experiment,) = EXPERIMENTS_OF[wildcards.item]
+        return f"{RESULTS}/metrics/{experiment}.{kind}"
 
     return file
 
 
+def metrics_of_table(kind):
+    """Input function: the metrics files of the experiments that a table shows."""
+
+    def files(wildcards):
+        return [f"{RESULTS}/metrics/{experiment}.{kind}" for experiment in EXPERIMENTS_OF[wildcards.item]]
+
+    return files
+
+
+def scores_of_figure(wildcards):
+    """Scores of all runs of the experiment that a figure shows, in the order of runs_of."""
+    (experiment,) = EXPERIMENTS_OF[wildcards.item]
+    return [
+        f"{RESULTS}/scores/{run['recipe']}/{run['objective']}/seed{run['seed']}.parquet" for run in runs_of(experiment)
+    ]
+
+
+def labels_of_figure(wildcards):
+    """Label and seed of each run of the experiment that a figure shows, in the order of runs_of."""
+    (experiment,) = EXPERIMENTS_OF[wildcards.item]
+    labels = labels_of(EXPERIMENTS[experiment])
+    return [{"label": labels[run["name"]], "seed": run["seed"]} for run in runs_of(experiment)]
+
+
 def entry_of(wildcards):
-    """The experiment that a table or figure shows."""
-    return EXPERIMENTS[EXPERIMENT_OF[wildcards.item]]
+    """The one experiment that an item shows."""
+    (experiment,) = EXPERIMENTS_OF[wildcards.item]
+    return EXPERIMENTS[experiment]
 
 
 def one_of(names):
@@ -143,9 +179,14 @@ def tables_of(experiments):
     return one_of(entry["table"] for entry in experiments.values() if "table" in entry)
 
 
-def figures_of(experiments):
-    """Constraint of the wildcard `item`: the figures of some experiments."""
-    return one_of(figure for entry in experiments.values() for figure in entry["figures"])
+def figures_of(experiments, kinds=None):
+    """Constraint of the wildcard `item`: the figures of some experiments, of some kinds or of all."""
+    return one_of(
+        figure
+        for entry in experiments.values()
+        for figure, kind in entry["figures"].items()
+        if kinds is None or kind in kinds
+    )
 
 
 def data_files(wildcards):
@@ -156,22 +197,35 @@ def data_files(wildcards):
 
 def starts_of(wildcards):
     """What the runs of a training job start from."""
-    if wildcards.objective == "warmup":
+    if wildcards.objective == "warmup" or "warmup" not in RUNS[wildcards.recipe]:
         return [base_model(wildcards)]
     return [f"{RESULTS}/models/{wildcards.recipe}/warmup/seed{seed}" for seed in seeds_of(wildcards)]
+
+
+def labels_of(experiment):
+    """Arm of an experiment -> its name in tables and figures."""
+    return {
+        arm["name"]: experiment.get("labels", {}).get(arm["name"])
+        or {"sft": sft_objective, "grpo": rl_objective}[SETTINGS["recipes"][arm["recipe"]]["trainer"]](
+            arm["objective"]
+        ).label
+        for arm in compared_arms(experiment)
+    }
 
 
 def experiment_settings(wildcards):
     """What measuring an experiment that compares runs needs to know."""
     experiment = EXPERIMENTS[wildcards.experiment]
-    objectives = compared_objectives(experiment)
+    recipes = {arm["recipe"] for arm in compared_arms(experiment)}
+    (trainer,) = {SETTINGS["recipes"][recipe]["trainer"] for recipe in recipes}
     return {
         "name": wildcards.experiment,
-        "objectives": objectives,
-        "labels": {name: sft_objective(name).label for name in objectives},
+        "trainer": trainer,
+        "labels": labels_of(experiment),
         "beyond_paper": experiment.get("beyond_paper", []),
         "reported_as": experiment.get("reported_as", {}),
+        "reported_from": experiment.get("reported_from", wildcards.experiment),
         "gain": experiment.get("gain", False),
         "ks": experiment["k"],
-        **{key: experiment[key] for key in ("recipe", "baseline", "metric", "paper_item")},
+        **{key: experiment[key] for key in ("baseline", "metric", "paper_item")},
     }

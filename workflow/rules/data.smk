@@ -34,11 +34,11 @@ rule problems:
 
 rule base_model:
     output:
-        directory(f"{RESULTS}/models/base/{{task}}"),
+        directory(f"{RESULTS}/models/base/{{model}}"),
     log:
-        f"{RESULTS}/logs/base_model/{{task}}.log",
+        f"{RESULTS}/logs/base_model/{{model}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/base_model/{{task}}.tsv"
+        f"{RESULTS}/benchmarks/base_model/{{model}}.tsv"
     conda:
         "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["data"]["threads"]
@@ -46,9 +46,9 @@ rule base_model:
         mem_mb=PRESET["resources"]["data"]["mem_mb"],
         runtime=PRESET["resources"]["data"]["runtime"],
     params:
-        source=lambda wildcards: PRESET["models"][wildcards.task]["source"],
+        source=lambda wildcards: PRESET["models"][wildcards.model]["source"],
         code=code_of("make_base_model.py"),
     message:
-        "Base model of task {wildcards.task}"
+        "Base model {wildcards.model}"
     script:
         "../scripts/make_base_model.py"

@@ -15,6 +15,8 @@ rule grade:
         f"{RESULTS}/logs/grade/{{recipe}}/{{objective}}/{SEED}.log",
     benchmark:
         f"{RESULTS}/benchmarks/grade/{{recipe}}/{{objective}}/{SEED}.tsv"
+    wildcard_constraints:
+        recipe=one_of(recipes_with("reward", ["answer"])),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["evaluate"]["threads"]
@@ -28,6 +30,32 @@ rule grade:
         f"Grading {{wildcards.recipe}}, {{wildcards.objective}}, {SEED_MESSAGE}"
     script:
         "../scripts/grade.py"
+
+
+rule score_proteins:
+    input:
+        samples=of_seeds(f"{RESULTS}/samples/{{recipe}}/{{objective}}/seed{{seed}}.parquet"),
+        problems=lambda wildcards: f"{RESULTS}/data/{task_of(wildcards)}/{PRESET['split']}.parquet",
+    output:
+        of_seeds(f"{RESULTS}/scores/{{recipe}}/{{objective}}/seed{{seed}}.parquet"),
+    log:
+        f"{RESULTS}/logs/score_proteins/{{recipe}}/{{objective}}/{SEED}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/score_proteins/{{recipe}}/{{objective}}/{SEED}.tsv"
+    wildcard_constraints:
+        recipe=one_of(recipes_with("reward", ["hydrophobicity", "inversion"])),
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    resources:
+        mem_mb=PRESET["resources"]["evaluate"]["mem_mb"],
+        runtime=PRESET["resources"]["evaluate"]["runtime"],
+    params:
+        code=code_of("score_proteins.py"),
+    message:
+        f"Scoring {{wildcards.recipe}}, {{wildcards.objective}}, {SEED_MESSAGE}"
+    script:
+        "../scripts/score_proteins.py"
 
 
 rule measure:

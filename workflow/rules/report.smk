@@ -4,6 +4,7 @@
 localrules:
     table,
     figure,
+    protein_figure,
     weight_table,
     weight_figure,
     diagonal_figure,
@@ -11,8 +12,8 @@ localrules:
 
 rule table:
     input:
-        summary=metrics_of_item("summary.csv"),
-        weights=metrics_of_item("weights.csv"),
+        summaries=metrics_of_table("summary.csv"),
+        weights=metrics_of_table("weights.csv"),
     output:
         csv=f"{RESULTS}/tables/{{item}}.csv",
         markdown=f"{RESULTS}/tables/{{item}}.md",
@@ -27,7 +28,7 @@ rule table:
         "../../envs/compute_aligned.yaml"
     threads: 1
     params:
-        title=lambda wildcards: entry_of(wildcards)["title"],
+        titles=lambda wildcards: [EXPERIMENTS[name]["title"] for name in EXPERIMENTS_OF[wildcards.item]],
         preset=PRESET["preset"],
         split=PRESET["split"],
         code=code_of("make_table.py"),
@@ -48,7 +49,7 @@ rule figure:
     benchmark:
         f"{RESULTS}/benchmarks/figure/{{item}}.tsv"
     wildcard_constraints:
-        item=figures_of(COMPARISONS),
+        item=figures_of(COMPARISONS, ["difference", "values"]),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
@@ -61,6 +62,33 @@ rule figure:
         "Figure {wildcards.item}"
     script:
         "../scripts/draw_figure.py"
+
+
+rule protein_figure:
+    input:
+        scores=scores_of_figure,
+    output:
+        pdf=f"{RESULTS}/figures/{{item}}.pdf",
+        png=f"{RESULTS}/figures/{{item}}.png",
+    log:
+        f"{RESULTS}/logs/protein_figure/{{item}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/protein_figure/{{item}}.tsv"
+    wildcard_constraints:
+        item=figures_of(COMPARISONS, ["hydrophobicity", "inversion"]),
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    params:
+        runs=labels_of_figure,
+        kind=lambda wildcards: entry_of(wildcards)["figures"][wildcards.item],
+        preset=PRESET["preset"],
+        split=PRESET["split"],
+        code=code_of("draw_proteins.py"),
+    message:
+        "Figure {wildcards.item}"
+    script:
+        "../scripts/draw_proteins.py"
 
 
 rule weight_table:

@@ -1,4 +1,4 @@
-"""Training: the objective `warmup` starts from the base model, all others from the warm-up of their seed."""
+"""Training: the objective `warmup` starts from the base model, all others from the warm-up of their seed, if any."""
 
 
 rule train_sft:
@@ -13,6 +13,8 @@ rule train_sft:
         f"{RESULTS}/logs/train_sft/{{recipe}}/{{objective}}/{SEED}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train_sft/{{recipe}}/{{objective}}/{SEED}.tsv"
+    wildcard_constraints:
+        objective=objectives_trained_by("sft"),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["train"]["threads"]
@@ -30,3 +32,36 @@ rule train_sft:
         f"Training {{wildcards.recipe}} on {{wildcards.objective}}, {SEED_MESSAGE}"
     script:
         "../scripts/train_sft.py"
+
+
+rule train_grpo:
+    input:
+        base=base_model,
+        starts=starts_of,
+        problems=lambda wildcards: f"{RESULTS}/data/{task_of(wildcards)}/train.parquet",
+    output:
+        models=directory(of_seeds(f"{RESULTS}/models/{{recipe}}/{{objective}}/seed{{seed}}")),
+        records=of_seeds(f"{RESULTS}/training/{{recipe}}/{{objective}}/seed{{seed}}.parquet"),
+    log:
+        f"{RESULTS}/logs/train_grpo/{{recipe}}/{{objective}}/{SEED}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train_grpo/{{recipe}}/{{objective}}/{SEED}.tsv"
+    wildcard_constraints:
+        objective=objectives_trained_by("grpo"),
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: PRESET["resources"]["train"]["threads"]
+    resources:
+        mem_mb=PRESET["resources"]["train"]["mem_mb"],
+        runtime=PRESET["resources"]["train"]["runtime"],
+        gpu=PRESET["resources"]["train"]["gpu"],
+    params:
+        settings=lambda wildcards: [
+            rl_settings(SETTINGS, wildcards.recipe, wildcards.objective, seed) for seed in seeds_of(wildcards)
+        ],
+        checkpoints=f"{RESULTS}/checkpoints",
+        code=code_of("train_grpo.py"),
+    message:
+        f"Training {{wildcards.recipe}} on {{wildcards.objective}}, {SEED_MESSAGE}"
+    script:
+        "../scripts/train_grpo.py"

@@ -1,5 +1,9 @@
 """Write a table of the paper as CSV, Markdown and LaTeX."""
 
+from collections.abc import Sequence
+
+import pandas as pd
+
 from compute_aligned.artifacts import read_artifact, whole
 from compute_aligned.captions import what_was_run
 from compute_aligned.provenance import job
@@ -7,44 +11,49 @@ from compute_aligned.tables import latex_table, markdown_table, wide_table
 
 
 def make_table(
-    path_to_summary: str,
-    path_to_weights: str,
-    title: str,
+    paths_to_summaries: Sequence[str],
+    paths_to_weights: Sequence[str],
+    titles: Sequence[str],
     preset: str,
     split: str,
     path_to_csv: str,
     path_to_markdown: str,
     path_to_latex: str,
 ) -> None:
-    """Write the three forms of one table.
+    """Write the three forms of one table, one part per experiment.
 
     Args:
-        path_to_summary: the experiment's summary.
-        path_to_weights: the experiment's training weights.
-        title: what the table shows.
-        preset: name of the preset, for the caption.
-        split: the evaluated split, for the caption.
+        paths_to_summaries: each experiment's summary.
+        paths_to_weights: each experiment's training weights.
+        titles: what each part shows.
+        preset: name of the preset, for the captions.
+        split: the evaluated split, for the captions.
         path_to_csv: where the wide table goes.
         path_to_markdown: where the Markdown goes.
         path_to_latex: where the LaTeX goes.
     """
-    summary = read_artifact("summary", path_to_summary)
-    weights = read_artifact("weights", path_to_weights)
-    caption = f"{title} {what_was_run(summary, preset, split)}"
+    wide, markdown, latex = [], [], []
+    for path_to_summary, path_to_weights, title in zip(paths_to_summaries, paths_to_weights, titles, strict=True):
+        summary = read_artifact("summary", path_to_summary)
+        weights = read_artifact("weights", path_to_weights)
+        caption = f"{title} {what_was_run(summary, preset, split)}"
+        wide.append(wide_table(summary, weights))
+        markdown.append(markdown_table(summary, weights, caption))
+        latex.append(latex_table(summary, caption))
     with whole(path_to_csv) as path:
-        wide_table(summary, weights).to_csv(path, index=False)
+        pd.concat(wide, ignore_index=True).to_csv(path, index=False)
     with whole(path_to_markdown) as path:
-        path.write_text(markdown_table(summary, weights, caption))
+        path.write_text("\n".join(markdown))
     with whole(path_to_latex) as path:
-        path.write_text(latex_table(summary, caption))
+        path.write_text("\n".join(latex))
 
 
 if __name__ == "__main__":
     with job(snakemake):  # noqa: F821
         make_table(
-            path_to_summary=snakemake.input.summary,  # noqa: F821
-            path_to_weights=snakemake.input.weights,  # noqa: F821
-            title=snakemake.params.title,  # noqa: F821
+            paths_to_summaries=list(snakemake.input.summaries),  # noqa: F821
+            paths_to_weights=list(snakemake.input.weights),  # noqa: F821
+            titles=snakemake.params.titles,  # noqa: F821
             preset=snakemake.params.preset,  # noqa: F821
             split=snakemake.params.split,  # noqa: F821
             path_to_csv=snakemake.output.csv,  # noqa: F821

@@ -1,12 +1,13 @@
 """Measure an experiment: exact metrics per run and problem, intervals and paired differences, weights."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from compute_aligned.artifacts import read_artifact, write_artifact
-from compute_aligned.metrics import majority_curve, pass_curve
+from compute_aligned.captions import SCALES
+from compute_aligned.metrics import best_of_curve, majority_curve, pass_curve
 from compute_aligned.provenance import job
 from compute_aligned.statistics import crossed_interval, effective_share, mean_and_se, paired_difference
 
@@ -23,44 +24,57 @@ def measure(
     """Compute everything that the experiment's tables and figures show.
 
     Args:
-        experiment: name, recipe, objectives, labels (objective -> label), beyond_paper (objectives that the paper
-            does not have), reported_as (objective -> its model in ``reported``, where that is not its label), baseline,
-            metric, gain (whether the metric at the largest k minus that at the smallest is shown too), ks, paper_item.
-        runs: objective, seed, path of scores and path of the training record of each run.
+        experiment: name, trainer, labels (arm -> label), beyond_paper (arms that the paper does not have), reported_as
+            (arm -> its model in ``reported``, where that is not its label), reported_from (experiment in ``reported``),
+            baseline, metric, gain (whether the metric at the largest k minus that at the smallest is shown too), ks,
+            paper_item.
+        runs: name of the arm, recipe, objective, seed, path of scores and path of the training record of each run.
         reported: the paper's values, ``config/reported.csv``.
         path_to_metrics: value and standard error over problems of each run.
         path_to_problem_metrics: the value of each run and problem.
-        path_to_summary: value, interval, paired difference and reported value of each objective and k.
-        path_to_weights: distribution of the training weights of each objective.
+        path_to_summary: value, interval, paired difference and reported value of each arm and k.
+        path_to_weights: distribution of the training weights of each arm.
 
     Returns:
         counts for the manifest.
     """
-    per_problem = pd.concat([problem_metrics(experiment, run) for run in runs], ignore_index=True)
+    pools = [read_artifact(SCORES[experiment["metric"]], run["scores"]) for run in runs]
+    per_problem = pd.concat(
+        [problem_metrics(experiment, run, pool) for run, pool in zip(runs, pools, strict=True)], ignore_index=True
+    )
     write_artifact(per_problem, "problem_metrics", path_to_problem_metrics)
-    n_samples = len(read_artifact("scores", runs[0]["scores"])) // per_problem["problem_id"].nunique()
+    n_problems = per_problem["problem_id"].nunique()
+    n_samples = len(pools[0]) // n_problems
     write_artifact(run_metrics(experiment, per_problem, n_samples), "metrics", path_to_metrics)
-    write_artifact(summarise(experiment, per_problem, reported, n_samples), "summary", path_to_summary)
-    write_artifact(weight_distribution(experiment, runs), "weights", path_to_weights)
-    return {"n_runs": len(runs), "n_problems": per_problem["problem_id"].nunique(), "n_samples": n_samples}
+    write_artifact(summarise(experiment, runs, per_problem, reported, n_samples), "summary", path_to_summary)
+    distribution = {"sft": sft_weights, "grpo": rl_weights}[experiment["trainer"]](experiment, runs)
+    write_artifact(distribution, "weights", path_to_weights)
+    return {"n_runs": len(runs), "n_problems": n_problems, "n_samples": n_samples}
 
 
-def problem_metrics(experiment: dict, run: dict) -> pd.DataFrame:
+SCORES = {"pass": "scores", "maj": "scores", "bon": "protein_scores"}
+
+
+def problem_metrics(experiment: dict, run: dict, scores: pd.DataFrame) -> pd.DataFrame:
     """The metric of every problem of a run at every k, exact given its pool."""
-    scores = read_artifact("scores", run["scores"])
     rows = []
     for problem_id, pool in scores.groupby("problem_id", sort=False):
-        if experiment["metric"] == "pass":
-            values = pass_curve(len(pool), int(pool["correct"].sum()), experiment["ks"])
-        else:
-            answers = [None if pd.isna(answer) else answer for answer in pool["answer"]]
-            right = set(pool.loc[pool["correct"], "answer"].dropna())
-            values = majority_curve(answers, right, experiment["ks"])
+        values = pool_curve(pool, experiment["metric"], experiment["ks"])
         rows += [(k, problem_id, value) for k, value in zip(experiment["ks"], values, strict=True)]
     frame = pd.DataFrame(rows, columns=["k", "problem_id", "value"])
-    names = {"recipe": experiment["recipe"], "objective": run["objective"], "seed": run["seed"]}
+    names = {"recipe": run["recipe"], "objective": run["name"], "seed": run["seed"]}
     frame = frame.assign(**names, metric=experiment["metric"])
     return frame[["recipe", "objective", "seed", "metric", "k", "problem_id", "value"]]
+
+
+def pool_curve(pool: pd.DataFrame, metric: str, ks: Sequence[int]) -> np.ndarray:
+    """The metric of one pool at every k, shape (len(ks),)."""
+    if metric == "pass":
+        return pass_curve(len(pool), int(pool["correct"].sum()), ks)
+    if metric == "bon":
+        return best_of_curve(pool["reward"].to_numpy(), ks)
+    answers = [None if pd.isna(answer) else answer for answer in pool["answer"]]
+    return majority_curve(answers, set(pool.loc[pool["correct"], "answer"].dropna()), ks)
 
 
 def run_metrics(experiment: dict, per_problem: pd.DataFrame, n_samples: int) -> pd.DataFrame:
@@ -73,13 +87,15 @@ def run_metrics(experiment: dict, per_problem: pd.DataFrame, n_samples: int) -> 
     return pd.DataFrame(rows, columns=["experiment", *keys, "value", "se", "n_problems", "n_samples"])
 
 
-def summarise(experiment: dict, per_problem: pd.DataFrame, reported: pd.DataFrame, n_samples: int) -> pd.DataFrame:
-    """Value and paired difference from the baseline of each objective and k, each with its 95 % interval."""
+def summarise(
+    experiment: dict, runs: Sequence[dict], per_problem: pd.DataFrame, reported: pd.DataFrame, n_samples: int
+) -> pd.DataFrame:
+    """Value and paired difference from the baseline of each arm and k, each with its 95 % interval."""
     ks = experiment["ks"]
+    recipes = {run["name"]: run["recipe"] for run in runs}
     values = {
         (experiment["metric"], k): {
-            objective: seeds_by_problems(per_problem[per_problem["k"] == k], objective)
-            for objective in experiment["objectives"]
+            objective: seeds_by_problems(per_problem[per_problem["k"] == k], objective) for objective in recipes
         }
         for k in ks
     }
@@ -95,7 +111,7 @@ def summarise(experiment: dict, per_problem: pd.DataFrame, reported: pd.DataFram
             rows.append(
                 {
                     "experiment": experiment["name"],
-                    "recipe": experiment["recipe"],
+                    "recipe": recipes[objective],
                     "objective": objective,
                     "label": experiment["labels"][objective],
                     "beyond_paper": objective in experiment["beyond_paper"],
@@ -134,23 +150,24 @@ def seeds_by_problems(at_k: pd.DataFrame, objective: str) -> np.ndarray:
 
 
 def _reported(reported: pd.DataFrame, experiment: dict, metric: str, k: int) -> dict[str, tuple[float, float]]:
-    """The paper's value of each objective and its difference from the baseline, as fractions; NaN where there is none.
+    """The paper's value of each arm and its difference from the baseline; NaN where there is none.
 
-    (The paper prints percent and points; of some figures the differences alone are known.)
+    Shares as fractions, rewards as they are. (The paper prints percent and points; of some figures the differences
+    alone are known.)
     """
     rows = reported[
         (reported["paper_item"] == experiment["paper_item"])
-        & (reported["experiment"] == experiment["name"])
+        & (reported["experiment"] == experiment["reported_from"])
         & (reported["k"] == k)
     ]
 
-    def by_model(metrics: Sequence[str]) -> dict[str, float]:
-        chosen = rows[rows["metric"].isin(metrics)]
-        return dict(zip(chosen["model"], chosen["value"] / 100, strict=True))
+    def by_model(name: str) -> dict[str, float]:
+        chosen = rows[rows["metric"] == name]
+        return dict(zip(chosen["model"], chosen["value"] / SCALES[metric], strict=True))
 
-    # One draw: the vote is that draw, so Maj@1 is Pass@1.
-    values = by_model(["pass", "maj"] if k == 1 else [metric])
-    deltas = by_model([f"{metric}_delta"])
+    values, deltas = by_model(metric), by_model(f"{metric}_delta")
+    if metric == "maj" and k == 1:  # one draw: the vote is that draw, so Maj@1 is Pass@1
+        values = by_model("pass") | values
     names = {name: experiment["reported_as"].get(name, label) for name, label in experiment["labels"].items()}
     base = values.get(names[experiment["baseline"]], np.nan)
     return {
@@ -159,33 +176,63 @@ def _reported(reported: pd.DataFrame, experiment: dict, metric: str, k: int) -> 
     }
 
 
-def weight_distribution(experiment: dict, runs: Sequence[dict]) -> pd.DataFrame:
+QUANTILES = {"p05": 0.05, "p50": 0.5, "p95": 0.95}
+
+
+def sft_weights(experiment: dict, runs: Sequence[dict]) -> pd.DataFrame:
     """Quantiles of weight, log p and success rate over all sequences and seeds; effective share, mean over seeds.
 
     Empty where an objective has no scalar weight, or asks for no success rate.
     """
     rows = []
-    for objective in experiment["objectives"]:
-        records = [read_artifact("training", run["record"]) for run in runs if run["objective"] == objective]
-        weight = np.concatenate([record["weight"] for record in records])
-        log_p = np.concatenate([record["log_p"] for record in records])
-        success_rate = np.concatenate([record["success_rate"] for record in records])
+    for objective, records in _records(experiment, runs, "training"):
+        together = pd.concat(records)
         rows.append(
             {
                 "objective": objective,
                 "label": experiment["labels"][objective],
-                **dict(zip(("weight_p05", "weight_p50", "weight_p95"), np.quantile(weight, QUANTILES), strict=True)),
-                "effective_share": float(np.mean([effective_share(record["weight"]) for record in records])),
-                **dict(zip(("log_p_p05", "log_p_p50", "log_p_p95"), np.quantile(log_p, QUANTILES), strict=True)),
-                "success_rate_p50": float(np.median(success_rate)),
-                "n_sequences": len(weight),
+                **{f"weight_{name}": np.quantile(together["weight"], q) for name, q in QUANTILES.items()},
+                "effective_share": np.mean([effective_share(record["weight"]) for record in records]),
+                "log_p_p50": np.median(together["log_p"]),
+                "success_rate_p50": np.median(together["success_rate"]),
+                **dict.fromkeys(("no_signal_share", "reward_first", "reward_last", "kl_last"), np.nan),
+                "n_rows": len(together),
                 "n_seeds": len(records),
             }
         )
     return pd.DataFrame(rows)
 
 
-QUANTILES = (0.05, 0.5, 0.95)
+def rl_weights(experiment: dict, runs: Sequence[dict]) -> pd.DataFrame:
+    """The weights of a batch, mean over steps and seeds; share without signal; reward and KL, first and last."""
+    rows = []
+    for objective, records in _records(experiment, runs, "rl_training"):
+        together = pd.concat(records)
+        tenths = [max(1, len(record) // 10) for record in records]
+        last = pd.concat([record.tail(n) for record, n in zip(records, tenths, strict=True)])
+        first = pd.concat([record.head(n) for record, n in zip(records, tenths, strict=True)])
+        rows.append(
+            {
+                "objective": objective,
+                "label": experiment["labels"][objective],
+                **{f"weight_{name}": together[f"weight_{name}"].mean() for name in QUANTILES},
+                "effective_share": together["effective_share"].mean(),
+                "log_p_p50": together["log_p_p50"].mean(),
+                "success_rate_p50": np.nan,
+                "no_signal_share": together["no_signal_share"].mean(),
+                "reward_first": first["reward"].mean(),
+                "reward_last": last["reward"].mean(),
+                "kl_last": last["kl"].mean(),
+                "n_rows": len(together),
+                "n_seeds": len(records),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _records(experiment: dict, runs: Sequence[dict], kind: str) -> Iterator[tuple[str, list[pd.DataFrame]]]:
+    for objective in experiment["labels"]:
+        yield objective, [read_artifact(kind, run["record"]) for run in runs if run["name"] == objective]
 
 
 if __name__ == "__main__":

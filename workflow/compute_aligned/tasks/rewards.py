@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from ..grading import extract_answer, grade_many, paper_grader
+from . import protein
 
 # (completion, gold answer) pairs -> the normalised answer of each, None if it has no valid one, and whether it is right
 Grader = Callable[[Iterable[tuple[str, str]]], list[tuple[str | None, bool]]]
@@ -62,7 +63,34 @@ class AnswerReward:
             log_extra: TRL's way to log a column beside the completions.
             columns: whatever else TRL passes; not looked at.
         """
-        texts = [c if isinstance(c, str) else c[-1]["content"] for c in completions]
+        texts = _texts(completions)
         grades = self.grade(zip(texts, answer, strict=True))
         log_extra("answer", [answer for answer, _ in grades])
         return [float(correct) for _, correct in grades]
+
+
+class ProteinReward:
+    """The reward of a protein sequence (PAPER, Protein rewards), of the task that its prompt belongs to."""
+
+    __name__ = "protein"
+
+    def __call__(
+        self, prompts: Sequence[str | list[dict]], completions: Sequence[str | list[dict]], **columns
+    ) -> list[float]:
+        """The reward of each completion.
+
+        Args:
+            prompts: an empty one belongs to the unconditional task, any other names the input sequence.
+            completions: as texts or as conversations.
+            columns: whatever else TRL passes; not looked at.
+        """
+        return [
+            protein.conditional_reward(text, protein.input_sequence(prompt))
+            if prompt
+            else protein.unconditional_reward(text)
+            for prompt, text in zip(_texts(prompts), _texts(completions), strict=True)
+        ]
+
+
+def _texts(turns: Sequence[str | list[dict]]) -> list[str]:
+    return [turn if isinstance(turn, str) else turn[-1]["content"] for turn in turns]

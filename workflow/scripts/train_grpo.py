@@ -1,0 +1,143 @@
+"""Train runs by reinforcement learning: GRPO with an objective's advantages, from the warm-up or the base model."""
+
+import os
+import shutil
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from compute_aligned.advantages import AdvantageSettings, rl_objective
+from compute_aligned.artifacts import read_artifact, whole, write_artifact
+from compute_aligned.grpo import RECORDED, ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
+from compute_aligned.models import add_adapter, check_precision, load_model, load_tokenizer
+from compute_aligned.provenance import describe, hash_settings, job
+from compute_aligned.sft import last_whole_checkpoint
+from compute_aligned.tasks import Problem, select
+from compute_aligned.tasks.rewards import AnswerReward, ProteinReward, grade_as_the_paper
+from compute_aligned.tokenization import encode_prompt
+
+ADVANTAGE_KEYS = ("weight_clip", "normalize_weights", "advantage_clip", "all_wrong_penalty", "reward_window")
+
+
+def train_grpo(
+    path_to_base: str,
+    path_to_start: str,
+    path_to_problems: str,
+    settings: dict,
+    threads: int,
+    checkpoints: str,
+    path_to_model: str,
+    path_to_record: str,
+) -> dict:
+    """Train one run, resuming from the last whole checkpoint of the very same settings and inputs.
+
+    Its checkpoints stay, so that a job of several runs loses none of them when it is killed.
+
+    Args:
+        path_to_base: folder of the base model and its tokenizer.
+        path_to_start: folder whose weights training starts from, and which the KL term refers to.
+        path_to_problems: the training split.
+        settings: ``config.rl_settings``.
+        threads: CPU threads.
+        checkpoints: folder of checkpoints.
+        path_to_model: where the trained model or adapter goes.
+        path_to_record: where the record of the steps goes.
+
+    Returns:
+        the folder of its checkpoints, and what the manifest should say: counts and how the run went.
+    """
+    torch.set_num_threads(threads)
+    check_precision(settings["precision"])
+    base, start = Path(path_to_base), Path(path_to_start)
+    tokenizer = load_tokenizer(base)
+    problems, n_too_long = training_prompts(path_to_problems, tokenizer, settings)
+    # Fewer prompts than a step takes (the unconditional task has one) are repeated.
+    copies = -(-settings["prompts_per_step"] // len(problems))
+    model = load_model(base, start, "fp32", settings["quantization"], trainable=True)
+    if settings["adapter"] is not None:
+        model = add_adapter(model, settings["adapter"], settings["seed"])
+    inputs = [describe(Path(path))["sha256"] for path in (path_to_base, path_to_start, path_to_problems)]
+    work = Path(checkpoints) / hash_settings(settings, inputs)
+    trainer = ComputeAlignedGRPOTrainer(
+        model=model,
+        reward_funcs=reward_of(settings),
+        args=grpo_arguments(settings, work),
+        train_dataset=prompts_dataset(problems * copies),
+        processing_class=tokenizer,
+        objective=rl_objective(settings["objective"]),
+        advantage_settings=AdvantageSettings(**{key: settings[key] for key in ADVANTAGE_KEYS}),
+        loss=settings["loss"],
+    )
+    checkpoint = last_whole_checkpoint(work)
+    if checkpoint is not None:
+        trainer.resume_record(checkpoint)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    with whole(path_to_model) as folder:
+        trainer.save_model(str(folder))
+        (folder / "training_args.bin").unlink(missing_ok=True)  # absolute paths; the settings are in the manifest
+        shutil.rmtree(folder / "ref", ignore_errors=True)  # a copy of the adapter that training started from
+    record = pd.DataFrame(trainer.record["steps"], columns=["step", *RECORDED])
+    write_artifact(record.astype({column: float for column in RECORDED}), "rl_training", path_to_record)
+    return {
+        "checkpoints": str(work),
+        "n_prompts": len(problems),
+        "n_prompts_too_long": n_too_long,
+        "n_steps": trainer.state.global_step,
+        "resumed_from": checkpoint.name if checkpoint else None,
+        "device": str(trainer.args.device),
+    }
+
+
+def training_prompts(path: str, tokenizer, settings: dict) -> tuple[list[Problem], int]:
+    """The selected problems, and how many more were left out because their prompts are too long.
+
+    Raises:
+        ValueError: none is left.
+    """
+    problems = [Problem(**row) for row in read_artifact("problems", path).to_dict("records")]
+    skipped = settings["skipped_problems"]
+    chosen = select(problems, settings["levels"], skipped + settings["problems"], settings["selection_seed"])[skipped:]
+    short = [p for p in chosen if len(encode_prompt(tokenizer, p.prompt)) <= settings["longest_prompt"]]
+    if not short:
+        raise ValueError(
+            f"all {len(chosen)} prompts are longer than longest_prompt, {settings['longest_prompt']} tokens"
+        )
+    return short, len(chosen) - len(short)
+
+
+def reward_of(settings: dict):
+    """The reward function, as TRL calls it."""
+    if settings["reward"] == "answer":
+        return AnswerReward(partial(grade_as_the_paper, whole_is_answer=settings["target"] == "answer"))
+    return ProteinReward()
+
+
+if __name__ == "__main__":
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    with job(snakemake) as facts:  # noqa: F821
+        starts = list(snakemake.input.starts)  # noqa: F821
+        if len(starts) == 1:
+            starts *= len(snakemake.params.settings)  # noqa: F821
+        facts["runs"] = [
+            train_grpo(
+                path_to_base=snakemake.input.base,  # noqa: F821
+                path_to_start=start,
+                path_to_problems=snakemake.input.problems,  # noqa: F821
+                settings=settings,
+                threads=snakemake.threads,  # noqa: F821
+                checkpoints=snakemake.params.checkpoints,  # noqa: F821
+                path_to_model=model,
+                path_to_record=record,
+            )
+            for start, settings, model, record in zip(
+                starts,
+                snakemake.params.settings,  # noqa: F821
+                snakemake.output.models,  # noqa: F821
+                snakemake.output.records,  # noqa: F821
+                strict=True,
+            )
+        ]
+        for run in facts["runs"]:
+            shutil.rmtree(run.pop("checkpoints"))

@@ -66,7 +66,7 @@ def difference_figure(summary: pd.DataFrame, title: str) -> Figure:
     metric = METRIC_NAMES[summary["metric"].iloc[0]]
     baseline = baseline_label(summary)
     with plt.rc_context(LAYOUT):
-        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 2.7), layout="constrained")
+        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 2.9), layout="constrained")
         axes.axhline(0, color="black", linewidth=0.8)
         others = summary[(summary["objective"] != summary["baseline"]) & ~summary["beyond_paper"]]
         for (label, rows), style in zip(others.groupby("label", sort=False), cycle(STYLES), strict=False):
@@ -94,7 +94,7 @@ def difference_figure(summary: pd.DataFrame, title: str) -> Figure:
         axes.set_xlabel("samples k")
         axes.set_ylabel(f"{metric}@k minus {baseline} (points)")
         axes.set_title(title, loc="left", wrap=True)
-        axes.legend(loc="best")
+        figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 

@@ -219,7 +219,7 @@ def test_figure_opens_as_png_and_pdf(finished):
     png = (finished / "results/seconds/figures/fig1.png").read_bytes()
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = struct.unpack(">II", png[16:24])
-    assert (width, height) == (1020, 810)  # one column, 3.4 x 2.7 inches, at 300 dots per inch
+    assert (width, height) == (1020, 870)  # one column, 3.4 x 2.9 inches, at 300 dots per inch
     pdf = (finished / "results/seconds/figures/fig1.pdf").read_bytes()
     assert pdf.startswith(b"%PDF-")
     assert pdf.rstrip().endswith(b"%%EOF")

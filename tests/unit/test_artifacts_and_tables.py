@@ -270,7 +270,7 @@ def test_the_figure_shows_differences_and_bands_without_a_warning(summary):
     assert curve.get_ydata().tolist() == pytest.approx([-4.8, 12.2])
     assert axes.get_ylabel() == "Pass@k minus CE (points)"
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "16"]
-    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["Pass@16", "paper's values"]
     plt.close(figure)
 

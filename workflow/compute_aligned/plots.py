@@ -67,7 +67,7 @@ def difference_figure(summary: pd.DataFrame, title: str) -> Figure:
     scale = SCALES[metric]
     baseline = baseline_label(summary)
     with plt.rc_context(LAYOUT):
-        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 2.7), layout="constrained")
+        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 2.9), layout="constrained")
         axes.axhline(0, color="black", linewidth=0.8)
         summary = summary[summary["metric"] == metric]
         others = summary[(summary["objective"] != summary["baseline"]) & ~summary["beyond_paper"]]
@@ -96,7 +96,7 @@ def difference_figure(summary: pd.DataFrame, title: str) -> Figure:
         axes.set_xlabel("samples k")
         axes.set_ylabel(f"{METRIC_NAMES[metric]}@k minus {baseline} ({DIFFERENCE_UNITS[metric]})")
         axes.set_title(title, loc="left", wrap=True)
-        axes.legend(loc="best")
+        figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 

@@ -209,7 +209,8 @@ def finished(tmp_path_factory):
     write_seconds_preset(repository)
     for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "as tested"]):
         subprocess.run([*GIT, *command], cwd=repository.folder, check=True)
-    repository.run(preset="seconds", options=["--quiet", "rules", "reason"])
+    code, output = repository.start(preset="seconds", options=["--quiet", "rules", "reason"]).finish(seconds=1200)
+    assert code == 0, output
     return repository
 
 

@@ -2,10 +2,14 @@
 
 from collections import Counter
 
+LEFT_OUT = ("math_rl_majority", "weighting_ablation_pass", "weighting_ablation_majority", "protein_unconditional")
+
 
 def shrink(tiny):
     """The content of the preset `seconds`: tiny's, shrunk until a job takes little more than its imports."""
     preset = tiny | {"preset": "seconds", "seeds": [1, 2]}
+    # One experiment of each sort: reinforcement learning on answers, from two warm-ups, on proteins.
+    preset["experiments"] = {name: entry for name, entry in tiny["experiments"].items() if name not in LEFT_OUT}
     preset["models"]["math"]["source"]["architecture"] |= {
         "hidden_size": 32,
         "intermediate_size": 64,
@@ -44,7 +48,7 @@ def jobs_of(chosen, recipes, seed_jobs):
     """
     runs = runs_of(chosen)
     used = {recipe for recipe, _ in runs}
-    warmups = {recipe for recipe in used if recipes[recipe]["warmup"] is not None}
+    warmups = warmups_of(runs, recipes)
     by_trainer = Counter(recipes[recipe]["trainer"] for recipe, _ in runs)
     by_reward = Counter(recipes[recipe]["reward"] == "answer" for recipe, _ in runs)
     counts = {
@@ -86,6 +90,12 @@ KINDS = {
 def seed_jobs(preset):
     """Number of jobs that go through the seeds of a preset."""
     return 1 if preset["seeds_in_one_job"] else len(preset["seeds"])
+
+
+def warmups_of(runs, recipes):
+    """The recipes whose warm-ups some runs start from."""
+    named = {recipes[recipe].get("warmup_recipe", recipe) for recipe, _ in runs}
+    return {recipe for recipe in named if recipes[recipe]["warmup"] is not None}
 
 
 def runs_of(chosen):

@@ -68,7 +68,7 @@ def test_the_reference_copy_names_no_machine(rerun):
     code, output = call(rerun, "reference", ROOT)
     assert code == 0, output
     copied = rerun / "results/reference/seconds"
-    names = ("table1", "table2", "table3", "table7")
+    names = ("table1", "table2", "table3", "table4", "table6", "table7", "table8")
     tables = {f"{table}.{ending}" for table in names for ending in ("csv", "md", "tex")}
     assert {file.name for file in (copied / "tables").iterdir()} == tables
     manifests = (copied / "manifests.json").read_text()

@@ -22,28 +22,38 @@ def planned(*rules):
     return {rule: JOBS[rule] for rule in (*rules, "all")}
 
 
+def trained_by(trainer, entry):
+    """Whether an experiment compares runs of a trainer."""
+    recipes = entry.get("recipe", [])
+    recipes = [recipes] if isinstance(recipes, str) else recipes
+    return any(RECIPES[recipe]["trainer"] == trainer for recipe in recipes)
+
+
 # What follows from a change, by the first rule that it touches.
-FROM_FIGURE = planned("figure")
+FROM_FIGURE = planned("figure", "protein_figure")
 FROM_TABLE = planned("table")
-FROM_TABLE_AND_FIGURE = FROM_TABLE | FROM_FIGURE
 FROM_WEIGHT_TABLE = planned("weight_table")
 FROM_WEIGHT_FIGURE = planned("weight_figure")
 FROM_CLOSED_FORMS = planned("closed_forms") | FROM_WEIGHT_TABLE | FROM_WEIGHT_FIGURE
 FROM_DIAGONAL_FIGURE = planned("diagonal_figure")
 FROM_MEASURE_DIAGONAL = planned("measure_diagonal") | FROM_DIAGONAL_FIGURE
-FROM_MEASURE = planned("measure") | FROM_TABLE_AND_FIGURE
-FROM_GRADE = planned("grade") | FROM_MEASURE | FROM_MEASURE_DIAGONAL
-FROM_SAMPLE = planned("sample") | FROM_GRADE
-FROM_TRAIN = planned("train_sft") | FROM_SAMPLE
+FROM_MEASURE = planned("measure", "table", "figure")
+FROM_SAMPLE = planned("sample", "grade", "score_proteins", "protein_figure") | FROM_MEASURE | FROM_MEASURE_DIAGONAL
+FROM_TRAIN = planned("train_sft", "train_grpo") | FROM_SAMPLE
 FROM_BASE_MODEL = planned("base_model") | FROM_TRAIN
 
-# The same for the runs of one recipe, and for the objectives that sample in training.
+# The same for the runs of one recipe, for reinforcement learning, and for the objectives that sample in training.
 PASS = jobs_of([CHOSEN["math_sft_pass"]], RECIPES, seed_jobs(SECONDS))
 PASS_FROM_MEASURE = {rule: PASS[rule] for rule in ("measure", "table", "figure", "all")}
 PASS_FROM_SAMPLE = {rule: PASS[rule] for rule in ("sample", "grade")} | PASS_FROM_MEASURE | FROM_MEASURE_DIAGONAL
 PASS_FROM_TRAIN = {"train_sft": PASS["train_sft"]} | PASS_FROM_SAMPLE
 N_MARGINAL = len(CHOSEN["math_sft_majority"]["beyond_paper"])
 FROM_SUCCESS_RATES = {"train_sft": N_MARGINAL, "sample": N_MARGINAL, "grade": N_MARGINAL, **PASS_FROM_MEASURE}
+RL = jobs_of([entry for entry in CHOSEN.values() if trained_by("grpo", entry)], RECIPES, seed_jobs(SECONDS))
+FROM_RL = {rule: RL[rule] for rule in RL if rule not in ("problems", "base_model", "train_sft")}
+# Graded are all answers; rewards in training are, too, and the marginal objectives' success rates.
+FROM_GRADING = planned("grade") | FROM_MEASURE | FROM_MEASURE_DIAGONAL | planned("score_proteins", "protein_figure")
+FROM_GRADING |= {"train_sft": N_MARGINAL, "train_grpo": RL["train_grpo"], "sample": N_MARGINAL + RL["sample"]}
 
 PACKAGE = "workflow/compute_aligned"
 
@@ -67,17 +77,20 @@ def add_code(repository, file):
     [
         (f"{PACKAGE}/operators.py", FROM_TRAIN | FROM_CLOSED_FORMS),
         (f"{PACKAGE}/scaling_factors.py", FROM_CLOSED_FORMS),
-        (f"{PACKAGE}/tokenization.py", FROM_TRAIN),
-        (f"{PACKAGE}/models.py", FROM_BASE_MODEL),
+        (f"{PACKAGE}/tokenization.py", FROM_BASE_MODEL),  # a base model may be pre-trained
+        (f"{PACKAGE}/base_models.py", FROM_BASE_MODEL),
+        (f"{PACKAGE}/models.py", FROM_BASE_MODEL),  # whose tokenizer is checked
+        (f"{PACKAGE}/advantages.py", FROM_RL),
+        (f"{PACKAGE}/grpo.py", FROM_RL),
         (f"{PACKAGE}/success_rates.py", FROM_SUCCESS_RATES),
         (f"{PACKAGE}/sampling.py", FROM_SUCCESS_RATES | FROM_SAMPLE),
-        (f"{PACKAGE}/grading.py", FROM_SUCCESS_RATES | FROM_GRADE | {"sample": N_MARGINAL}),
+        (f"{PACKAGE}/grading.py", FROM_GRADING),
         (f"{PACKAGE}/metrics.py", FROM_MEASURE),
         (f"{PACKAGE}/statistics.py", FROM_TRAIN),  # the effective share that a training logs
         (f"{PACKAGE}/tables.py", FROM_TABLE | FROM_WEIGHT_TABLE),
         (
             f"{PACKAGE}/captions.py",
-            FROM_TABLE_AND_FIGURE | FROM_WEIGHT_TABLE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE,
+            FROM_MEASURE | FROM_FIGURE | FROM_WEIGHT_TABLE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE,
         ),
         (f"{PACKAGE}/plots.py", FROM_FIGURE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE),
         (f"{PACKAGE}/diagonal.py", FROM_MEASURE_DIAGONAL),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from planning import runs_of, warmups_of
 
 from compute_aligned.provenance import load_manifests, verify
 
@@ -75,26 +76,22 @@ def test_every_job_left_a_manifest(finished):
 
 
 def test_nothing_is_trained_twice_and_experiments_share_their_runs(finished):
-    """Every run of a recipe, objective and seed once, though Figure 18 shows two of Table 3."""
+    """Every run of a recipe, objective and seed once, though Figure 18 shows two of Table 3's runs."""
     trained = Counter(
         (*manifest["wildcards"].values(), settings["seed"])
         for manifest in finished.manifests()
-        if manifest["rule"] == "train_sft"
+        if manifest["rule"] in ("train_sft", "train_grpo")
         for settings in manifest["params"]["settings"]
     )
     assert set(trained.values()) == {1}
-    experiments = finished.config("experiments")["experiments"]
-    asked = [
-        (entry["recipe"], objective)
-        for entry in experiments.values()
-        if entry["kind"] == "comparison"
-        for objective in [*entry["objectives"], *entry.get("beyond_paper", [])]
-    ]
-    runs = set(asked) | {(recipe, "warmup") for recipe, _ in asked}
-    assert {(recipe, objective) for recipe, objective, _ in trained} == runs
-    assert len(trained) == 2 * len(runs)
-    shared = [run for run, times in Counter(asked).items() if times > 1]
-    assert sorted(shared) == [("math_sft_majority", "ce"), ("math_sft_majority", "majority_n64_k26")]
+    recipes, experiments = (finished.config(name)[name] for name in ("recipes", "experiments"))
+    chosen = [experiments[name] for name in finished.config("seconds")["experiments"]]
+    runs = runs_of(chosen)
+    wanted = runs | {(recipe, "warmup") for recipe in warmups_of(runs, recipes)}
+    assert {(recipe, objective) for recipe, objective, _ in trained} == wanted
+    assert len(trained) == 2 * len(wanted)
+    assert sum(len(runs_of([entry])) for entry in chosen if entry["kind"] == "comparison") == len(runs) + 2
+    assert recipes["token_margin"]["warmup_recipe"] == "math_rl_pass"  # a warm-up that two recipes share
 
 
 def test_no_checkpoint_shard_or_partial_file_is_left(finished):

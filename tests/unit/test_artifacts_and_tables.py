@@ -180,11 +180,13 @@ WEIGHTS = pd.DataFrame(
         "weight_p50": [1.0, 0.456],
         "weight_p95": [1.0, 0.987],
         "effective_share": [1.0, 0.62],
-        "log_p_p05": [-9.0, -9.5],
         "log_p_p50": [-2.4, -3.7],
-        "log_p_p95": [-0.1, -0.2],
         "success_rate_p50": [np.nan, np.nan],
-        "n_sequences": [100, 100],
+        "no_signal_share": [np.nan, np.nan],
+        "reward_first": [np.nan, np.nan],
+        "reward_last": [np.nan, np.nan],
+        "kl_last": [np.nan, np.nan],
+        "n_rows": [100, 100],
         "n_seeds": [5, 5],
     }
 )
@@ -213,7 +215,7 @@ def test_the_markdown_table_shows_values_intervals_differences_reported_values_a
     assert "| CE | – | – |" in lines  # the baseline does not differ from itself
     assert "| Pass@16 | -4.8 [-5.8, -3.8] | +12.2 [+11.2, +13.2] |" in lines
     assert "| Pass@16 | 11.7 (-4.1) | – |" in lines
-    assert "| Pass@16 | 0.00123 | 0.456 | 0.987 | 0.62 | -3.7 | – |" in lines
+    assert "| Pass@16 | 0.00123 | 0.456 | 0.987 | 0.62 | -3.7 |" in lines
 
 
 def test_the_latex_table_shows_values_half_widths_and_both_differences():
@@ -243,9 +245,9 @@ def test_the_table_script_writes_three_forms_of_the_same_numbers(tmp_path):
     write_artifact(WEIGHTS, "weights", tmp_path / "weights.csv")
     paths = {name: tmp_path / "tables" / f"t.{name}" for name in ("csv", "md", "tex")}
     make_table(
-        str(tmp_path / "summary.csv"),
-        str(tmp_path / "weights.csv"),
-        "Pass@k after SFT.",
+        [str(tmp_path / "summary.csv")],
+        [str(tmp_path / "weights.csv")],
+        ["Pass@k after SFT."],
         "tiny",
         "test",
         str(paths["csv"]),

@@ -15,6 +15,7 @@ from compute_aligned.config import (
     diagonal_settings,
     load_settings,
     recipes_and_objectives,
+    rl_settings,
     sampling_settings,
     training_settings,
 )
@@ -86,8 +87,10 @@ def test_every_shipped_preset_is_complete_on_its_own(name):
         if entry["kind"] == "diagonal":
             diagonal_settings(settings, experiment)
         for recipe, objective in recipes_and_objectives(entry):
-            training_settings(settings, recipe, "warmup", 1)
-            training_settings(settings, recipe, objective, 1)
+            if settings["recipes"][recipe]["warmup"] is not None:
+                training_settings(settings, recipe, "warmup", 1)
+            trained_by = {"sft": training_settings, "grpo": rl_settings}[settings["recipes"][recipe]["trainer"]]
+            trained_by(settings, recipe, objective, 1)
             sampling_settings(settings, recipe, 1)
 
 
@@ -115,7 +118,7 @@ def test_every_key_of_a_preset_is_needed_so_none_can_come_from_another_preset(na
         ("models.math.precision", "fp8", ["models.math.precision", "found 'fp8'", "one of fp32, bf16, fp16"]),
         ("models.math.adapter", 3, ["models.math.adapter", "found 3", "type boolean"]),
         ("models.math.source.kind", "magic", ["models.math.source", "'magic'", "scratch, gguf, hub, folder"]),
-        ("data.math.loader", "tea_leaves", ["data.math", "'tea_leaves'", "arithmetic, math"]),
+        ("data.math.loader", "tea_leaves", ["data.math", "'tea_leaves'", "arithmetic, protein_conditional"]),
         ("data.math.sizes.train", -1, ["data.math.sizes.train", "found -1", "at least 1"]),
         ("split", "train", ["split", "found 'train'", "one of test, validation"]),
         ("seeds", [], ["seeds", "found []", "at least 1"]),
@@ -157,7 +160,7 @@ def test_an_unknown_recipe_is_refused():
         ("recipes", "sampling.top_p", 1.5, ["sampling.top_p", "found 1.5", "at most 1"]),
         ("recipes", "adapter.rank", 4, ["adapter", "unknown key 'rank'", "allowed are r, alpha"]),
         ("experiments", "objectives", ["ce", "pass_n8"], ["'pass_n8' is no objective of its recipe", "allowed are ce"]),
-        ("experiments", "baseline", "pass_n8", ["'pass_n8'", "allowed are ce"]),
+        ("experiments", "baseline", "pass_n8", ["found 'pass_n8'", "wanted one of what it compares: ce"]),
         ("experiments", "recipe", "poetry", ["found 'poetry'", "wanted one of math_sft_pass"]),
         ("experiments", "metric", "luck", ["metric", "found 'luck'", "one of pass, maj"]),
     ],
@@ -263,7 +266,8 @@ def test_closed_forms_need_neither_recipes_nor_models_nor_data():
 
 def test_a_baseline_outside_the_comparison_is_refused(folder_with):
     folder = folder_with("experiments", "experiments.math_sft_pass.objectives", ["pass_n4", "pass_n16"])
-    assert "experiments.math_sft_pass.baseline: 'ce' is not among its objectives" in complaint(preset(), folder)
+    sentence = complaint(preset(), folder)
+    assert "math_sft_pass.baseline: found 'ce', wanted one of what it compares: pass_n4, pass_n16" in sentence
 
 
 def test_every_mistake_gets_its_own_sentence():

@@ -25,7 +25,7 @@ from compute_aligned.tasks.rewards import AnswerReward, grade_as_the_paper, grad
 
 SETTINGS = {
     "seed": 3,
-    "epochs": 1,
+    "steps": 6,
     "prompts_per_step": 4,
     "group_size": 4,
     "micro_batch_size": 16,
@@ -465,7 +465,7 @@ def test_a_killed_run_ends_with_the_weights_of_one_never_killed(
 
     def trainer_in(work):
         model = load_model(trained, tmp_path / "adapter", "fp32", None, trainable=True) if adapter else None
-        return make_trainer(objective, model=model, work=work, epochs=epochs, micro_batch_size=4)
+        return make_trainer(objective, model=model, work=work, steps=6 * epochs, micro_batch_size=4)
 
     whole = trainer_in("whole")
     whole.train()

@@ -38,7 +38,7 @@ def test_the_model_is_fetched_at_the_resolved_commit_which_the_manifest_records(
 
     def snapshot_download(repository, revision, local_dir, ignore_patterns):
         fetched.append((repository, revision))
-        shutil.copytree(base, local_dir)
+        shutil.copytree(base, local_dir)  # it holds safetensors: no second call
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     source = {"kind": "hub", "id": "someone/model", "revision": "main"}
@@ -46,6 +46,27 @@ def test_the_model_is_fetched_at_the_resolved_commit_which_the_manifest_records(
     assert fetched == [("someone/model", COMMIT)]
     assert facts["source"]["revision"] == COMMIT
     assert facts["chat_template"]
+
+
+def test_pickled_weights_are_fetched_where_there_are_no_others_and_prompts_may_be_plain(
+    hub, base, monkeypatch, tmp_path
+):
+    import shutil
+
+    fetched = []
+
+    def snapshot_download(repository, revision, local_dir, **patterns):
+        fetched.append(patterns)
+        if len(fetched) == 1:
+            shutil.copytree(base, local_dir, ignore=shutil.ignore_patterns("*.safetensors"))
+        else:
+            (local_dir / "pytorch_model.bin").write_bytes(b"weights")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    source = {"kind": "hub", "id": "someone/protein", "revision": "main", "plain_prompts": True}
+    facts = make_base_model.write_base_model(source, str(tmp_path / "base"))
+    assert "*.bin" in fetched[0]["ignore_patterns"] and fetched[1]["allow_patterns"] == ["pytorch_model*.bin*"]
+    assert "message.content or bos_token" in facts["chat_template"]
 
 
 def test_the_data_set_is_read_at_the_resolved_commit_which_the_manifest_records(hub, monkeypatch, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from compute_aligned.plots import COLUMN_WIDTH_IN, FIGURES, hydrophobicity_figure, inversion_figure, reward_figure
+from compute_aligned.plots import COLUMN_WIDTH_IN, FIGURES, hydrophobicity_figure, inversion_figure, values_figure
 from compute_aligned.tasks.protein import JACKPOT, TRAP, VALLEY
 
 MODELS = ["GRPO", "BoN-2", "BoN-4", "BoN-8"]
@@ -180,7 +180,7 @@ def summary_of(ks, width=0.4, reported=True):
 @pytest.mark.parametrize("ks", [[1, 2, 4, 8, 16, 32, 64], [1, 2, 4, 8, 16, 32]], ids=["figure 7", "figure 8"])
 def test_the_rewards_figure_shows_values_bands_and_reported_values_over_a_log2_axis(draw, ks):
     summary = summary_of(ks)
-    figure = draw(reward_figure, summary, TITLE)
+    figure = draw(values_figure, summary, TITLE)
     (axes,) = figure.axes
     curves = curves_of(axes)
     assert list(curves) == [*MODELS, "paper's values"]
@@ -196,11 +196,11 @@ def test_the_rewards_figure_shows_values_bands_and_reported_values_over_a_log2_a
 
 def test_without_reported_values_and_intervals_the_figure_promises_none(draw):
     summary = summary_of([1, 2, 4], width=np.nan, reported=False)
-    assert list(curves_of(draw(reward_figure, summary, TITLE).axes[0])) == MODELS
+    assert list(curves_of(draw(values_figure, summary, TITLE).axes[0])) == MODELS
 
 
 def test_lines_differ_in_dash_and_marker_so_that_grey_loses_nothing(draw, unconditional):
-    for function, data in ((reward_figure, summary_of([1, 2, 4])), (hydrophobicity_figure, unconditional)):
+    for function, data in ((values_figure, summary_of([1, 2, 4])), (hydrophobicity_figure, unconditional)):
         lines = [line for name, line in curves_of(draw(function, data, TITLE).axes[0]).items() if "paper" not in name]
         assert (
             len({str(line._dash_pattern) for line in lines})
@@ -210,4 +210,4 @@ def test_lines_differ_in_dash_and_marker_so_that_grey_loses_nothing(draw, uncond
 
 
 def test_the_rewards_figure_is_registered_for_summaries():
-    assert FIGURES["reward"] is reward_figure
+    assert FIGURES["values"] is values_figure

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from .captions import METRIC_NAMES
 from .provenance import UnverifiedArtifact, load_manifests, verify
 
 # Folders of a results folder whose files are made by jobs; logs, benchmarks and checkpoints are by-products.
@@ -61,32 +62,45 @@ def chain(path: Path, manifests: dict[str, dict], wanted) -> list[dict]:
     return found
 
 
-def explain(path: Path, model: str, k: int, manifests: dict[str, dict]) -> str:
+def explain(path: Path, model: str, k: int, manifests: dict[str, dict], experiment: str | None = None) -> str:
     """The story of one number of a table, a line or two per job.
 
+    Args:
+        path: the table's CSV.
+        model: an objective, or a recipe where recipes are compared.
+        k: test budget.
+        manifests: ``provenance.load_manifests``.
+        experiment: which of the experiments that the table shows, where there are several.
+
     Raises:
-        ValueError: the table has no such model or k, or holds no measured numbers.
+        ValueError: the table has no such model, k or experiment, or holds no measured numbers.
     """
     table = pd.read_csv(path)
     if "objective" not in table:
         raise ValueError(f"{path}: no number of it was measured on a model; it is computed in closed form")
-    table = table.set_index("objective")
+    shown = list(dict.fromkeys(table["experiment"]))
+    if experiment not in shown and (experiment is not None or len(shown) > 1):
+        raise ValueError(f"{path}: --experiment is {experiment}, wanted one of {', '.join(shown)}")
+    experiment = experiment or shown[0]
+    table = table[table["experiment"] == experiment].dropna(axis=1, how="all").set_index("objective")
     columns = [column for column in table.columns if column.endswith(f"@{k}")]
     if model not in table.index or not columns:
         budgets = [column.split("@")[1] for column in table.columns if "@" in column and " " not in column]
         raise ValueError(
             f"{path}: no number for model {model!r} and k {k}; models are {', '.join(table.index)}, "
-            f"k are {', '.join(budgets)}"
+            f"k are {', '.join(dict.fromkeys(budgets))}"
         )
     column = columns[0]
     row = table.loc[model]
-    lines = [
-        f"{column} of {model}: {row[column]:.2f} % [{row[f'{column} low']:.2f}, {row[f'{column} high']:.2f}], in {path}"
-    ]
+    unit = " %" if column.split("@")[0] != METRIC_NAMES["bon"] else ""
+    interval = f" [{row[f'{column} low']:.2f}, {row[f'{column} high']:.2f}]" if f"{column} low" in table else ""
+    lines = [f"{column} of {model}: {row[column]:.2f}{unit}{interval}, in {path}"]
 
     def wanted(name: str) -> bool:
-        # Runs lie in folders <recipe>/<objective>/...; other objectives did not make this number.
+        # Runs lie in folders <recipe>/<objective>/...; other objectives and experiments did not make this number.
         parts = Path(name).parts
+        if "metrics" in parts:
+            return parts[-1].split(".")[0] == experiment
         stages = {"samples", "scores", "training", "models"} & set(parts)
         return not stages or model in parts or "warmup" in parts or "base" in parts
 
@@ -114,6 +128,7 @@ def main() -> int:
     parser.add_argument("path", type=Path, help="a results folder, or a table's CSV with --model and --k")
     parser.add_argument("--model", help="objective, such as pass_n16")
     parser.add_argument("--k", type=int, help="test budget")
+    parser.add_argument("--experiment", help="which of a table's experiments, where it shows several")
     arguments = parser.parse_args()
     if not arguments.path.exists():
         raise ValueError(f"{arguments.path}: no such file or folder")
@@ -124,7 +139,7 @@ def main() -> int:
     if arguments.model is None or arguments.k is None:
         raise ValueError("a table needs --model and --k: which of its numbers?")
     root = arguments.path.parents[1]
-    print(explain(arguments.path, arguments.model, arguments.k, load_manifests(root)))
+    print(explain(arguments.path, arguments.model, arguments.k, load_manifests(root), arguments.experiment))
     return 0
 
 

@@ -99,6 +99,10 @@ def make_base_model(source: dict, folder: Path) -> None:
             local_dir=folder,
             ignore_patterns=["*.pt", "*.pth", "*.bin", "*.h5", "*.msgpack", "consolidated*"],
         )
+        if not any(folder.glob("*.safetensors")):  # older repositories hold pickled weights alone
+            snapshot_download(
+                source["id"], revision=source["revision"], local_dir=folder, allow_patterns=["pytorch_model*.bin*"]
+            )
         if source.get("plain_prompts", False):
             tokenizer = AutoTokenizer.from_pretrained(folder)
             tokenizer.chat_template = PLAIN_CHAT_TEMPLATE

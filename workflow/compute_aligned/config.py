@@ -138,6 +138,13 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
         named = [("objectives", objective, known) for objective in recipe["objectives"]]
         if recipe["warmup"] is not None:
             named.append(("warmup", recipe["warmup"], sft_objective))
+        if "warmup_recipe" in recipe:
+            others = [other for other, entry in recipes.items() if entry["warmup"] is not None]
+            if recipe["warmup"] is not None or recipe["warmup_recipe"] not in others:
+                raise ConfigError(
+                    f"{folder / 'recipes.yaml'}: recipes.{name}.warmup_recipe: found {recipe['warmup_recipe']!r} and "
+                    f"warmup {recipe['warmup']}; wanted warmup null and one of {', '.join(others)}"
+                )
         for key, objective, make in named:
             try:
                 make(objective)
@@ -184,8 +191,9 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
         elif scale:
             raise ConfigError(f"{where}: found {scale!r}, wanted {{}}: it compares no runs and has no scale")
         for recipe, objective in recipes_and_objectives(experiments[name]):
-            if recipe not in preset["recipes"]:
-                raise ConfigError(f"{preset_file}: recipes: the experiment {name!r} needs the recipe {recipe!r}")
+            for needed in (recipe, recipes[recipe].get("warmup_recipe", recipe)):
+                if needed not in preset["recipes"]:
+                    raise ConfigError(f"{preset_file}: recipes: the experiment {name!r} needs the recipe {needed!r}")
             if recipes[recipe]["trainer"] == "sft" and sft_objective(objective).needs_success_rate:
                 for file, chosen in ((folder / "recipes.yaml", recipes), (preset_file, preset["recipes"])):
                     if "success_rate" not in chosen[recipe]:

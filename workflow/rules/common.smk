@@ -20,11 +20,21 @@ COMPARISONS = {name: entry for name, entry in EXPERIMENTS.items() if entry["kind
 CLOSED_FORMS = {name: entry for name, entry in EXPERIMENTS.items() if entry["kind"] == "closed_form"}
 DIAGONALS = {name: entry for name, entry in EXPERIMENTS.items() if entry["kind"] == "diagonal"}
 
-# Objectives of each recipe that the preset's experiments look at, and the warm-up they start from.
+
+def warmup_recipe(recipe):
+    """The recipe whose warm-up the objectives of a recipe start from: its own, another's, or None."""
+    content = SETTINGS["recipes"][recipe]
+    return recipe if content["warmup"] is not None else content.get("warmup_recipe")
+
+
+# Objectives of each recipe that the preset's experiments look at, and the warm-ups they start from.
 RUNS = {}
 for experiment in EXPERIMENTS.values():
     for recipe, objective in recipes_and_objectives(experiment):
-        objectives = RUNS.setdefault(recipe, [] if SETTINGS["recipes"][recipe]["warmup"] is None else ["warmup"])
+        warmup = warmup_recipe(recipe)
+        if warmup is not None:
+            RUNS.setdefault(warmup, ["warmup"])
+        objectives = RUNS.setdefault(recipe, [])
         if objective not in objectives:
             objectives.append(objective)
 
@@ -197,9 +207,10 @@ def data_files(wildcards):
 
 def starts_of(wildcards):
     """What the runs of a training job start from."""
-    if wildcards.objective == "warmup" or "warmup" not in RUNS[wildcards.recipe]:
+    warmup = warmup_recipe(wildcards.recipe)
+    if wildcards.objective == "warmup" or warmup is None:
         return [base_model(wildcards)]
-    return [f"{RESULTS}/models/{wildcards.recipe}/warmup/seed{seed}" for seed in seeds_of(wildcards)]
+    return [f"{RESULTS}/models/{warmup}/warmup/seed{seed}" for seed in seeds_of(wildcards)]
 
 
 def labels_of(experiment):

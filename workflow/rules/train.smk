@@ -1,4 +1,4 @@
-"""Training: the objective `warmup` starts from the base model, all others from the warm-up of their seed, if any."""
+"""Training: the objective `warmup` starts from the base model, the others from a warm-up of their seed, if any."""
 
 
 rule train_sft:

@@ -17,7 +17,7 @@ def shrink(tiny):
         "num_attention_heads": 2,
         "num_key_value_heads": 2,
     }
-    preset["data"]["math"]["sizes"] = {"train": 60, "validation": 8, "test": 8}
+    preset["data"]["math"]["sizes"] = {"train": 80, "validation": 8, "test": 20}
     preset["models"]["protein"]["source"] |= {"corpus_size": 32, "steps": 2, "batch_size": 8}
     preset["models"]["protein"]["source"]["architecture"] |= {"n_layer": 1, "n_embd": 16}
     preset["data"]["protein_conditional"]["sizes"] = {"train": 40, "validation": 4, "test": 4}
@@ -25,7 +25,7 @@ def shrink(tiny):
         small = {"train_problems": 30, "warmup_epochs": 2, "epochs": 2}
         small |= {"batch_size": 8, "micro_batch_size": 8, "checkpoint_steps": 5}
         recipe |= {key: value for key, value in small.items() if key in recipe}
-        recipe["evaluation"] |= {"problems": min(4, recipe["evaluation"]["problems"]), "samples": 8}
+        recipe["evaluation"] |= {"problems": min(8, recipe["evaluation"]["problems"]), "samples": 8}
         recipe["evaluation"] |= {"max_new_tokens": 8, "rows_per_batch": 64, "problems_per_shard": 4}
         if "success_rate" in recipe:
             recipe["success_rate"] = {"samples": 2, "refresh_epochs": 1}

@@ -159,7 +159,7 @@ def test_a_budget_larger_than_the_pool_is_refused(fresh):
 
 
 def test_an_unknown_objective_is_refused(fresh):
-    fresh.replace("config/recipes.yaml", "objectives: [ce, ", "objectives: [ce, pas_n4, ")
+    fresh.replace("config/recipes.yaml", "objectives: [ce, pass_n4, ", "objectives: [ce, pas_n4, ")
     line = complaint(fresh)
     assert "config/recipes.yaml: recipes.math_sft_pass.objectives: " in line
     assert "'pas_n4'" in line

@@ -20,7 +20,7 @@ def shrink(tiny):
     preset["data"]["math"]["sizes"] = {"train": 80, "validation": 8, "test": 20}
     preset["models"]["protein"]["source"] |= {"corpus_size": 32, "steps": 2, "batch_size": 8}
     preset["models"]["protein"]["source"]["architecture"] |= {"n_layer": 1, "n_embd": 16}
-    preset["data"]["protein_conditional"]["sizes"] = {"train": 40, "validation": 4, "test": 4}
+    preset["data"]["protein_conditional"]["sizes"] = {"train": 40, "validation": 8, "test": 8}
     for recipe in preset["recipes"].values():
         small = {"train_problems": 30, "warmup_epochs": 2, "epochs": 2}
         small |= {"batch_size": 8, "micro_batch_size": 8, "checkpoint_steps": 5}

@@ -237,6 +237,70 @@ def test_a_diagonal_diagnostic_that_cannot_be_run_is_refused_in_one_sentence(fol
     assert [word for word in said if word not in sentence] == [], sentence
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("rl", REMOVED, ["'rl' is missing", "found train_problems"]),
+        ("warmup_epochs", REMOVED, ["'warmup_epochs' is missing"]),
+        ("epochs", 3, ["'epochs' has no use", "trainer is grpo"]),
+        (
+            "rl.micro_batch_size",
+            48,
+            ["rl.micro_batch_size: found 48", "divisor of prompts_per_step x group_size = 128"],
+        ),
+        ("rl.steps", 0, ["rl.steps: found 0", "at least 1"]),
+        ("rl.beta", 0.1, ["rl: unknown key 'beta'"]),  # the recipe's
+    ],
+)
+def test_a_scale_of_reinforcement_learning_that_cannot_be_run_is_refused(key, value, said):
+    sentence = complaint(changed((f"recipes.math_rl_pass.{key}", value)))
+    assert sentence.startswith("my.yaml: recipes.math_rl_pass")
+    assert [word for word in said if word not in sentence] == [], sentence
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value", "said"),
+    [
+        (
+            "recipes",
+            "math_rl_pass.objectives",
+            ["grpo", "pass_n4"],
+            ["unknown RL objective 'pass_n4'", "pass_n<N>_log"],
+        ),
+        ("recipes", "math_rl_pass.rl.group_size", 1, ["rl.group_size: found 1", "at least 2"]),
+        ("recipes", "math_rl_pass.rl", REMOVED, ["math_rl_pass: the key 'rl' is missing; its trainer is grpo"]),
+        ("recipes", "token_margin.warmup_recipe", "poetry", ["found 'poetry'", "wanted warmup null and one of math_"]),
+        ("recipes", "token_margin.warmup", "ce", ["found 'math_rl_pass' and warmup ce"]),
+        ("experiments", "protein_conditional.metric", "pass", ["found 'pass'", "rewarded for inversion; wanted bon"]),
+        ("experiments", "math_rl_pass.metric", "bon", ["found 'bon'", "rewarded for answer; wanted pass or maj"]),
+        (
+            "experiments",
+            "warmup_transfer.baseline",
+            "grpo",
+            ["found 'grpo'", "warmup_transfer_ce, warmup_transfer_pass"],
+        ),
+        ("experiments", "warmup_transfer.recipe", ["warmup_transfer_ce", "poetry"], ["found 'poetry'"]),
+    ],
+)
+def test_reinforcement_learning_that_cannot_be_run_is_refused(file, key, value, said, folder_with):
+    sentence = complaint(preset(), folder_with(file, f"{file}.{key}", value))
+    assert [word for word in said if word not in sentence] == [], sentence
+
+
+def test_the_two_warm_ups_share_their_random_numbers(settings):
+    for resolve, what in ((rl_settings, ("grpo",)), (training_settings, ("warmup",)), (sampling_settings, ())):
+        seeds = {
+            resolve(settings, recipe, *what, 2)["seed"] for recipe in ("warmup_transfer_ce", "warmup_transfer_pass_n16")
+        }
+        assert len(seeds) == 1
+
+
+def test_fresh_prompts_come_after_the_warm_ups_and_others_are_its_first(settings):
+    assert rl_settings(settings, "math_rl_pass", "grpo", 1)["skipped_problems"] == 3000
+    assert rl_settings(settings, "math_rl_majority", "grpo", 1)["skipped_problems"] == 0
+    assert rl_settings(settings, "protein_unconditional", "grpo", 1)["skipped_problems"] == 0
+
+
 def test_a_diagonal_diagnostic_needs_the_recipe_of_its_pools_in_the_preset():
     content = changed(("experiments", {"diagonal_diagnostic": {}}), ("recipes", {}))
     assert "recipes: the experiment 'diagonal_diagnostic' needs the recipe 'math_sft_majority'" in complaint(content)

@@ -113,7 +113,7 @@ def values_figure(summary: pd.DataFrame, title: str) -> Figure:
     columns = ["value", "low", "high", "reported"]
     summary = summary.assign(**{column: SCALES[metric] * summary[column] for column in columns})
     with plt.rc_context(LAYOUT):
-        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 2.9), layout="constrained")
+        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 3.0), layout="constrained")
         for (label, rows), style in zip(summary.groupby("label", sort=False), cycle(STYLES), strict=False):
             axes.plot(rows["k"], rows["value"], label=label, **style)
             axes.fill_between(rows["k"], rows["low"], rows["high"], color=style["color"], alpha=0.12, linewidth=0)
@@ -140,7 +140,7 @@ def values_figure(summary: pd.DataFrame, title: str) -> Figure:
         axes.set_xlabel("samples k")
         axes.set_ylabel("expected maximum reward" if metric == "bon" else f"{METRIC_NAMES[metric]}@k ({UNITS[metric]})")
         axes.set_title(title, loc="left", wrap=True)
-        figure.legend(loc="outside lower center", ncols=3)
+        figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
@@ -277,6 +277,8 @@ def rho_figure(ratios: pd.DataFrame, rho: pd.Series, title: str) -> Figure:
         if beyond := len(values) - len(shown):
             meaning += f"\n{beyond} beyond {_short(end)}, the largest {_short(values.max())}"
         axes.set_xlabel(meaning)
+        figure.legend(loc="outside lower center", ncols=2)
+    return figure
 
 
 def what_was_diagnosed(rho: pd.Series, preset: str, split: str) -> str:

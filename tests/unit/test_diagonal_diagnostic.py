@@ -334,8 +334,9 @@ def test_a_figure_without_any_rho_says_so(values):
 def test_the_title_says_what_was_run_how_much_is_undefined_and_what_rho_is(artifacts):
     rho = artifacts[1].set_index("figure")
     said = {name: what_was_diagnosed(row, "tiny", "test") for name, row in rho.iterrows()}
-    for text in said.values():
-        assert "Preset tiny, math_sft_majority on ce: 1 seed, 7 test problems, pools of 8" in text
+    for name, text in said.items():
+        recipe = EXPERIMENT["figures"][name]["recipe"]
+        assert f"Preset tiny, {recipe} on ce: 1 seed, 7 test problems, pools of 8" in text
         assert "undefined for 2 of 7" in text
     assert "(1−p)$^{-3}$" in said["fig10"] and "(1−p)" not in said["fig9"]
 

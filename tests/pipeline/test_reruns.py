@@ -82,6 +82,7 @@ def add_code(repository, file):
         (f"{PACKAGE}/models.py", FROM_BASE_MODEL),  # whose tokenizer is checked
         (f"{PACKAGE}/advantages.py", FROM_RL),
         (f"{PACKAGE}/grpo.py", FROM_RL),
+        (f"{PACKAGE}/checkpoints.py", FROM_TRAIN),
         (f"{PACKAGE}/success_rates.py", FROM_SUCCESS_RATES),
         (f"{PACKAGE}/sampling.py", FROM_SUCCESS_RATES | FROM_SAMPLE),
         (f"{PACKAGE}/grading.py", FROM_GRADING),
@@ -155,13 +156,14 @@ def test_another_budget_is_only_measured(rerun):
     assert rerun.plan(preset="seconds") == PASS_FROM_MEASURE
 
 
-def test_where_each_seed_has_its_own_job_another_seed_trains_itself_alone(rerun):
-    preset = rerun.config("seconds")
-    preset |= {"seeds": [*preset["seeds"], 3], "seeds_in_one_job": False}
-    rerun.write_config("seconds", preset)
-    # Jobs of one seed have other parameters than the finished ones of all seeds; here the files alone count.
-    files_alone = ["--rerun-triggers", "mtime"]
-    assert rerun.plan(preset="seconds", options=files_alone) == FROM_TRAIN
+def test_where_each_seed_has_its_own_job_another_seed_trains_itself_alone(fresh):
+    preset = fresh.config("seconds") | {"seeds": [1], "seeds_in_one_job": False}
+    fresh.write_config("seconds", preset)
+    fresh.run("fig1", preset="seconds", options=["--quiet", "rules", "reason"])
+    assert fresh.plan("fig1", preset="seconds") == {"fig1": 1}  # the target itself makes no file
+    fresh.write_config("seconds", preset | {"seeds": [1, 2]})
+    of_a_seed = {rule: PASS[rule] for rule in ("train_sft", "sample", "grade")}
+    assert fresh.plan("fig1", preset="seconds") == of_a_seed | {"measure": 1, "figure": 1, "fig1": 1}
 
 
 def test_where_one_job_goes_through_all_seeds_another_seed_trains_them_all(rerun):

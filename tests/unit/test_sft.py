@@ -17,17 +17,16 @@ from torch.nn.functional import log_softmax
 from transformers import Trainer, TrainerCallback
 from trl import SFTTrainer
 
-from compute_aligned import artifacts, sft
+from compute_aligned import artifacts
+from compute_aligned.checkpoints import RECORD, SaveRecord, last_whole_checkpoint
 from compute_aligned.models import add_adapter, load_model
 from compute_aligned.objectives import sft_objective
 from compute_aligned.operators import PassAtN
 from compute_aligned.sampling import SamplingSettings, sample_pools, uniforms
 from compute_aligned.sft import (
-    RECORD,
     RECORD_COLUMNS,
     ComputeAlignedSFTTrainer,
     gold_completions,
-    last_whole_checkpoint,
     trainer_arguments,
 )
 from compute_aligned.success_rates import SuccessRates, success_rates
@@ -320,14 +319,14 @@ def kill_after_step(monkeypatch, step):
 
 
 def kill_before_the_record_of_step(monkeypatch, step):
-    write = sft.SaveRecord.on_save
+    write = SaveRecord.on_save
 
     def on_save(self, args, state, control, **kwargs):
         if state.global_step == step:
             raise Killed
         write(self, args, state, control, **kwargs)
 
-    monkeypatch.setattr(sft.SaveRecord, "on_save", on_save)
+    monkeypatch.setattr(SaveRecord, "on_save", on_save)
 
 
 def kill_while_the_model_is_saved(monkeypatch, step):

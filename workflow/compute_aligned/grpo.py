@@ -11,8 +11,8 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import RepeatSampler
 
 from .advantages import AdvantageSettings, RLObjective, Rollouts, weighted_advantages
+from .checkpoints import RECORD, SaveRecord
 from .models import trainable_weights_kept
-from .sft import RECORD, SaveRecord
 from .statistics import effective_share
 from .tasks import Problem
 

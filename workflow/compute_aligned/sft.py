@@ -4,18 +4,16 @@ import json
 from pathlib import Path
 
 import torch
-from transformers import TrainerCallback
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import SFTConfig, SFTTrainer
 from trl.trainer.utils import selective_log_softmax
 
+from .checkpoints import RECORD, SaveRecord
 from .models import trainable_weights_kept
 from .objectives import GoldCompletions, SFTObjective
 from .statistics import effective_share
 from .success_rates import SuccessRates
 from .tokenization import IGNORED
 
-RECORD = "training_record.json"
 # Of every sequence trained on: optimiser step, log-probability, factor on the gradient of cross-entropy (NaN if the
 # objective has none), success rate of its problem (NaN unless the objective asks for it).
 RECORD_COLUMNS = ["step", "log_p", "weight", "success_rate"]
@@ -127,25 +125,6 @@ def gold_completions(
     logits = model(**inputs, use_cache=False, logits_to_keep=positions).logits.float()
     log_p = selective_log_softmax(logits, targets).masked_fill(~supervised, 0).sum(dim=1)
     return GoldCompletions(log_p, logits, targets, supervised, success_rate)
-
-
-class SaveRecord(TrainerCallback):
-    """Writes a trainer's record into each checkpoint, as the last file: with it the checkpoint is whole."""
-
-    def __init__(self, record: dict):
-        self.record = record
-
-    def on_save(self, args, state, control, **kwargs):
-        folder = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
-        partial = folder / f"{RECORD}.partial"
-        partial.write_text(json.dumps(self.record))
-        partial.rename(folder / RECORD)
-
-
-def last_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end, or None."""
-    whole = [path.parent for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*/{RECORD}")]
-    return max(whole, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)
 
 
 def trainer_arguments(settings: dict, work: Path) -> SFTConfig:

@@ -10,10 +10,10 @@ import torch
 
 from compute_aligned.advantages import AdvantageSettings, rl_objective
 from compute_aligned.artifacts import read_artifact, whole, write_artifact
+from compute_aligned.checkpoints import last_whole_checkpoint
 from compute_aligned.grpo import RECORDED, ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
 from compute_aligned.models import add_adapter, check_precision, load_model, load_tokenizer
 from compute_aligned.provenance import describe, hash_settings, job
-from compute_aligned.sft import last_whole_checkpoint
 from compute_aligned.tasks import Problem, select
 from compute_aligned.tasks.rewards import AnswerReward, ProteinReward, grade_as_the_paper
 from compute_aligned.tokenization import encode_prompt

@@ -9,10 +9,11 @@ import torch
 from datasets import Dataset
 
 from compute_aligned.artifacts import read_artifact, whole, write_artifact
+from compute_aligned.checkpoints import last_whole_checkpoint
 from compute_aligned.models import add_adapter, check_precision, load_model, load_tokenizer
 from compute_aligned.objectives import sft_objective
 from compute_aligned.provenance import describe, hash_settings, job
-from compute_aligned.sft import RECORD_COLUMNS, ComputeAlignedSFTTrainer, last_whole_checkpoint, trainer_arguments
+from compute_aligned.sft import RECORD_COLUMNS, ComputeAlignedSFTTrainer, trainer_arguments
 from compute_aligned.success_rates import success_rates
 from compute_aligned.tasks import Problem, select
 from compute_aligned.tokenization import encode_example

@@ -72,28 +72,10 @@ def difference_figure(summary: pd.DataFrame, title: str) -> Figure:
         summary = summary[summary["metric"] == metric]
         others = summary[(summary["objective"] != summary["baseline"]) & ~summary["beyond_paper"]]
         for (label, rows), style in zip(others.groupby("label", sort=False), cycle(STYLES), strict=False):
-            axes.plot(rows["k"], scale * rows["difference"], label=label, **style)
-            low, high = scale * rows["difference_low"], scale * rows["difference_high"]
-            axes.fill_between(rows["k"], low, high, color=style["color"], alpha=0.12, linewidth=0)
-            # Edges in the line's own dashes: overlapping bands stay apart in grey.
-            for edge in (low, high):
-                axes.plot(rows["k"], edge, color=style["color"], linestyle=style["linestyle"], linewidth=0.5, alpha=0.7)
-            axes.plot(
-                rows["k"],
-                scale * rows["reported_difference"],
-                color=style["color"],
-                marker=style["marker"],
-                markerfacecolor="white",
-                linestyle="none",
-                markersize=3,
-                markeredgewidth=0.7,
-            )
+            columns = ("difference", "difference_low", "difference_high", "reported_difference")
+            _budget_curve(axes, rows["k"], *(scale * rows[column] for column in columns), label, style)
         axes.plot([], [], color="black", marker="o", markerfacecolor="white", linestyle="none", label="paper's values")
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_locator(FixedLocator(sorted(set(summary["k"]))))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter("{x:.0f}")
-        axes.set_xlabel("samples k")
+        _budget_axis(axes, summary["k"])
         axes.set_ylabel(f"{METRIC_NAMES[metric]}@k minus {baseline} ({DIFFERENCE_UNITS[metric]})")
         axes.set_title(title, loc="left", wrap=True)
         figure.legend(loc="outside lower center", ncols=2)
@@ -110,38 +92,48 @@ def values_figure(summary: pd.DataFrame, title: str) -> Figure:
         title: what was run.
     """
     metric = summary["metric"].iloc[0]
-    columns = ["value", "low", "high", "reported"]
-    summary = summary.assign(**{column: SCALES[metric] * summary[column] for column in columns})
+    scale = SCALES[metric]
     with plt.rc_context(LAYOUT):
         figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 3.0), layout="constrained")
         for (label, rows), style in zip(summary.groupby("label", sort=False), cycle(STYLES), strict=False):
-            axes.plot(rows["k"], rows["value"], label=label, **style)
-            axes.fill_between(rows["k"], rows["low"], rows["high"], color=style["color"], alpha=0.12, linewidth=0)
-            for edge in (rows["low"], rows["high"]):
-                axes.plot(rows["k"], edge, color=style["color"], linestyle=style["linestyle"], linewidth=0.5, alpha=0.7)
-            axes.plot(
-                rows["k"],
-                rows["reported"],
-                color=style["color"],
-                marker=style["marker"],
-                markerfacecolor="white",
-                linestyle="none",
-                markersize=3,
-                markeredgewidth=0.7,
-            )
+            columns = ("value", "low", "high", "reported")
+            _budget_curve(axes, rows["k"], *(scale * rows[column] for column in columns), label, style)
         if summary["reported"].notna().any():
             axes.plot(
                 [], [], color="black", marker="o", markerfacecolor="white", linestyle="none", label="paper's values"
             )
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_locator(FixedLocator(sorted(set(summary["k"]))))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter("{x:.0f}")
-        axes.set_xlabel("samples k")
+        _budget_axis(axes, summary["k"])
         axes.set_ylabel("expected maximum reward" if metric == "bon" else f"{METRIC_NAMES[metric]}@k ({UNITS[metric]})")
         axes.set_title(title, loc="left", wrap=True)
         figure.legend(loc="outside lower center", ncols=2)
     return figure
+
+
+def _budget_curve(axes, k, value, low, high, reported, label: str, style: dict) -> None:
+    """A curve over the test budgets k with its band, and the paper's values as hollow markers."""
+    axes.plot(k, value, label=label, **style)
+    axes.fill_between(k, low, high, color=style["color"], alpha=0.12, linewidth=0)
+    # Edges in the line's own dashes: overlapping bands stay apart in grey.
+    for edge in (low, high):
+        axes.plot(k, edge, color=style["color"], linestyle=style["linestyle"], linewidth=0.5, alpha=0.7)
+    axes.plot(
+        k,
+        reported,
+        color=style["color"],
+        marker=style["marker"],
+        markerfacecolor="white",
+        linestyle="none",
+        markersize=3,
+        markeredgewidth=0.7,
+    )
+
+
+def _budget_axis(axes, k) -> None:
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_locator(FixedLocator(sorted(set(k))))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter("{x:.0f}")
+    axes.set_xlabel("samples k")
 
 
 # --- weights over p --------------------------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ def write_reference(root: Path, target: Path) -> None:
             shutil.copy(file, target / folder)
     jobs = {id(manifest): manifest for manifest in load_manifests(root).values()}
     published = [{key: value for key, value in job.items() if key not in PRIVATE} for job in jobs.values()]
+    for job in published:  # a folder's files stand in the manifest of the job that wrote it
+        job["inputs"] = [{key: entry[key] for key in entry if key != "files"} for entry in job["inputs"]]
     (target / "manifests.json").write_text(
         json.dumps(published, separators=(",", ":")).replace('{"rule"', '\n{"rule"') + "\n"
     )

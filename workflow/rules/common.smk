@@ -206,10 +206,10 @@ def data_files(wildcards):
 
 
 def starts_of(wildcards):
-    """What the runs of a training job start from."""
+    """What each run of a training job starts from."""
     warmup = warmup_recipe(wildcards.recipe)
     if wildcards.objective == "warmup" or warmup is None:
-        return [base_model(wildcards)]
+        return [base_model(wildcards)] * len(seeds_of(wildcards))
     return [f"{RESULTS}/models/{warmup}/warmup/seed{seed}" for seed in seeds_of(wildcards)]
 
 

@@ -117,9 +117,6 @@ def reward_of(settings: dict):
 if __name__ == "__main__":
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     with job(snakemake) as facts:  # noqa: F821
-        starts = list(snakemake.input.starts)  # noqa: F821
-        if len(starts) == 1:
-            starts *= len(snakemake.params.settings)  # noqa: F821
         facts["runs"] = [
             train_grpo(
                 path_to_base=snakemake.input.base,  # noqa: F821
@@ -132,7 +129,7 @@ if __name__ == "__main__":
                 path_to_record=record,
             )
             for start, settings, model, record in zip(
-                starts,
+                snakemake.input.starts,  # noqa: F821
                 snakemake.params.settings,  # noqa: F821
                 snakemake.output.models,  # noqa: F821
                 snakemake.output.records,  # noqa: F821

@@ -85,14 +85,6 @@ def train_sft(
     }
 
 
-def runs_of_job(snakemake):
-    """Start, settings, model and record of each run; all warm-ups start from the one base model."""
-    settings = snakemake.params.settings
-    starts = list(snakemake.input.starts)
-    starts = starts * len(settings) if len(starts) == 1 else starts
-    return zip(starts, settings, snakemake.output.models, snakemake.output.records, strict=True)
-
-
 def training_problems(path: str, settings: dict) -> list[Problem]:
     """The selected training problems."""
     problems = [Problem(**row) for row in read_artifact("problems", path).to_dict("records")]
@@ -122,7 +114,13 @@ if __name__ == "__main__":
                 path_to_model=model,
                 path_to_record=record,
             )
-            for start, settings, model, record in runs_of_job(snakemake)  # noqa: F821
+            for start, settings, model, record in zip(
+                snakemake.input.starts,  # noqa: F821
+                snakemake.params.settings,  # noqa: F821
+                snakemake.output.models,  # noqa: F821
+                snakemake.output.records,  # noqa: F821
+                strict=True,
+            )
         ]
         for run in facts["runs"]:
             shutil.rmtree(run.pop("checkpoints"))

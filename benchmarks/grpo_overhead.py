@@ -26,15 +26,15 @@ from transformers import TrainerCallback
 from trl import GRPOTrainer
 
 from compute_aligned.advantages import AdvantageSettings, rl_objective
+from compute_aligned.base_models import make_base_model
 from compute_aligned.grpo import ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
-from compute_aligned.models import load_model, load_tokenizer, make_base_model
+from compute_aligned.models import load_model, load_tokenizer
 from compute_aligned.tasks.arithmetic import generate_splits
 from compute_aligned.tasks.rewards import AnswerReward, grade_as_the_paper
 
 PRESET = Path(__file__).parents[1] / "config" / "tiny.yaml"
 SETTINGS = {
     "seed": 1,
-    "epochs": 1,
     "prompts_per_step": 4,
     "group_size": 8,
     "micro_batch_size": 32,
@@ -98,15 +98,16 @@ class _Clock(TrainerCallback):
 def run(name: str, base: Path, problems: list, work: Path) -> _Clock:
     """Train over the problems once, from the untrained model."""
     objective, changes, arguments_changed = VARIANTS[name]
-    arguments = grpo_arguments(SETTINGS | changes, work)
+    arguments = grpo_arguments(SETTINGS | {"steps": len(problems) // SETTINGS["prompts_per_step"]} | changes, work)
     arguments.disable_tqdm = True
     for key, value in arguments_changed.items():
         setattr(arguments, key, value)
     ours = {}
     if objective is not None:
         window = 4000 if objective.startswith("best_of") else None
+        normalize = not objective.startswith("pass")  # as the recipes
         ours = {"objective": rl_objective(objective), "loss": "token_mean"}
-        ours["advantage_settings"] = AdvantageSettings(10.0, True, 5.0, 0.0, window)
+        ours["advantage_settings"] = AdvantageSettings(10.0, normalize, 5.0, 0.0, window)
     trainer = (ComputeAlignedGRPOTrainer if ours else GRPOTrainer)(
         model=load_model(base, base, "fp32", None, trainable=True),
         args=arguments,

@@ -96,16 +96,15 @@ def assert_identical(one, other):
 
 
 class _Batches:
-    """Keeps each generated batch, with the advantages that stand in TRL's log."""
+    """Keeps each generated batch."""
 
     def __init__(self, trainer):
-        self.batches, self.logged = [], []
+        self.batches = []
         generate = trainer._generate_and_score_completions
 
         def keep(inputs):
             output = generate(inputs)
             self.batches.append({key: value.clone() for key, value in output.items()})
-            self.logged.append(list(trainer._logs["advantages"]))
             return output
 
         trainer._generate_and_score_completions = keep
@@ -140,21 +139,74 @@ def test_group_advantages_are_trls_to_the_last_bit(group, seed):
     assert torch.equal(group_advantages(rewards), trl)
 
 
+class _Losses:
+    """Keeps what TRL's loss was given and used: per step, the advantage of each row, and those in TRL's log."""
+
+    def __init__(self, trainer, monkeypatch):
+        self.used, self.logged = [], []
+        loss = GRPOTrainer._compute_loss
+
+        def keep(owner, model, inputs):
+            output = loss(owner, model, inputs)
+            if owner is trainer:
+                # The advantages as they stand when TRL has used them. TRL shuffles the rows of a batch.
+                self.used[-1] += inputs["advantages"].tolist()
+                self.logged[-1] = list(trainer._logs["advantages"])
+            return output
+
+        generate = trainer._generate_and_score_completions
+
+        def start(inputs):
+            self.used.append([])
+            self.logged.append([])
+            return generate(inputs)
+
+        trainer._generate_and_score_completions = start
+        monkeypatch.setattr(GRPOTrainer, "_compute_loss", keep)
+
+
+@pytest.mark.parametrize("micro_batch_size", [16, 4])
 @pytest.mark.parametrize("objective", ADVANTAGES)
-def test_the_advantages_trained_on_are_the_logged_ones(make_trainer, objective):
-    trainer = make_trainer(objective)
-    kept = _Batches(trainer)
+def test_the_advantages_trained_on_are_the_logged_ones(make_trainer, objective, micro_batch_size, monkeypatch):
+    trainer = make_trainer(objective, micro_batch_size=micro_batch_size)
+    kept = _Losses(trainer, monkeypatch)
     trainer.train()
-    assert len(kept.batches) == 6
-    for batch, logged in zip(kept.batches, kept.logged, strict=True):
-        assert batch["advantages"].shape == (16,)
-        assert batch["advantages"].tolist() == logged
-    used = torch.cat([batch["advantages"] for batch in kept.batches])
+    assert len(kept.used) == 6
+    for used, logged in zip(kept.used, kept.logged, strict=True):
+        assert len(used) == 16
+        assert sorted(used) == pytest.approx(sorted(logged), rel=1e-6)
+    used = torch.tensor(kept.used)
     assert torch.isfinite(used).all() and (used != 0).any()
+
+
+@pytest.mark.parametrize("micro_batch_size", [16, 4])
+@pytest.mark.parametrize("loss", grpo.LOSSES)
+def test_a_weight_taken_in_the_loss_is_the_one_of_a_pass_of_its_own(make_trainer, loss, micro_batch_size, monkeypatch):
+    """Pass@N without normalisation costs no forward pass more than GRPO, and trains the same."""
+
+    def trained(own_pass):
+        trainer = make_trainer("pass_n4_log", loss=loss, micro_batch_size=micro_batch_size)
+        trainer._weighs_in_loss = not own_pass
+        passes = []
+        forward = trainer._get_per_token_logps_and_entropies
+        monkeypatch.setattr(
+            trainer,
+            "_get_per_token_logps_and_entropies",
+            lambda *args, **kwargs: passes.append(1) or forward(*args, **kwargs),
+        )
+        trainer.train()
+        return trainer, len(passes)
+
+    (ours, passes), (plain, more) = trained(False), trained(True)
+    assert (passes, more) == (6 * (16 // micro_batch_size + 1), 6 * (16 // micro_batch_size + 2))  # KL takes one
+    assert_close(weights_of(ours), weights_of(plain))
+    for mine, theirs in zip(ours.record["steps"], plain.record["steps"], strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-4)
 
 
 def test_pass_weights_use_the_sequences_probability_at_the_sampling_temperature(make_trainer):
     trainer = make_trainer("pass_n4_log")
+    trainer._weighs_in_loss = False  # the same weights, where the batch can be looked at
     kept = _Batches(trainer)
     start = weights_of(trainer)
     trainer.train()

@@ -158,15 +158,12 @@ def group_advantages(rewards: Tensor) -> Tensor:
     return centred / (variance.sqrt() + GRPO_EPSILON)
 
 
-def weighted_advantages(
-    objective: RLObjective, rollouts: Rollouts, settings: AdvantageSettings
-) -> tuple[Tensor, Tensor]:
-    """Advantages to train on, A~ = w A, and the weights w, both of the rewards' shape and dtype (PAPER, RL).
+def batch_advantages(rewards: Tensor, settings: AdvantageSettings) -> Tensor:
+    """GRPO's advantages with the penalty and the clip of a recipe, before the weight (PAPER, RL); shape as ``rewards``.
 
     Raises:
         ValueError: a reward is not finite; or rewards other than 0 and 1 where right and wrong must be told apart.
     """
-    rewards = rollouts.rewards
     if not torch.isfinite(rewards).all():
         raise ValueError(f"rewards must be finite numbers, got {rewards[~torch.isfinite(rewards)][0].item()}")
     advantages = group_advantages(rewards)
@@ -175,12 +172,29 @@ def weighted_advantages(
         advantages = advantages - settings.all_wrong_penalty * (rewards == 0).all(dim=1, keepdim=True)
     if settings.advantage_clip is not None:
         advantages = advantages.clamp(-settings.advantage_clip, settings.advantage_clip)
+    return advantages
+
+
+def batch_weights(objective: RLObjective, rollouts: Rollouts, settings: AdvantageSettings) -> Tensor:
+    """An objective's weights with the clip and the normalisation of a recipe (PAPER, RL), shape (prompts, group).
+
+    Without normalisation a weight that depends on its completion alone (Pass@N) is the same for any part of a batch.
+    """
     weights = objective.weight(rollouts)
     if settings.weight_clip is not None:
         weights = weights.clamp(max=settings.weight_clip)
-    if settings.normalize_weights and (len(rewards) > 1 or not objective.per_prompt) and weights.any():
+    prompts = len(rollouts.rewards)
+    if settings.normalize_weights and (prompts > 1 or not objective.per_prompt) and weights.any():
         weights = weights / weights.mean()
-    weights = weights.to(rewards.dtype)
+    return weights.to(rollouts.rewards.dtype)
+
+
+def weighted_advantages(
+    objective: RLObjective, rollouts: Rollouts, settings: AdvantageSettings
+) -> tuple[Tensor, Tensor]:
+    """Advantages to train on, A~ = w A, and the weights w, both of the rewards' shape and dtype (PAPER, RL)."""
+    advantages = batch_advantages(rollouts.rewards, settings)
+    weights = batch_weights(objective, rollouts, settings)
     return weights * advantages, weights
 
 

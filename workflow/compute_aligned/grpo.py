@@ -10,7 +10,7 @@ from torch.utils.data import Sampler
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import RepeatSampler
 
-from .advantages import AdvantageSettings, RLObjective, Rollouts, weighted_advantages
+from .advantages import AdvantageSettings, RLObjective, Rollouts, batch_advantages, batch_weights
 from .checkpoints import RECORD, SaveRecord
 from .models import trainable_weights_kept
 from .statistics import effective_share
@@ -34,6 +34,9 @@ RECORDED = (
 
 class ComputeAlignedGRPOTrainer(GRPOTrainer):
     """GRPOTrainer whose advantages are w A (advantages.weighted_advantages); with ``grpo`` it is TRL's own training.
+
+    A weight that needs a completion's probability alone (Pass@N without normalisation) is taken in the loss, whose
+    forward pass gives that probability anyway; every other one right after sampling.
 
     It takes one reward function and runs in one process. A reward on whose answers a majority votes logs them by
     TRL's ``log_extra`` as column ``answer`` (tasks.rewards).
@@ -71,6 +74,8 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
         self.objective = objective
         self.advantage_settings = advantage_settings
         self.loss = loss
+        self._weighs_in_loss = objective.needs == ("log_p",) and not advantage_settings.normalize_weights
+        self._to_weigh: dict | None = None  # the micro-batch in the loss whose weights are not taken yet
         self.record: dict[str, list] = {"steps": [], "reward_window": []}
         self.add_callback(SaveRecord(self.record))
 
@@ -78,14 +83,20 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
         """TRL's batch with our advantages, in TRL's log too. The completions of a prompt still stand together here."""
         output = super()._generate_and_score_completions(inputs)
         rollouts = self._rollouts(output)
-        advantages, weights = weighted_advantages(self.objective, rollouts, self.advantage_settings)
+        advantages = batch_advantages(rollouts.rewards, self.advantage_settings)
+        if self._weighs_in_loss:
+            self._rewards, self._weights, self._log_p = rollouts.rewards, [], []
+            output["row"] = torch.arange(advantages.numel())  # TRL shuffles the batch, then cuts it
+        else:
+            weights = batch_weights(self.objective, rollouts, self.advantage_settings)
+            advantages = weights * advantages
+            self._log_weights(rollouts.rewards, weights, rollouts.log_p)
         output["advantages"] = advantages.flatten().to(output["advantages"].device)
         self._logs["advantages"].extend(advantages.flatten().tolist())  # as long as the batch: TRL's own are gone
         if self.advantage_settings.reward_window is not None:
             window = self.record["reward_window"]
             window += rollouts.rewards.flatten().tolist()
             del window[: -self.advantage_settings.reward_window]
-        self._log_weights(rollouts, weights)
         return output
 
     def _rollouts(self, output: dict) -> Rollouts:
@@ -101,7 +112,7 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
                     f"{len(column)} answers for {rewards.numel()} completions; wanted log_extra('answer', answers)"
                 )
             answers = [column[start : start + group] for start in range(0, len(column), group)]
-        if "log_p" in self.objective.needs:
+        if "log_p" in self.objective.needs and not self._weighs_in_loss:
             log_p = self._sequence_log_p(output).view(-1, group).cpu()
         if self.advantage_settings.reward_window is not None:
             past_rewards = torch.tensor(self.record["reward_window"])
@@ -126,22 +137,46 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
                 )
         return (per_token.double() * output["completion_mask"]).sum(dim=1)
 
-    def _log_weights(self, rollouts: Rollouts, weights: torch.Tensor) -> None:
+    def _compute_loss(self, model, inputs):
+        inputs = dict(inputs)
+        if self.loss == "sequence":
+            # TRL's loss form "grpo" takes the mean over a completion's tokens; times their number it is the sum.
+            inputs["advantages"] = inputs["advantages"] * inputs["completion_mask"].sum(dim=1)
+        if self._weighs_in_loss:
+            self._to_weigh = inputs
+        return super()._compute_loss(model, inputs)
+
+    def _get_per_token_logps_and_entropies(self, *args, **kwargs):
+        output = super()._get_per_token_logps_and_entropies(*args, **kwargs)
+        if self._to_weigh is not None:  # TRL looks at the advantages after this pass
+            self._weigh(self._to_weigh, output[0].detach())
+            self._to_weigh = None
+        return output
+
+    def _weigh(self, inputs: dict, per_token: torch.Tensor) -> None:
+        """Weight the advantages of a micro-batch, there and in TRL's log, by the log-probabilities of its tokens."""
+        log_p = self._sequence_log_p(inputs | {"old_per_token_logps": per_token}).cpu()
+        rows = inputs["row"].tolist()
+        rollouts = Rollouts(self._rewards.flatten()[rows, None], log_p=log_p[:, None])
+        weights = batch_weights(self.objective, rollouts, self.advantage_settings).flatten()
+        inputs["advantages"] = inputs["advantages"] * weights.to(inputs["advantages"].device)
+        for row, weight in zip(rows, weights.tolist(), strict=True):
+            self._logs["advantages"][row] *= weight
+        self._weights.append(weights)
+        self._log_p.append(log_p)
+        if sum(map(len, self._weights)) == self._rewards.numel():
+            self._log_weights(self._rewards, torch.cat(self._weights), torch.cat(self._log_p))
+
+    def _log_weights(self, rewards: torch.Tensor, weights: torch.Tensor, log_p: torch.Tensor | None) -> None:
         weights = weights.flatten().double()
         quantiles = weights.quantile(torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64))
         values = dict(zip(("weight_p05", "weight_p50", "weight_p95"), quantiles.tolist(), strict=True))
         values["effective_share"] = effective_share(weights.numpy())
-        values["no_signal_share"] = (rollouts.rewards == rollouts.rewards[:, :1]).all(dim=1).double().mean().item()
-        if rollouts.log_p is not None:
-            values["log_p_p50"] = rollouts.log_p.quantile(0.5).item()
+        values["no_signal_share"] = (rewards == rewards[:, :1]).all(dim=1).double().mean().item()
+        if log_p is not None:
+            values["log_p_p50"] = log_p.quantile(0.5).item()
         for name, value in values.items():
             self._metrics["train"][name].append(value)
-
-    def _compute_loss(self, model, inputs):
-        if self.loss == "sequence":
-            # TRL's loss form "grpo" takes the mean over a completion's tokens; times their number it is the sum.
-            inputs = inputs | {"advantages": inputs["advantages"] * inputs["completion_mask"].sum(dim=1)}
-        return super()._compute_loss(model, inputs)
 
     def log(self, logs, start_time=None):
         super().log(logs, start_time)  # puts the step's metrics into logs

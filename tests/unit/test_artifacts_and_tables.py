@@ -1,6 +1,8 @@
 """Artifacts: checked against their schema, whole or not there. Tables and figures: they show the numbers given."""
 
 import warnings
+from pathlib import Path
+from unittest import mock
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,7 +13,7 @@ from draw_figure import draw_figure
 from make_table import make_table
 
 from compute_aligned.artifacts import SCHEMAS, read_artifact, whole, write_artifact
-from compute_aligned.captions import what_was_run
+from compute_aligned.captions import against_the_paper, what_was_run
 from compute_aligned.plots import difference_figure
 from compute_aligned.tables import latex_table, markdown_table, wide_table
 
@@ -238,6 +240,51 @@ def test_the_caption_says_what_was_run():
         "Preset tiny: 5 seeds, 300 test problems, pools of 128 samples; 95 % intervals over problems and seeds."
     )
     assert "1 seed," in what_was_run(SUMMARY.assign(n_seeds=1), "tiny", "test")
+
+
+def test_tables_and_figures_say_where_a_difference_has_the_other_sign_than_the_papers(tmp_path):
+    """(reported, low, high) of Pass@16: only an interval wholly on the other side of 0 goes against the paper."""
+    at_16 = (SUMMARY["objective"] == "pass_n16") & (SUMMARY["k"] == 16)
+    columns = ["reported_difference", "difference_low", "difference_high"]
+
+    def sentence(*values):
+        changed = SUMMARY.copy()
+        changed[columns] = np.nan
+        changed.loc[at_16, columns] = values
+        return changed, against_the_paper(changed)
+
+    named = "Against the paper's sign (95 % interval beyond 0): Pass@16 in Pass@16."
+    for values in [(0.02, -0.05, -0.01), (-0.02, 0.01, 0.05)]:
+        contradicting, text = sentence(*values)
+        assert text == named
+    for values in [
+        (0.02, -0.05, 0.01),
+        (0.02, 0.01, 0.05),
+        (-0.02, -0.05, -0.01),
+        (0.0, 0.01, 0.05),
+        (0.02, np.nan, np.nan),
+    ]:
+        assert sentence(*values)[1] == ""
+    assert sentence(np.nan, 0.01, 0.05)[1] == ""
+
+    write_artifact(contradicting, "summary", tmp_path / "summary.csv")
+    write_artifact(WEIGHTS, "weights", tmp_path / "weights.csv")
+    paths = [str(tmp_path / f"t.{form}") for form in ("csv", "md", "tex")]
+    make_table([str(tmp_path / "summary.csv")], [str(tmp_path / "weights.csv")], ["Title."], "tiny", "test", *paths)
+    for path in paths[1:]:
+        assert named.replace("%", "\\%" if path.endswith("tex") else "%") in Path(path).read_text()
+    titles = []
+    draw = {"difference": lambda summary, title: titles.append(title) or plt.figure()}
+    with mock.patch("draw_figure.FIGURES", draw):
+        draw_figure(
+            str(tmp_path / "summary.csv"),
+            "difference",
+            "tiny",
+            "test",
+            str(tmp_path / "f.pdf"),
+            str(tmp_path / "f.png"),
+        )
+    assert titles[0].endswith(named)
 
 
 def test_the_table_script_writes_three_forms_of_the_same_numbers(tmp_path):

@@ -29,3 +29,20 @@ def what_was_run(summary: pd.DataFrame, preset: str, split: str) -> str:
         f"Preset {preset}: {seeds}, {problems}, pools of {row['n_samples']} samples; "
         f"95 % intervals over {row['population']}."
     )
+
+
+def against_the_paper(summary: pd.DataFrame) -> str:
+    """One sentence that names where a difference is measured to be of the other sign than the paper reports, or "".
+
+    That is where the 95 % interval of the paired difference lies on the other side of 0 than the reported difference;
+    each budget by itself, without a correction for their number.
+    """
+    reported = summary["reported_difference"]
+    other_side = ((reported > 0) & (summary["difference_high"] < 0)) | (
+        (reported < 0) & (summary["difference_low"] > 0)
+    )
+    cells = [
+        f"{label} in {METRIC_NAMES[metric]}@{', '.join(str(k) for k in rows['k'])}"
+        for (label, metric), rows in summary[other_side].groupby(["label", "metric"], sort=False)
+    ]
+    return f"Against the paper's sign (95 % interval beyond 0): {'; '.join(cells)}." if cells else ""

@@ -1,7 +1,7 @@
 """Draw a figure of the paper as PDF and PNG."""
 
 from compute_aligned.artifacts import read_artifact
-from compute_aligned.captions import what_was_run
+from compute_aligned.captions import against_the_paper, what_was_run
 from compute_aligned.plots import FIGURES, save_figure
 from compute_aligned.provenance import job
 
@@ -18,7 +18,10 @@ def draw_figure(path_to_summary: str, kind: str, preset: str, split: str, path_t
         path_to_png: where the PNG goes.
     """
     summary = read_artifact("summary", path_to_summary)
-    figure = FIGURES[kind](summary, title=what_was_run(summary, preset, split))
+    # What it draws: the experiment's own metric. A table may show one more.
+    drawn = summary[summary["metric"] == summary["metric"].iloc[0]]
+    title = f"{what_was_run(summary, preset, split)} {against_the_paper(drawn)}".rstrip()
+    figure = FIGURES[kind](summary, title=title)
     save_figure(figure, path_to_pdf, path_to_png)
 
 

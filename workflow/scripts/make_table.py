@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from compute_aligned.artifacts import read_artifact, whole
-from compute_aligned.captions import what_was_run
+from compute_aligned.captions import against_the_paper, what_was_run
 from compute_aligned.provenance import job
 from compute_aligned.tables import latex_table, markdown_table, wide_table
 
@@ -36,7 +36,7 @@ def make_table(
     for path_to_summary, path_to_weights, title in zip(paths_to_summaries, paths_to_weights, titles, strict=True):
         summary = read_artifact("summary", path_to_summary)
         weights = read_artifact("weights", path_to_weights)
-        caption = f"{title} {what_was_run(summary, preset, split)}"
+        caption = f"{title} {what_was_run(summary, preset, split)} {against_the_paper(summary)}".rstrip()
         wide.append(wide_table(summary, weights))
         markdown.append(markdown_table(summary, weights, caption))
         latex.append(latex_table(summary, caption))

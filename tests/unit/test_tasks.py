@@ -1,6 +1,7 @@
 """Problems: splits that share nothing, solutions that are true, rows that are refused by name."""
 
 import json
+import math
 import re
 from collections import Counter
 
@@ -9,6 +10,7 @@ import pytest
 from conftest import REPO
 from make_problems import make_problems
 
+import compute_aligned.tasks.arithmetic as arithmetic_task
 from compute_aligned.artifacts import read_artifact
 from compute_aligned.tasks import Problem, refuse_overlap, select
 from compute_aligned.tasks.arithmetic import ALPHABET, generate_splits
@@ -59,12 +61,23 @@ def test_every_step_of_every_solution_is_a_true_equation_and_the_last_line_boxes
     for problems in arithmetic.values():
         for problem in problems:
             *steps, last = problem.target.splitlines()
-            assert steps
             for step in steps:
                 left, right = step.split("=")
                 assert eval(left) == int(right), problem
             value = eval(problem.prompt)
             assert re.fullmatch(r"\\boxed\{(-?\d+)\}", last).group(1) == str(value) == problem.answer
+
+
+def test_a_quarter_of_the_solutions_are_the_answer_alone_and_the_problems_do_not_depend_on_it(monkeypatch):
+    sizes = {"train": 3000, "test": 300}
+    mixed = generate_splits(1, sizes)
+    share = sum(p.target == f"\\boxed{{{p.answer}}}" for p in mixed["train"]) / 3000
+    assert abs(share - 1 / 4) < 4 * math.sqrt(1 / 4 * 3 / 4 / 3000)
+    monkeypatch.setattr(arithmetic_task, "SHORT_SHARE", 0)
+    worked = generate_splits(1, sizes)
+    for split in sizes:
+        assert [(p.prompt, p.answer) for p in mixed[split]] == [(p.prompt, p.answer) for p in worked[split]]
+        assert all("=" in p.target for p in worked[split])
 
 
 def test_the_alphabet_covers_every_text(arithmetic):

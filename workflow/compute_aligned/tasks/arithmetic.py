@@ -50,6 +50,9 @@ LEVELS = {
 }
 
 
+# Share of the solutions that state the answer alone, as MATH's solutions show more or less of their working, too. A
+# model trained on both kinds answers either way, and is right more often with the working.
+SHORT_SHARE = 1 / 4
 MAX_REPEATS = 10_000  # a level that is nearly used up repeats itself
 
 
@@ -67,6 +70,7 @@ def generate_splits(seed: int, sizes: dict[str, int]) -> dict[str, list[Problem]
         ValueError: more problems than the levels hold.
     """
     rng = random.Random(seed)
+    lengths = random.Random(f"{seed} short solutions")  # apart, so that the problems do not depend on it
     problems: dict[str, Problem] = {}
     repeats = 0
     while len(problems) < sum(sizes.values()):
@@ -82,6 +86,8 @@ def generate_splits(seed: int, sizes: dict[str, int]) -> dict[str, list[Problem]
                 )
             continue
         repeats = 0
+        if lengths.random() < SHORT_SHARE:
+            steps = []
         problems[text] = Problem(
             problem_id=f"arithmetic/{len(problems):05d}",
             prompt=text,

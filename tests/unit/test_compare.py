@@ -1,0 +1,376 @@
+"""A run beside the reference and beside the paper's values: copies of the reference, changed in one place each."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from math import nan
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import REPO
+
+from compute_aligned import compare
+from compute_aligned.compare import Number, compare_runs, compare_with_paper, judge
+
+REFERENCE = REPO / "results" / "reference" / "tiny"
+REPORTED = pd.read_csv(REPO / "config" / "reported.csv")
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A run that gave what the reference holds."""
+    return shutil.copytree(REFERENCE, tmp_path / "results" / "tiny")
+
+
+def change(path, row, column, to):
+    """Set one cell of a CSV; `row` maps columns to values, `to` the old value to the new one."""
+    frame = pd.read_csv(path)
+    chosen = (frame[list(row)] == pd.Series(row)).all(axis=1)
+    assert chosen.sum() == 1
+    frame.loc[chosen, column] = frame.loc[chosen, column].map(to)
+    frame.to_csv(path, index=False)
+
+
+def cells(table, objective):
+    """A row of a table of the reference."""
+    return pd.read_csv(REFERENCE / "tables" / f"{table}.csv").set_index("objective").loc[objective]
+
+
+def shown(value, low, high):
+    return f"{value:.4g} ± {(high - low) / 2:.2g}"
+
+
+def verdicts(items):
+    return {item.name: item.verdict for item in items}
+
+
+def other_than(items, verdict):
+    return {name: found for name, found in verdicts(items).items() if found != verdict}
+
+
+def comparison(items, item, name):
+    (found,) = [c for entry in items if entry.name == item for c in entry.comparisons if c.name == name]
+    return found
+
+
+def run(monkeypatch, capsys, *arguments):
+    """Exit code and output of `python -m compute_aligned.compare`."""
+    monkeypatch.setattr(sys, "argv", ["compare", *map(str, arguments)])
+    code = compare.main()
+    return code, capsys.readouterr().out
+
+
+# --- the rule --------------------------------------------------------------------------------------------------------
+
+
+def test_two_independent_estimates_of_one_value_are_within_intervals_in_95_of_100_cases():
+    rng = np.random.default_rng(1)
+    se_a, se_b = 1.0, 3.0
+    pairs = zip(rng.normal(0, se_a, 4000), rng.normal(0, se_b, 4000), strict=True)
+    found = [judge(Number(a, 1.959964 * se_a), Number(b, 1.959964 * se_b)) for a, b in pairs]
+    assert found.count("within intervals") / len(found) == pytest.approx(0.95, abs=0.01)
+    assert set(found) == {"within intervals", "different"}
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "verdict"),
+    [
+        (Number(5.0, 0.3), Number(5.0, 0.3), "equal"),
+        (Number(5.0, 0.3), Number(5.0 + 1e-12, 0.3), "equal"),  # another order of summation
+        (Number(5.0, 0.3), Number(5.0, 0.4), "within intervals"),
+        (Number(5.0, 0.3), Number(5.499, 0.4), "within intervals"),  # sqrt(0.3^2 + 0.4^2) = 0.5
+        (Number(5.0, 0.3), Number(5.501, 0.4), "different"),
+        (Number(5.0, 0.3), Number(5.299), "within intervals"),  # a value without interval lies in the other's
+        (Number(5.0, 0.3), Number(5.301), "different"),
+        (Number(5.299), Number(5.0, 0.3), "within intervals"),
+        (Number(5.0), Number(5.1), "not judged"),
+        (Number(5.0), Number(5.0), "equal"),
+        (Number(5.0, nan, estimate=False), Number(5.1, nan, estimate=False), "different"),
+    ],
+)
+def test_a_verdict(own, other, verdict):
+    assert judge(own, other) == verdict
+
+
+# --- against a reference ---------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_gave_the_reference_is_equal_item_by_item(copy, monkeypatch, capsys):
+    items = compare_runs(copy, REFERENCE)
+    files = [*REFERENCE.glob("tables/*.csv"), *REFERENCE.glob("figures/*.png"), *REFERENCE.glob("claims.csv")]
+    assert set(verdicts(items)) == {file.stem for file in files} and len(files) >= 28
+    assert other_than(items, "equal") == {}
+    code, output = run(monkeypatch, capsys, copy, "--reference", REFERENCE)
+    assert code == 0
+    assert output.splitlines()[-1] == f"{len(files)} items: {len(files)} equal"
+
+
+def test_the_reference_lies_beside_the_run(copy, monkeypatch, capsys):
+    shutil.copytree(REFERENCE, copy.parent / "reference" / "tiny")
+    assert run(monkeypatch, capsys, copy)[0] == 0
+
+
+def test_every_measured_cell_of_a_table_is_compared(copy):
+    table = pd.read_csv(REFERENCE / "tables" / "table2.csv")
+    (item,) = [item for item in compare_runs(copy, REFERENCE) if item.name == "table2"]
+    ks = [column[len("Pass@") :] for column in table if column.startswith("Pass@") and " " not in column]
+    assert {"1", "64"} <= set(ks)
+    wanted = {
+        f"math_sft_pass {objective} {column}"
+        for objective in table["objective"]
+        for column in [f"Pass@{k}{what}" for k in ks for what in ("", " difference")]
+        + ["weight_p05", "weight_p50", "weight_p95", "effective_share", "log_p_p50"]
+    }
+    assert {c.name for c in item.comparisons} == wanted
+
+
+@pytest.mark.parametrize(("moved", "verdict", "code"), [(1.3, "within intervals", 0), (1.5, "different", 1)])
+def test_a_moved_cell_is_judged_by_both_intervals(copy, monkeypatch, capsys, moved, verdict, code):
+    path, row = copy / "tables" / "table2.csv", {"objective": "pass_n16"}
+    value, low, high = cells("table2", "pass_n16")[["Pass@16", "Pass@16 low", "Pass@16 high"]]
+    half = (high - low) / 2  # of both sides: they differ within sqrt(2) of it
+    for column in ("Pass@16", "Pass@16 low", "Pass@16 high"):
+        change(path, row, column, lambda old: old + moved * half)
+    items = compare_runs(copy, REFERENCE)
+    assert other_than(items, "equal") == {"table2": verdict}
+    assert comparison(items, "table2", "math_sft_pass pass_n16 Pass@16").verdict == verdict
+    found, output = run(monkeypatch, capsys, copy, "--reference", REFERENCE)
+    assert found == code
+    named = f"different: math_sft_pass pass_n16 Pass@16: here {shown(value + moved * half, low, high)}, there"
+    assert (named in output) == (verdict == "different")
+
+
+def test_a_figure_is_judged_by_the_data_behind_it_and_not_by_its_looks(copy):
+    (copy / "figures" / "fig1.png").write_bytes(b"other colours")
+    assert other_than(compare_runs(copy, REFERENCE), "equal") == {}
+    path, row = copy / "metrics" / "math_sft_pass.summary.csv", {"objective": "ce", "k": 1}
+    for column in ("value", "low", "high"):
+        change(path, row, column, lambda old: old + 1e-4)
+    items = compare_runs(copy, REFERENCE)
+    assert other_than(items, "equal") == {"fig1": "within intervals"}
+    changed = pd.read_csv(path).set_index(["objective", "k"]).loc[("ce", 1)]
+    in_percent = 100 * changed[["value", "low", "high"]].astype(float)
+    assert comparison(items, "fig1", "ce Pass@1 value").own == shown(*in_percent)
+    for column in ("value", "low", "high"):
+        change(path, row, column, lambda old: old + 0.1)
+    assert other_than(compare_runs(copy, REFERENCE), "equal") == {"fig1": "different"}
+
+
+def test_data_that_the_reference_does_not_hold_are_compared_by_the_hash_in_the_manifests(copy):
+    jobs = json.loads((copy / "manifests.json").read_text())
+    (figure,) = [job for job in jobs if job["rule"] == "protein_figure" and job["wildcards"]["item"] == "fig5"]
+    (copy / "figures" / "fig5.png").write_bytes(b"other colours")
+    assert other_than(compare_runs(copy, REFERENCE), "equal") == {}
+    figure["inputs"][0]["sha256"] = "0" * 64
+    name = figure["inputs"][0]["path"].removeprefix("results/tiny/")
+    (copy / "manifests.json").unlink()
+    for number, job in enumerate(jobs):  # as a run's own folder has them
+        (copy / "provenance" / job["rule"]).mkdir(parents=True, exist_ok=True)
+        (copy / "provenance" / job["rule"] / f"{number}.json").write_text(json.dumps(job))
+    items = compare_runs(copy, REFERENCE)
+    assert other_than(items, "equal") == {"fig5": "not judged"}
+    assert [c.name for item in items for c in item.comparisons if c.verdict == "not judged"] == [name]
+
+
+def test_a_picture_without_a_manifest_can_be_equal_and_cannot_be_judged(copy):
+    (copy / "manifests.json").unlink()
+    (copy / "figures" / "fig2.png").write_bytes(b"other colours")
+    found = other_than(compare_runs(copy, REFERENCE), "equal")
+    assert found["fig2"] == "not judged" and "fig3" not in found
+
+
+def test_training_weights_have_no_interval_and_are_not_judged(copy, monkeypatch, capsys):
+    change(copy / "tables" / "table4.csv", {"objective": "pass_n16_log"}, "weight_p50", lambda old: old * 1.1)
+    assert other_than(compare_runs(copy, REFERENCE), "equal") == {"table4": "not judged"}
+    code, output = run(monkeypatch, capsys, copy, "--reference", REFERENCE, "--all")
+    assert code == 0
+    weight = cells("table4", "pass_n16_log")["weight_p50"]
+    assert f"not judged: math_rl_pass pass_n16_log weight_p50: here {weight * 1.1:.4g}, there {weight:.4g}" in output
+
+
+@pytest.mark.parametrize(
+    ("file", "row", "column", "items"),
+    [
+        ("tables/table1.csv", {"strategy": "pass_n16", "form": "rl"}, "p=0.1", {"table1"}),
+        ("metrics/scaling_factors.variance.csv", {"n": 64, "p": 0.01}, "ratio", {"table1"}),
+        ("metrics/scaling_factors.alignment.csv", {"train": "pass_n1", "test": "pass_n64"}, "alignment", {"table1"}),
+    ],
+)
+def test_in_closed_form_every_difference_counts(copy, file, row, column, items):
+    change(copy / file, row, column, lambda old: old * (1 + 1e-6))
+    assert other_than(compare_runs(copy, REFERENCE), "equal") == dict.fromkeys(items, "different")
+
+
+def test_what_one_side_lacks_is_named(copy, monkeypatch, capsys):
+    table = pd.read_csv(copy / "tables" / "table2.csv")
+    table[table["objective"] != "pass_n64"].to_csv(copy / "tables" / "table2.csv", index=False)
+    (copy / "tables" / "table5.csv").unlink()
+    (copy / "figures" / "fig7.png").unlink()
+    (copy / "figures" / "fig21.png").write_bytes(b"not in the reference")
+    missing = {"table2": "missing", "table5": "missing", "fig7": "missing", "fig21": "missing"}
+    assert other_than(compare_runs(copy, REFERENCE), "equal") == missing
+    code, output = run(monkeypatch, capsys, copy, "--reference", REFERENCE)
+    assert code == 1
+    there = shown(*cells("table2", "pass_n64")[["Pass@1", "Pass@1 low", "Pass@1 high"]])
+    assert f"missing: math_sft_pass pass_n64 Pass@1: here missing, there {there}" in output
+    absent = {line.split()[0]: line for line in output.splitlines() if line.endswith(("present", "missing"))}
+    assert absent["table5"].endswith("here missing, there present")
+    assert absent["fig21"].endswith("here present, there missing")
+
+
+def test_claims_are_compared_by_their_verdicts(copy, tmp_path):
+    other = shutil.copytree(REFERENCE, tmp_path / "other")
+    claims = pd.DataFrame({"claim": ["C01", "C02", "C03"], "verdict": ["reproduced", "inconclusive", "contradicted"]})
+    (other / "claims.csv").unlink(missing_ok=True)
+    claims.to_csv(copy / "claims.csv", index=False)
+    assert verdicts(compare_runs(copy, other))["claims"] == "missing"
+    claims.to_csv(other / "claims.csv", index=False)
+    assert verdicts(compare_runs(copy, other))["claims"] == "equal"
+    claims.iloc[1:].replace("inconclusive", "reproduced").to_csv(other / "claims.csv", index=False)
+    items = compare_runs(copy, other)
+    found = {name: comparison(items, "claims", name).verdict for name in claims["claim"]}
+    assert found == {"C01": "missing", "C02": "different", "C03": "equal"}
+
+
+# --- against the paper -----------------------------------------------------------------------------------------------
+
+
+def test_a_value_of_the_paper_is_inside_the_runs_interval_or_not(copy):
+    path = copy / "metrics" / "math_rl_majority.summary.csv"
+    for k, low, high in ((1, 0.0, 1.0), (4, 0.0, 0.01)):  # at least one of either
+        change(path, {"objective": "grpo", "k": k}, "low", lambda old, low=low: low)
+        change(path, {"objective": "grpo", "k": k}, "high", lambda old, high=high: high)
+    frame = pd.read_csv(path)
+    frame["value"] = (frame["low"] + frame["high"]) / 2
+    frame.to_csv(path, index=False)
+    items = compare_with_paper(copy, REPORTED)
+    summary = pd.read_csv(path)
+    ours = summary.set_index(["objective", "k"])
+    tables = REPORTED[(REPORTED["experiment"] == "math_rl_majority") & (REPORTED["paper_item"] == "Table 5")]
+    labels = dict(zip(summary["label"], summary["objective"], strict=True))
+    inside = {}
+    for row in tables.itertuples():
+        interval = ours.loc[labels[row.model], row.k]
+        inside[f"{labels[row.model]} Maj@{row.k} value"] = interval["low"] <= row.value / 100 <= interval["high"]
+    (item,) = [item for item in items if item.name == "math_rl_majority"]
+    assert {c.name: c.verdict == "within intervals" for c in item.comparisons} == inside
+    assert set(inside.values()) == {True, False}
+
+
+def test_differences_from_the_baseline_stand_apart_and_the_baselines_own_are_none(monkeypatch, capsys):
+    items = compare_with_paper(REFERENCE, REPORTED)
+    (item,) = [item for item in items if item.name == "math_sft_pass, differences"]
+    rows = pd.read_csv(REFERENCE / "metrics" / "math_sft_pass.summary.csv")
+    assert len(item.comparisons) == (rows["objective"] != "ce").sum()
+    assert not any(c.name.startswith("ce ") for c in item.comparisons)
+    found = comparison(items, "math_sft_pass, differences", "pass_n64 Pass@64 difference")
+    ours = 100 * rows.set_index(["objective", "k"]).loc[("pass_n64", 64)][["difference_low", "difference_high"]]
+    inside = ours["difference_low"] <= 67.6 - 59.8 <= ours["difference_high"]
+    assert (found.other, found.verdict) == ("7.8", "within intervals" if inside else "different")
+    code, output = run(monkeypatch, capsys, REFERENCE, "--published")
+    assert code == 1 and "different: ce Pass@1 value: here" in output  # arithmetic is not MATH
+
+
+def test_closed_forms_are_the_papers_to_the_digits_that_it_prints(copy):
+    assert verdicts(compare_with_paper(copy, REPORTED))["scaling_factors"] == "equal"
+    path = copy / "metrics" / "scaling_factors.alignment.csv"
+    change(path, {"train": "pass_n1", "test": "pass_n4"}, "reported", lambda old: old + 0.001)
+    assert verdicts(compare_with_paper(copy, REPORTED))["scaling_factors"] == "different"
+
+
+def test_what_the_paper_does_not_report_is_counted_and_no_failure():
+    items = compare_with_paper(REFERENCE, REPORTED)
+    found = {c.verdict for item in items for c in item.comparisons if "marginal" in c.name}
+    assert found == {"not reported"}
+
+
+def test_an_experiment_that_the_run_lacks_is_named(copy):
+    for path in (copy / "metrics").glob("warmup_transfer.*"):
+        path.unlink()
+    items = compare_with_paper(copy, REPORTED)
+    n = (REPORTED["experiment"] == "warmup_transfer").sum()
+    assert comparison(items, "warmup_transfer", "all of it").other == f"{n} values"
+    assert verdicts(items)["warmup_transfer"] == "missing"
+
+
+# --- bad input -------------------------------------------------------------------------------------------------------
+
+
+def spoil(path, text):
+    path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("damage", "arguments", "named"),
+    [
+        (lambda copy: shutil.rmtree(copy), [], ["results/tiny: no such folder", "make reproduce"]),
+        (lambda copy: shutil.rmtree(copy), ["--published"], ["results/tiny: no such folder"]),
+        (lambda copy: None, ["--reference", "nowhere"], ["nowhere: no such folder", "--reference names another"]),
+        (lambda copy: None, [], ["results/reference/tiny: no such folder"]),
+        (lambda copy: spoil(copy / "tables/table2.csv", ""), None, ["table2.csv: no CSV file: No columns"]),
+        (lambda copy: spoil(copy / "tables/table2.csv", "a,b\n1,2,3\n4\n1,2,3,4\n"), None, ["table2.csv: no CSV file"]),
+        (lambda copy: spoil(copy / "tables/table2.csv", "objective\nce\n"), None, ["table2.csv", "'experiment'"]),
+        (
+            lambda copy: spoil(copy / "tables/table2.csv", "experiment,objective,Pass@1\ne,ce,high\n"),
+            None,
+            ["table2.csv: e ce: column 'Pass@1' holds 'high', wanted a number"],
+        ),
+        (
+            lambda copy: spoil(copy / "tables/table2.csv", "experiment,objective,Pass@1\ne,ce,1\ne,ce,2\n"),
+            None,
+            ["table2.csv: two rows are 'e ce'"],
+        ),
+        (lambda copy: spoil(copy / "manifests.json", "{"), None, ["manifests.json: a manifest is no JSON"]),
+        (
+            lambda copy: spoil(copy / "metrics/math_sft_pass.summary.csv", "objective\nce\n"),
+            ["--published"],
+            ["math_sft_pass.summary.csv: the column 'baseline' is missing"],
+        ),
+    ],
+)
+def test_bad_input_is_named_in_one_sentence(copy, monkeypatch, damage, arguments, named):
+    damage(copy)
+    arguments = ["--reference", str(REFERENCE)] if arguments is None else arguments
+    monkeypatch.chdir(copy.parents[1])
+    monkeypatch.setattr(sys, "argv", ["compare", "results/tiny", *arguments])
+    with pytest.raises(ValueError) as error:
+        compare.main()
+    sentence = str(error.value)
+    assert "\n" not in sentence
+    assert [word for word in named if word not in sentence] == [], sentence
+
+
+def test_claims_without_verdicts_are_refused(copy, tmp_path):
+    spoil(copy / "claims.csv", "claim\nC01\n")
+    with pytest.raises(ValueError, match="claims.csv: the column 'verdict' is missing"):
+        compare_runs(copy, copy)
+
+
+def test_a_wrong_folder_ends_the_command_with_a_sentence_and_code_1(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "compute_aligned.compare", "results/tiny"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(REPO / "workflow")},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("compare: results/tiny: no such folder") and done.stderr.count("\n") == 1
+
+
+def test_make_compare_names_the_folder_of_the_preset():
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    command = ["make", "-n", "compare", "CONFIG=config/small.yaml", "PUBLISHED=1"]
+    planned = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=True).stdout
+    assert planned.splitlines()[-1].endswith("python -m compute_aligned.compare results/small --published")
+
+
+def test_the_paper_and_a_reference_cannot_be_asked_for_at_once(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["compare", "results/tiny", "--published", "--reference", "x"])
+    with pytest.raises(SystemExit) as stopped:
+        compare.main()
+    assert stopped.value.code == 2 and "not allowed with" in capsys.readouterr().err

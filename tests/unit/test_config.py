@@ -158,6 +158,7 @@ def test_an_unknown_recipe_is_refused():
         ("recipes", "warmup", "warm", ["unknown SFT objective 'warm'"]),
         ("recipes", "average", "word", ["average", "found 'word'", "one of sequence, token"]),
         ("recipes", "sampling.top_p", 1.5, ["sampling.top_p", "found 1.5", "at most 1"]),
+        ("recipes", "longest_prompt", 1024, ["longest_prompt: found 1024", "less than max_length 1024"]),
         ("recipes", "adapter.rank", 4, ["adapter", "unknown key 'rank'", "allowed are r, alpha"]),
         ("experiments", "objectives", ["ce", "pass_n8"], ["'pass_n8' is no objective of its recipe", "allowed are ce"]),
         ("experiments", "baseline", "pass_n8", ["found 'pass_n8'", "wanted one of what it compares: ce"]),

@@ -121,6 +121,8 @@ def test_every_key_of_a_preset_is_needed_so_none_can_come_from_another_preset(na
         ("data.math.loader", "tea_leaves", ["data.math", "'tea_leaves'", "arithmetic, protein_conditional"]),
         ("data.math.sizes.train", -1, ["data.math.sizes.train", "found -1", "at least 1"]),
         ("split", "train", ["split", "found 'train'", "one of test, validation"]),
+        ("sampling_backend", "tgi", ["sampling_backend", "found 'tgi'", "one of transformers, vllm"]),
+        ("sampling_backend", "vllm", ["seeds_in_one_job", "found True", "sampling_backend vllm", "wanted False"]),
         ("seeds", [], ["seeds", "found []", "at least 1"]),
         ("seeds", [1, 1], ["seeds", "found [1, 1]", "differ"]),
         ("preset", "my preset", ["preset", "found 'my preset'", "a name like"]),

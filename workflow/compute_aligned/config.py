@@ -286,6 +286,11 @@ def _check_scale(settings: dict, preset_file: str, folder: Path) -> None:
 
 def _check_budgets(settings: dict, preset_file: str) -> None:
     preset = settings["preset"]
+    if preset["sampling_backend"] == "vllm" and preset["seeds_in_one_job"]:
+        raise ConfigError(
+            f"{preset_file}: seeds_in_one_job: found True with sampling_backend vllm, whose engine takes the GPU for "
+            "one run; wanted False"
+        )
     for name, recipe in preset["recipes"].items():
         where = f"{preset_file}: recipes.{name}"
         if "batch_size" in recipe and recipe["batch_size"] % recipe["micro_batch_size"]:
@@ -394,8 +399,10 @@ def sampling_settings(settings: dict, recipe: str, seed: int) -> dict:
     method, scale = settings["recipes"][recipe], settings["preset"]["recipes"][recipe]["evaluation"]
     model = settings["preset"]["models"][method["model"]]
     return {
+        "backend": settings["preset"]["sampling_backend"],
         "problems": scale["problems"],
         "levels": method["levels"],
+        "longest_prompt": method["longest_prompt"],
         "selection_seed": settings["preset"]["data"][method["task"]]["seed"],
         "seed": derive_seed(method.get("stream", recipe), "sample", seed),
         "n_samples": scale["samples"],

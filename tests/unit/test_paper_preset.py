@@ -61,7 +61,8 @@ REINFORCED = {
     "math_rl_majority": MATH_RL
     | {"group_size": 8, "skipped_problems": 0, "problems": 300, "steps": 75, "temperature": 0.8, "top_p": 0.95}
     | {"max_new_tokens": 512, "beta": 0, "weight_clip": 10, "normalize_weights": True, "all_wrong_penalty": 0.5},
-    "warmup_transfer_ce": PASS_RL | {"group_size": 16, "skipped_problems": 0, "problems": 2000, "steps": 500},
+    "warmup_transfer_ce": PASS_RL
+    | {"group_size": 16, "skipped_problems": 0, "problems": 2000, "steps": 500, "temperature": 0.8, "top_p": 0.95},
     "protein_unconditional": PROTEIN_RL
     | {"group_size": 32, "learning_rate": 1e-5, "beta": 0.3, "temperature": 1.2, "top_k": 50, "max_new_tokens": 64}
     | {"reward_window": 4000},

@@ -49,6 +49,16 @@ def test_conda_installs_what_pip_installs(project, conda):
     assert pins(pip) == pins([*project["dependencies"], *project["optional-dependencies"]["small"]])
 
 
+def test_the_environment_of_vllm_adds_vllm_alone(project, conda):
+    content = yaml.safe_load((REPO / "envs/vllm.yaml").read_text())
+    (ours,), (others,) = (
+        [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+        for environment in (content, conda)
+    )
+    assert pins(ours) == pins([*others, *project["optional-dependencies"]["vllm"]])
+    assert content["channels"] == conda["channels"]
+
+
 def test_conda_has_a_python_that_the_package_allows(project, conda):
     (python,) = [entry for entry in conda["dependencies"] if str(entry).startswith("python=")]
     oldest = project["requires-python"].removeprefix(">=")

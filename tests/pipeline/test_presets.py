@@ -1,9 +1,35 @@
 """The shipped presets and profiles, named targets, and configurations that cannot be run."""
 
+import re
+import resource
+
 import pytest
 from planning import jobs_of
 
 FROM_NOTHING = {"problems": 1, "base_model": 1}
+# Preset `paper`, twelve experiments with five seeds, counted by hand.
+PAPER = {
+    "problems": 3,  # MATH, and the two protein tasks
+    "base_model": 2,  # Mistral and ProtGPT2
+    # Table 2: 4; Table 3 and Figure 18: 6 and 2 marginal ones; Table 7: 3. Warm-ups: Tables 2, 3, 4 (also 7's), 5, 8
+    # (two), conditional proteins
+    "train_sft": 5 * (4 + 8 + 3 + 7),
+    # Tables 4 and 5 with Figures 19 and 20: 5 each; Table 8: 2; Table 6: 4 and 4
+    "train_grpo": 5 * (5 + 5 + 2 + 4 + 4),
+    "sample": 5 * (15 + 20),
+    "grade": 5 * (15 + 12),
+    "score_proteins": 5 * 8,
+    "measure": 11,
+    "table": 7,  # Tables 2 to 8
+    "figure": 9,  # 1 to 4, 7, 8, 18 to 20
+    "protein_figure": 2,  # 5 and 6
+    "closed_forms": 1,
+    "weight_table": 1,
+    "weight_figure": 7,  # 11 to 17
+    "measure_diagonal": 1,
+    "diagonal_figure": 2,  # 9 and 10
+    "all": 1,
+}
 
 
 # --- presets and profiles ---
@@ -13,20 +39,42 @@ def test_tiny_is_the_default(pristine):
     assert pristine.plan() == pristine.expected_jobs("tiny")
 
 
+@pytest.mark.parametrize("profile", [[], ["--profile", "slurm"]], ids=["default", "slurm"])
 @pytest.mark.parametrize("preset", ["tiny", "small", "paper"])
-def test_a_preset_plans_every_run_once(pristine, preset):
-    assert pristine.plan(preset=preset) == pristine.expected_jobs(preset)
+def test_a_preset_plans_every_run_once_under_both_profiles(pristine, preset, profile):
+    assert pristine.plan(preset=preset, options=profile) == pristine.expected_jobs(preset)
 
 
-def test_the_cluster_profile_runs_the_paper_preset(pristine):
-    output = pristine.run(options=["--profile", "slurm", "--dry-run", "--quiet", "rules"])
+def test_the_cluster_profile_runs_the_paper_preset_and_plans_it_within_20_seconds(pristine):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    output = pristine.run(options=["--profile", "slurm", "--dry-run"])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert "config/paper.yaml" in output
     assert "profiles slurm and workflow specific profile profiles/default" in output
-    assert pristine.plan(options=["--profile", "slurm"]) == pristine.expected_jobs("paper")
+    counts = re.findall(r"^(\w+) +(\d+)$", output, flags=re.MULTILINE)
+    assert {rule: int(count) for rule, count in counts} == PAPER | {"total": sum(PAPER.values())}
+    # Of processor time, which other work on the machine does not stretch.
+    assert after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime < 20
 
 
-def test_lint_finds_nothing(pristine):
-    assert "your workflow is in a good condition" in pristine.run(options=["--lint"])
+@pytest.mark.parametrize("preset", ["tiny", "paper"])
+def test_lint_finds_nothing(pristine, preset):
+    assert "your workflow is in a good condition" in pristine.run(options=["--lint"], preset=preset)
+
+
+@pytest.mark.parametrize(
+    ("backend", "environments"),
+    [("transformers", {"compute_aligned.yaml"}), ("vllm", {"compute_aligned.yaml", "vllm.yaml"})],
+)
+def test_conda_gets_the_environment_of_the_sampling_backend(pristine, backend, environments):
+    # --containerize names every environment that a rule uses; then it asks for conda, which need not be there.
+    options = ["--containerize", "--config", f"sampling_backend={backend}"]
+    _, output = pristine.try_to_run(options=options, preset="paper")
+    assert set(re.findall(r"Hashing conda environment envs/(\S+)\.$", output, flags=re.MULTILINE)) == environments
+
+
+def test_pinning_is_one_job_that_no_other_target_needs(pristine):
+    assert pristine.plan("pin", preset="paper") == {"pin": 1}
 
 
 # --- named targets ---

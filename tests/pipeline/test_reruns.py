@@ -85,6 +85,8 @@ def add_code(repository, file):
         (f"{PACKAGE}/checkpoints.py", FROM_TRAIN),
         (f"{PACKAGE}/success_rates.py", FROM_SUCCESS_RATES),
         (f"{PACKAGE}/sampling.py", FROM_SUCCESS_RATES | FROM_SAMPLE),
+        (f"{PACKAGE}/pools.py", FROM_SUCCESS_RATES | FROM_SAMPLE),
+        (f"{PACKAGE}/vllm_backend.py", {}),  # not the backend in use
         (f"{PACKAGE}/grading.py", FROM_GRADING),
         (f"{PACKAGE}/metrics.py", FROM_MEASURE),
         (f"{PACKAGE}/statistics.py", FROM_TRAIN),  # the effective share that a training logs

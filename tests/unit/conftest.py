@@ -54,6 +54,7 @@ TRAINING = {
     "weight_decay": 0.01,
     "max_grad_norm": 0.3,
     "max_length": 96,
+    "longest_prompt": 64,
 }
 ADAPTER = {"r": 4, "alpha": 8, "dropout": 0.0, "target_modules": ["q_proj", "v_proj"]}
 

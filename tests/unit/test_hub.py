@@ -77,16 +77,24 @@ def test_the_data_set_is_read_at_the_resolved_commit_which_the_manifest_records(
 
     def load_dataset(name, revision, split):
         asked.append((name, revision, split))
-        return [{"problem": f"{split} {i}", **row} for i in range(3)]
+        return [{"problem": f"{split} {i // 2}" if split == "train" else "train 0", **row} for i in range(6)]
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    data = {"loader": "math", "seed": 0, "validation_size": 1, "source": {"hub": "someone/MATH", "revision": "main"}}
+    data = {
+        "loader": "math",
+        "seed": 0,
+        "validation_size": 1,
+        "expected": None,
+        "source": {"hub": "someone/MATH", "revision": "main"},
+    }
     paths = {split: str(tmp_path / f"{split}.parquet") for split in ("train", "validation", "test")}
     facts = make_problems.make_problems(data, paths)
     assert asked == [("someone/MATH", COMMIT, "train"), ("someone/MATH", COMMIT, "test")]
     assert facts == {
         "source": {"hub": "someone/MATH", "revision": COMMIT},
-        "n_problems": {"train": 2, "validation": 1, "test": 3},
+        "n_problems": {"train": 1, "validation": 1, "test": 6},
+        "rows": {"train": 6, "test": 6, "test_levels": [6, 0, 0, 0, 0]},
+        "repeats": {"train_in_test": 2, "within_train": 2, "within_test": 5},
     }
 
 

@@ -297,7 +297,7 @@ def test_both_tasks_are_written_as_problems(tmp_path):
     assert make_problems(data, paths)["n_problems"] == data["sizes"]
     for split, path in paths.items():
         rows = [Problem(**row) for row in read_artifact("problems", path).to_dict("records")]
-        assert rows == load_task(data)[split]
+        assert rows == load_task(data)[0][split]
     make_problems({"loader": "protein_unconditional"}, {"test": str(tmp_path / "unconditional.parquet")})
     (row,) = read_artifact("problems", tmp_path / "unconditional.parquet").to_dict("records")
     assert Problem(**row) == p.unconditional_problem()

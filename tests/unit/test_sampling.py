@@ -10,7 +10,8 @@ from scipy.stats import binom
 from compute_aligned import sampling
 from compute_aligned.metrics import pass_at_k
 from compute_aligned.models import load_model
-from compute_aligned.sampling import SamplingSettings, choose_tokens, sample_in_shards, sample_pools, uniforms
+from compute_aligned.pools import SamplingSettings, sample_in_shards
+from compute_aligned.sampling import choose_tokens, sample_pools, transformers_sampler, uniforms
 from compute_aligned.tokenization import encode_example, encode_prompt
 
 
@@ -283,9 +284,8 @@ def test_a_killed_sampling_run_keeps_its_finished_shards_and_ends_with_the_same_
     calls, fatal = sampled
 
     def run(folder):
-        return sample_in_shards(
-            model, tokenizer, list(prompts), list(prompts.values()), 1, settings_with(), tmp_path / folder, 4
-        )
+        sampler = transformers_sampler(model, tokenizer, 1, settings_with())
+        return sample_in_shards(sampler, list(prompts), list(prompts.values()), tmp_path / folder, 4)
 
     whole = list(run("whole"))
     assert [problem_id for problem_id, _ in whole] == list(prompts)
@@ -307,6 +307,7 @@ def test_a_killed_sampling_run_keeps_its_finished_shards_and_ends_with_the_same_
 
 
 def test_a_shard_holds_the_pools_by_problem(model, tokenizer, prompts, tmp_path):
-    list(sample_in_shards(model, tokenizer, ["a"], [next(iter(prompts.values()))], 1, settings_with(), tmp_path, 4))
+    sampler = transformers_sampler(model, tokenizer, 1, settings_with())
+    list(sample_in_shards(sampler, ["a"], [next(iter(prompts.values()))], tmp_path, 4))
     pools = json.loads((tmp_path / "shard-00000.json").read_text())
     assert list(pools) == ["a"] and len(pools["a"]) == 8

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pandas as pd
 import pytest
+import yaml
 from conftest import REPO
 from make_problems import make_problems
 
@@ -91,7 +92,7 @@ def test_the_problem_script_writes_every_split(tmp_path):
     assert make_problems(data, paths)["n_problems"] == data["sizes"]
     for split, path in paths.items():
         rows = [Problem(**row) for row in read_artifact("problems", path).to_dict("records")]
-        assert rows == load_task(data)[split]
+        assert rows == load_task(data)[0][split]
 
 
 # --- selection -------------------------------------------------------------------------------------------------------
@@ -166,12 +167,17 @@ def write_rows(tmp_path):
     return write
 
 
+def load(source, validation_size=3, seed=1, expected=None):
+    """The splits alone."""
+    return load_splits(source, validation_size, seed, expected)[0]
+
+
 TRAIN, TEST = [math_row(n) for n in range(10)], [math_row(n) for n in range(100, 105)]
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "parquet"])
 def test_local_rows_become_problems(write_rows, ending):
-    splits = load_splits(write_rows(TRAIN, TEST, ending), validation_size=3, seed=1)
+    splits = load(write_rows(TRAIN, TEST, ending))
     assert {name: len(problems) for name, problems in splits.items()} == {"validation": 3, "train": 7, "test": 5}
     assert splits["test"][0] == Problem(
         problem_id="algebra/100",
@@ -182,15 +188,15 @@ def test_local_rows_become_problems(write_rows, ending):
         level=1,
     )
     assert {p.problem_id for p in splits["train"] + splits["validation"]} == {row["unique_id"] for row in TRAIN}
-    again = load_splits(write_rows(TRAIN, TEST, ending), validation_size=3, seed=1)
+    again = load(write_rows(TRAIN, TEST, ending))
     assert again == splits
-    other = load_splits(write_rows(TRAIN, TEST, ending), validation_size=3, seed=2)
+    other = load(write_rows(TRAIN, TEST, ending), seed=2)
     assert other["validation"] != splits["validation"] and other["test"] == splits["test"]
 
 
 def test_the_level_may_be_written_as_in_the_original_data(write_rows):
     rows = [row | {"level": f"Level {row['level']}"} for row in TRAIN]
-    splits = load_splits(write_rows(rows, TEST), validation_size=3, seed=1)
+    splits = load(write_rows(rows, TEST))
     assert {p.problem_id: p.level for p in splits["train"] + splits["validation"]} == {
         row["unique_id"]: row["level"] for row in TRAIN
     }
@@ -207,45 +213,105 @@ def test_the_level_may_be_written_as_in_the_original_data(write_rows):
 def test_a_bad_row_is_named(write_rows, column, value, said):
     rows = [row | {column: value} if place == 4 else row for place, row in enumerate(TRAIN)]
     with pytest.raises(ValueError) as error:
-        load_splits(write_rows(rows, TEST), validation_size=3, seed=1)
+        load(write_rows(rows, TEST))
     assert [word for word in said if word not in one_sentence(error)] == []
 
 
 def test_a_missing_column_is_named(write_rows):
     rows = [{key: value for key, value in row.items() if key != "subject"} for row in TEST]
     with pytest.raises(ValueError, match="MATH test row 0: column 'subject'"):
-        load_splits(write_rows(TRAIN, rows), validation_size=3, seed=1)
+        load(write_rows(TRAIN, rows))
 
 
-def test_a_test_problem_among_the_training_problems_is_refused(write_rows):
-    with pytest.raises(ValueError, match="problem algebra/3 of split 'test'") as error:
-        load_splits(write_rows(TRAIN, [*TEST, math_row(3)]), validation_size=3, seed=1)
-    assert "must not overlap" in one_sentence(error)
+def test_a_training_problem_that_stands_in_the_test_split_is_left_out_of_training_and_counted(write_rows):
+    repeated = math_row(3, problem="What \n is  3+1? ", unique_id="algebra/3 again")
+    splits, found = load_splits(write_rows(TRAIN, [*TEST, repeated]), validation_size=3, seed=1, expected=None)
+    assert [problem.problem_id for problem in splits["test"]] == [row["unique_id"] for row in [*TEST, repeated]]
+    trained = {problem.problem_id for problem in splits["train"] + splits["validation"]}
+    assert trained == {row["unique_id"] for row in TRAIN} - {"algebra/3"}
+    assert found["repeats"] == {"train_in_test": 1, "within_train": 0, "within_test": 0}
+
+
+def test_of_equal_training_problems_the_first_is_kept_so_that_none_is_in_train_and_validation(write_rows):
+    repeats = [math_row(n, problem=f"What is\t{n}+1?", answer="another", unique_id=f"again/{n}") for n in (2, 5, 5)]
+    repeats[2]["unique_id"] = "yet again/5"
+    again = math_row(100, unique_id="again/100")  # test rows are all kept
+    source = write_rows([*TRAIN, *repeats], [*TEST, again])
+    for seed in range(5):
+        splits, found = load_splits(source, validation_size=3, seed=seed, expected=None)
+        trained = splits["train"] + splits["validation"]
+        assert sorted(problem.problem_id for problem in trained) == sorted(row["unique_id"] for row in TRAIN)
+        assert found["repeats"] == {"train_in_test": 0, "within_train": 3, "within_test": 1}
+        assert found["rows"]["train"] == 13 and len(splits["test"]) == found["rows"]["test"] == 6
+
+
+def test_an_id_that_stands_twice_is_refused(write_rows):
+    with pytest.raises(ValueError, match="MATH: the id 'algebra/4' stands 2 times in train and test") as error:
+        load(write_rows(TRAIN, [*TEST, math_row(200, unique_id="algebra/4")]))
+    one_sentence(error)
+
+
+def test_rows_are_numbered_where_the_data_name_them_not(write_rows):
+    train, test = ([{k: v for k, v in row.items() if k != "unique_id"} for row in rows] for rows in (TRAIN, TEST))
+    ids = {problem.problem_id for problems in load(write_rows(train, test)).values() for problem in problems}
+    assert ids == {f"train/{i:05d}" for i in range(10)} | {f"test/{i:05d}" for i in range(5)}
+
+
+ROWS = {"train": 10, "test": 5, "test_levels": [1, 1, 1, 1, 1]}
+
+
+def test_data_with_the_expected_rows_are_read(write_rows):
+    _, found = load_splits(write_rows(TRAIN, TEST), validation_size=3, seed=1, expected=ROWS)
+    assert found["rows"] == ROWS
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"train": 12000}, ["train: found 10, expected 12000"]),
+        ({"test": 500}, ["test: found 5, expected 500"]),
+        ({"test_levels": [2, 0, 1, 1, 1]}, ["test_levels: found [1, 1, 1, 1, 1], expected [2, 0, 1, 1, 1]"]),
+        ({"train": 9, "test": 6}, ["train: found 10, expected 9", "test: found 5, expected 6"]),
+    ],
+)
+def test_data_with_other_rows_than_expected_are_refused_with_the_way_out(write_rows, changes, said):
+    with pytest.raises(ValueError) as error:
+        load(write_rows(TRAIN, TEST), expected=ROWS | changes)
+    sentence = one_sentence(error)
+    assert [words for words in [*said, "data.math.expected", "null"] if words not in sentence] == []
 
 
 def test_a_missing_file_an_unknown_kind_and_too_large_a_hold_out_are_refused(write_rows, tmp_path):
     source = write_rows(TRAIN, TEST)
     with pytest.raises(ValueError, match=r"none.jsonl: no such file; it is named as test_file"):
-        load_splits(source | {"test_file": str(tmp_path / "none.jsonl")}, validation_size=3, seed=1)
+        load(source | {"test_file": str(tmp_path / "none.jsonl")})
     (tmp_path / "rows.xml").write_text("")
     with pytest.raises(ValueError, match=r"rows.xml: wanted a .jsonl, .json or .parquet file"):
-        load_splits(source | {"train_file": str(tmp_path / "rows.xml")}, validation_size=3, seed=1)
+        load(source | {"train_file": str(tmp_path / "rows.xml")})
     with pytest.raises(ValueError, match="validation split of 10 problems was asked for, the training data has 10"):
-        load_splits(source, validation_size=10, seed=1)
+        load(source, validation_size=10)
 
 
 @pytest.mark.skipif(not (MATH / "train.jsonl").is_file(), reason=f"needs MATH as {MATH.name}/train.jsonl, test.jsonl")
 def test_the_real_math_rows_are_read_whole():
     source = {"train_file": str(MATH / "train.jsonl"), "test_file": str(MATH / "test.jsonl")}
-    splits = load_splits(source, validation_size=200, seed=1)
+    expected = yaml.safe_load((REPO / "config" / "paper.yaml").read_text())["data"]["math"]["expected"]
+    # The 4,500 rows are a part of the 12,000; the test split is whole.
+    splits, found = load_splits(source, validation_size=200, seed=1, expected=expected | {"train": 4500})
+    assert found == {
+        "rows": expected | {"train": 4500},
+        "repeats": {"train_in_test": 0, "within_train": 0, "within_test": 0},
+    }
     assert {name: len(problems) for name, problems in splits.items()} == {
         "validation": 200,
         "train": 4300,
         "test": 500,
     }
-    assert sum(problem.level <= 3 for problem in splits["test"]) == 238
+    assert sum(problem.level <= 3 for problem in splits["test"]) == sum(expected["test_levels"][:3]) == 238
     ids = [problem.problem_id for problems in splits.values() for problem in problems]
     assert len(set(ids)) == 5000
     assert all(problem.prompt.startswith("Problem:\n") for problem in splits["train"])
     rows = {row["unique_id"]: row for row in map(json.loads, open(MATH / "test.jsonl"))}
     assert all(problem.answer == rows[problem.problem_id]["answer"] for problem in splits["test"])
+    with pytest.raises(ValueError, match="train: found 4500, expected 12000"):
+        load(source, validation_size=200, expected=expected)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from compute_aligned.base_models import character_tokenizer
 from compute_aligned.tasks.arithmetic import ALPHABET, WORDS, generate_splits
-from compute_aligned.tokenization import IGNORED, encode_example, encode_prompt
+from compute_aligned.tokenization import IGNORED, encode_example, encode_prompt, without_long_prompts
 
 TOKENIZER = character_tokenizer(ALPHABET, WORDS)
 PROBLEMS = generate_splits(3, {"train": 200})["train"]
@@ -104,3 +104,15 @@ def test_what_a_template_puts_after_the_end_token_is_not_supervised():
     template = TOKENIZER.chat_template.replace("<|end|>", "<|end|>\n")
     plain = encode_example(TOKENIZER, "p", "1+2", "3", max_length=100)
     assert encode_example(with_template(template), "p", "1+2", "3", max_length=100) == plain
+
+
+def test_problems_to_train_on_whose_prompts_are_too_long_are_left_out_and_counted():
+    lengths = [len(encode_prompt(TOKENIZER, problem.prompt)) for problem in PROBLEMS]
+    longest = sorted(lengths)[len(lengths) // 2]
+    kept, n_left_out = without_long_prompts(TOKENIZER, PROBLEMS, longest)
+    assert kept == [problem for problem, n in zip(PROBLEMS, lengths, strict=True) if n <= longest]
+    assert len(kept) + n_left_out == len(PROBLEMS) and n_left_out > 0
+    assert without_long_prompts(TOKENIZER, PROBLEMS, max(lengths)) == (PROBLEMS, 0)
+    with pytest.raises(ValueError, match="all 200 prompts are longer than longest_prompt, 2 tokens") as error:
+        without_long_prompts(TOKENIZER, PROBLEMS, 2)
+    one_sentence(error)

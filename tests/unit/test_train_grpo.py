@@ -131,7 +131,7 @@ def test_an_adapter_is_saved_without_the_copy_that_the_kl_term_refers_to(run, ba
             **{"gradient_checkpointing": False, "objective": "ce", "success_rate": None, "epochs": 1},
             **{"adapter": ADAPTER, "train_problems": 8, "learning_rate": 1e-3, "batch_size": 8},
             **{"micro_batch_size": 8, "checkpoint_steps": 5, "target": "answer", "average": "sequence"},
-            **{"schedule": "linear", "weight_decay": 0.0, "max_grad_norm": 1.0, "max_length": 64},
+            **{"schedule": "linear", "weight_decay": 0.0, "max_grad_norm": 1.0, "max_length": 64, "longest_prompt": 32},
         },
         threads=1,
         checkpoints=str(tmp_path / "checkpoints"),
@@ -157,7 +157,7 @@ def protein_base(tmp_path_factory):
 )
 def test_a_protein_run_is_rewarded_by_its_own_task(run, protein_base, tmp_path, loader, objective, window, n_prompts):
     sizes = {} if loader == "protein_unconditional" else {"sizes": {"train": 30, "validation": 2, "test": 2}}
-    train = load_task({"loader": loader, "seed": 1, **sizes})["train"]
+    train = load_task({"loader": loader, "seed": 1, **sizes})[0]["train"]
     write_artifact(pd.DataFrame([dataclasses.asdict(problem) for problem in train]), "problems", tmp_path / "p.parquet")
     facts, _, record = run(
         path_to_base=protein_base,

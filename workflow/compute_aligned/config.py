@@ -134,6 +134,11 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
 
     recipes, experiments, preset = settings["recipes"], settings["experiments"], settings["preset"]
     for name, recipe in recipes.items():
+        if recipe["longest_prompt"] >= recipe["max_length"]:
+            raise ConfigError(
+                f"{folder / 'recipes.yaml'}: recipes.{name}.longest_prompt: found {recipe['longest_prompt']}, "
+                f"wanted less than max_length {recipe['max_length']}, which holds prompt and target"
+            )
         known = {"sft": sft_objective, "grpo": rl_objective}[recipe["trainer"]]
         named = [("objectives", objective, known) for objective in recipe["objectives"]]
         if recipe["warmup"] is not None:
@@ -281,6 +286,11 @@ def _check_scale(settings: dict, preset_file: str, folder: Path) -> None:
 
 def _check_budgets(settings: dict, preset_file: str) -> None:
     preset = settings["preset"]
+    if preset["sampling_backend"] == "vllm" and preset["seeds_in_one_job"]:
+        raise ConfigError(
+            f"{preset_file}: seeds_in_one_job: found True with sampling_backend vllm, whose engine takes the GPU for "
+            "one run; wanted False"
+        )
     for name, recipe in preset["recipes"].items():
         where = f"{preset_file}: recipes.{name}"
         if "batch_size" in recipe and recipe["batch_size"] % recipe["micro_batch_size"]:
@@ -359,7 +369,7 @@ def training_settings(settings: dict, recipe: str, objective: str, seed: int) ->
         **{key: scale[key] for key in ("train_problems", "learning_rate", "batch_size", "micro_batch_size")},
         "checkpoint_steps": scale["checkpoint_steps"],
         **{key: method[key] for key in ("levels", "target", "average", "schedule", "weight_decay")},
-        **{key: method[key] for key in ("max_grad_norm", "max_length")},
+        **{key: method[key] for key in ("max_grad_norm", "max_length", "longest_prompt")},
     }
 
 
@@ -377,7 +387,7 @@ def rl_settings(settings: dict, recipe: str, objective: str, seed: int) -> dict:
         "skipped_problems": scale["train_problems"] if fresh else 0,
         "adapter": method["adapter"] if model["adapter"] and method["warmup"] is None else None,
         **{key: model[key] for key in ("quantization", "precision", "gradient_checkpointing")},
-        **{key: method[key] for key in ("levels", "target", "reward")},
+        **{key: method[key] for key in ("levels", "target", "reward", "longest_prompt")},
         **rl.pop("sampling"),
         **rl,
         **scale["rl"],
@@ -389,8 +399,10 @@ def sampling_settings(settings: dict, recipe: str, seed: int) -> dict:
     method, scale = settings["recipes"][recipe], settings["preset"]["recipes"][recipe]["evaluation"]
     model = settings["preset"]["models"][method["model"]]
     return {
+        "backend": settings["preset"]["sampling_backend"],
         "problems": scale["problems"],
         "levels": method["levels"],
+        "longest_prompt": method["longest_prompt"],
         "selection_seed": settings["preset"]["data"][method["task"]]["seed"],
         "seed": derive_seed(method.get("stream", recipe), "sample", seed),
         "n_samples": scale["samples"],

@@ -1,7 +1,7 @@
 """The Hugging Face hub: a branch or tag becomes the commit that was really read."""
 
 
-def resolve_revision(repository: str, revision: str, kind: str) -> str:
+def commit_of(repository: str, revision: str, kind: str) -> str:
     """The commit hash that a revision of a repository stands for now.
 
     Args:
@@ -17,11 +17,16 @@ def resolve_revision(repository: str, revision: str, kind: str) -> str:
     try:
         return HfApi().repo_info(repository, revision=revision, repo_type=kind).sha
     except Exception as error:  # no network, offline mode, no access, no such name: each client layer has its own
+        raise ValueError(f"{repository} at {revision}: the hub gave no such {kind} ({type(error).__name__})") from error
+
+
+def resolve_revision(repository: str, revision: str, kind: str) -> str:
+    """As ``commit_of``, for a job that goes on to fetch the repository: the error names the way without a hub."""
+    try:
+        return commit_of(repository, revision, kind)
+    except ValueError as error:
         local = {
             "model": "a local copy: source: {kind: folder, path: ...}",
             "dataset": "local copies as train_file and test_file in data.math.source",
         }[kind]
-        raise ValueError(
-            f"{repository} at {revision}: the hub gave no such {kind} ({type(error).__name__}); "
-            f"without it, name {local}"
-        ) from error
+        raise ValueError(f"{error}; without it, name {local}") from error

@@ -18,7 +18,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 PACKAGES_RECORDED = (
     "accelerate bitsandbytes datasets gguf math-verify matplotlib numpy pandas peft pyarrow scipy snakemake "
-    "tokenizers torch transformers trl"
+    "tokenizers torch transformers trl vllm"
 ).split()
 
 

@@ -1,10 +1,7 @@
-"""Prompts -> pools: m samples of every problem, batched, seeded per problem and sample, resumable by shard."""
+"""Prompts -> pools with transformers: m samples of every problem, batched, seeded per problem and sample."""
 
 import hashlib
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -12,38 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
 
-
-@dataclass(frozen=True)
-class SamplingSettings:
-    """How completions are drawn.
-
-    Attributes:
-        n_samples: pool size m.
-        max_new_tokens: longest completion in tokens, end token included.
-        temperature: divisor of the logits.
-        top_p: nucleus mass; 1 keeps the whole vocabulary.
-        top_k: number of most probable tokens kept; 0 keeps all.
-        rows_per_batch: sequences decoded at once; changes speed and memory, not the pools.
-    """
-
-    n_samples: int
-    max_new_tokens: int
-    temperature: float
-    top_p: float
-    top_k: int
-    rows_per_batch: int
-
-
-@dataclass(frozen=True)
-class Completion:
-    """One sample: its token ids (end token excluded), why it ended, and its mean log-probability per token.
-
-    The log-probability is the model's own (temperature 1, whole vocabulary), end token included.
-    """
-
-    tokens: list[int]
-    finish_reason: str  # "stop" (end token) or "length"
-    mean_logprob: float
+from .pools import Completion, PoolSampler, SamplingSettings
 
 
 def uniforms(seed: int, problem_id: str, n_samples: int, n_tokens: int) -> np.ndarray:
@@ -55,6 +21,23 @@ def uniforms(seed: int, problem_id: str, n_samples: int, n_tokens: int) -> np.nd
     digest = hashlib.sha256(f"{seed}|{problem_id}".encode()).digest()
     generator = np.random.Generator(np.random.Philox(int.from_bytes(digest[:16], "big")))
     return generator.random((n_samples, n_tokens))
+
+
+def transformers_sampler(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int, settings: SamplingSettings
+) -> PoolSampler:
+    """A backend that samples a loaded model.
+
+    Args:
+        seed: the run's sampling seed.
+        settings: how to draw.
+    """
+
+    def sample(problem_ids: Sequence[str], prompts: Sequence[list[int]]) -> Iterator[tuple[int, list[Completion]]]:
+        draws = [uniforms(seed, i, settings.n_samples, settings.max_new_tokens) for i in problem_ids]
+        return sample_pools(model, tokenizer, prompts, draws, settings)
+
+    return sample
 
 
 @torch.inference_mode()
@@ -249,46 +232,3 @@ def _invert(values: Tensor, indices: Tensor, draws: Tensor, top_p: float) -> Ten
     # Rounding may put a draw just below 1 on the first token beyond the nucleus.
     place = torch.minimum(place, in_nucleus.sum(dim=1) - 1)
     return indices.gather(1, place[:, None])[:, 0]
-
-
-def sample_in_shards(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    problem_ids: Sequence[str],
-    prompts: Sequence[list[int]],
-    seed: int,
-    settings: SamplingSettings,
-    folder: Path,
-    problems_per_shard: int,
-) -> Iterable[tuple[str, list[Completion]]]:
-    """Sample all pools, keeping every finished shard of problems, so that a kill loses one shard at most.
-
-    Args:
-        seed: the run's sampling seed.
-        folder: where shards lie; it must belong to these very inputs and settings.
-        problems_per_shard: pools in one shard.
-
-    Yields:
-        (problem_id, completions) in the order of ``problem_ids``.
-    """
-    from tqdm import tqdm
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with tqdm(total=len(problem_ids), desc="problems", unit="problem", mininterval=5) as progress:
-        for start in range(0, len(problem_ids), problems_per_shard):
-            ids = problem_ids[start : start + problems_per_shard]
-            shard = folder / f"shard-{start // problems_per_shard:05d}.json"
-            if not shard.is_file():
-                draws = [uniforms(seed, i, settings.n_samples, settings.max_new_tokens) for i in ids]
-                pools = {}
-                inputs = prompts[start : start + problems_per_shard]
-                for index, pool in sample_pools(model, tokenizer, inputs, draws, settings):
-                    pools[ids[index]] = [[c.tokens, c.finish_reason, c.mean_logprob] for c in pool]
-                    progress.update()
-                partial = shard.with_suffix(".partial")
-                partial.write_text(json.dumps(pools))
-                partial.rename(shard)
-            else:
-                progress.update(len(ids))
-            pools = json.loads(shard.read_text())
-            yield from ((i, [Completion(*row) for row in pools[i]]) for i in ids)

@@ -1,6 +1,10 @@
 """Prompts and targets as token ids: one place, so that training and sampling see the same prompt."""
 
+from collections.abc import Sequence
+
 from transformers import PreTrainedTokenizerBase
+
+from .tasks import Problem
 
 IGNORED = -100  # label of a token that is not supervised
 
@@ -9,6 +13,20 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
     """Token ids of a user turn followed by the template's opening of the assistant's turn."""
     messages = [{"role": "user", "content": prompt}]
     return tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+
+
+def without_long_prompts(
+    tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem], longest_prompt: int
+) -> tuple[list[Problem], int]:
+    """The problems to train on, and how many were left out because their prompts have too many tokens.
+
+    Raises:
+        ValueError: none is left.
+    """
+    short = [problem for problem in problems if len(encode_prompt(tokenizer, problem.prompt)) <= longest_prompt]
+    if not short:
+        raise ValueError(f"all {len(problems)} prompts are longer than longest_prompt, {longest_prompt} tokens")
+    return short, len(problems) - len(short)
 
 
 def encode_example(

@@ -1,8 +1,9 @@
-"""Verifying what was made."""
+"""Verifying what was made, and pinning what it is made from."""
 
 
 localrules:
     audit,
+    pin,
 
 
 rule audit:
@@ -19,3 +20,17 @@ rule audit:
         "Verifying every artifact of {RESULTS} against its manifest"
     shell:
         "python -m compute_aligned.audit {params.results} 2>&1 | tee {log}"
+
+
+rule pin:
+    log:
+        f"{RESULTS}/logs/pin.log",
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    params:
+        presets=[os.path.relpath(file) for file in workflow.configfiles],
+    message:
+        "Writing the commits of the hub repositories into {params.presets}"
+    shell:
+        "python -m compute_aligned.pin {params.presets:q} 2>&1 | tee {log}"

@@ -13,7 +13,7 @@ rule sample:
     benchmark:
         f"{RESULTS}/benchmarks/sample/{{recipe}}/{{objective}}/{SEED}.tsv"
     conda:
-        "../../envs/compute_aligned.yaml"
+        {"transformers": "../../envs/compute_aligned.yaml", "vllm": "../../envs/vllm.yaml"}[PRESET["sampling_backend"]]
     threads: PRESET["resources"]["sample"]["threads"]
     resources:
         mem_mb=PRESET["resources"]["sample"]["mem_mb"],
@@ -22,7 +22,10 @@ rule sample:
     params:
         settings=lambda wildcards: [sampling_settings(SETTINGS, wildcards.recipe, seed) for seed in seeds_of(wildcards)],
         checkpoints=f"{RESULTS}/checkpoints",
-        code=code_of("sample.py"),
+        # The other backend's code counts for nothing.
+        code=code_of(
+            "sample.py", unused=[{"transformers": "vllm_backend", "vllm": "sampling"}[PRESET["sampling_backend"]]]
+        ),
     message:
         f"Sampling {{wildcards.recipe}}, {{wildcards.objective}}, {SEED_MESSAGE}"
     script:

@@ -18,17 +18,18 @@ def make_problems(data: dict, paths: dict[str, str]) -> dict:
         paths: split name -> file to write.
 
     Returns:
-        for the manifest: the source with the commit that was read, and the number of problems per split.
+        for the manifest: the source with the commit that was read, what was found in it, and the number of problems per
+        split.
     """
     source = data.get("source", {})
     if "hub" in source and "train_file" not in source:
         source = source | {"revision": resolve_revision(source["hub"], source["revision"], "dataset")}
         data = data | {"source": source}
-    splits = load_task(data)
+    splits, found = load_task(data)
     for split, path in paths.items():
         frame = pd.DataFrame([dataclasses.asdict(problem) for problem in splits[split]])
         write_artifact(frame, "problems", path)
-    return {"source": source, "n_problems": {split: len(problems) for split, problems in splits.items()}}
+    return {"source": source, **found, "n_problems": {split: len(problems) for split, problems in splits.items()}}
 
 
 if __name__ == "__main__":

@@ -9,10 +9,12 @@ import torch
 
 from compute_aligned.artifacts import read_artifact, write_artifact
 from compute_aligned.models import check_precision, load_model, load_tokenizer
+from compute_aligned.pools import PoolSampler, SamplingSettings, sample_in_shards
 from compute_aligned.provenance import describe, hash_settings, job
-from compute_aligned.sampling import SamplingSettings, sample_in_shards
+from compute_aligned.sampling import transformers_sampler
 from compute_aligned.tasks import Problem, select
 from compute_aligned.tokenization import encode_prompt
+from compute_aligned.vllm_backend import vllm_sampler
 
 
 def sample(
@@ -25,6 +27,9 @@ def sample(
     path_to_samples: str,
 ) -> dict:
     """Sample every evaluation problem of one run; finished shards of a killed job are taken up again.
+
+    No prompt is cut and no problem left out; those with a prompt longer than ``longest_prompt``, which training leaves
+    out, are counted.
 
     Args:
         path_to_base: folder of the base model and its tokenizer.
@@ -41,24 +46,14 @@ def sample(
     torch.set_num_threads(threads)
     check_precision(settings["precision"])
     tokenizer = load_tokenizer(Path(path_to_base))
-    model = load_model(
-        Path(path_to_base), Path(path_to_model), settings["precision"], settings["quantization"], trainable=False
-    ).eval()
     problems = [Problem(**row) for row in read_artifact("problems", path_to_problems).to_dict("records")]
     chosen = select(problems, settings["levels"], settings["problems"], settings["selection_seed"])
-    names = {field.name for field in dataclasses.fields(SamplingSettings)}
+    prompts = [encode_prompt(tokenizer, problem.prompt) for problem in chosen]
+    sampler, device = pool_sampler(Path(path_to_base), Path(path_to_model), tokenizer, settings, prompts)
     inputs = [describe(Path(path))["sha256"] for path in (path_to_base, path_to_model, path_to_problems)]
     shards = Path(checkpoints) / hash_settings(settings, inputs)
-    pools = sample_in_shards(
-        model,
-        tokenizer,
-        [problem.problem_id for problem in chosen],
-        [encode_prompt(tokenizer, problem.prompt) for problem in chosen],
-        settings["seed"],
-        SamplingSettings(**{name: settings[name] for name in names}),
-        shards,
-        settings["problems_per_shard"],
-    )
+    problem_ids = [problem.problem_id for problem in chosen]
+    pools = sample_in_shards(sampler, problem_ids, prompts, shards, settings["problems_per_shard"])
     rows = [
         (
             problem_id,
@@ -78,10 +73,28 @@ def sample(
     return {
         "shards": str(shards),
         "n_problems": len(chosen),
+        "n_prompts_too_long": sum(len(prompt) > settings["longest_prompt"] for prompt in prompts),
         "n_samples": settings["n_samples"],
         "cut_by_length": float((frame["finish_reason"] == "length").mean()),
-        "device": str(model.device),
+        "device": device,
     }
+
+
+def pool_sampler(
+    base: Path, start: Path, tokenizer, settings: dict, prompts: list[list[int]]
+) -> tuple[PoolSampler, str]:
+    """The backend that ``settings`` name, with the run's model, and the device that it is on."""
+    names = {field.name for field in dataclasses.fields(SamplingSettings)}
+    drawn = SamplingSettings(**{name: settings[name] for name in names})
+    precision, quantization = settings["precision"], settings["quantization"]
+    if settings["backend"] == "vllm":
+        longest = max(map(len, prompts))
+        sampler = vllm_sampler(
+            base, start, tokenizer.eos_token_id, settings["seed"], drawn, precision, quantization, longest
+        )
+        return sampler, "cuda"
+    model = load_model(base, start, precision, quantization, trainable=False).eval()
+    return transformers_sampler(model, tokenizer, settings["seed"], drawn), str(model.device)
 
 
 if __name__ == "__main__":

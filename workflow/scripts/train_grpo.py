@@ -16,7 +16,7 @@ from compute_aligned.models import add_adapter, check_precision, load_model, loa
 from compute_aligned.provenance import describe, hash_settings, job
 from compute_aligned.tasks import Problem, select
 from compute_aligned.tasks.rewards import AnswerReward, ProteinReward, grade_as_the_paper
-from compute_aligned.tokenization import encode_prompt
+from compute_aligned.tokenization import without_long_prompts
 
 ADVANTAGE_KEYS = ("weight_clip", "normalize_weights", "advantage_clip", "all_wrong_penalty", "reward_window")
 
@@ -99,12 +99,7 @@ def training_prompts(path: str, tokenizer, settings: dict) -> tuple[list[Problem
     problems = [Problem(**row) for row in read_artifact("problems", path).to_dict("records")]
     skipped = settings["skipped_problems"]
     chosen = select(problems, settings["levels"], skipped + settings["problems"], settings["selection_seed"])[skipped:]
-    short = [p for p in chosen if len(encode_prompt(tokenizer, p.prompt)) <= settings["longest_prompt"]]
-    if not short:
-        raise ValueError(
-            f"all {len(chosen)} prompts are longer than longest_prompt, {settings['longest_prompt']} tokens"
-        )
-    return short, len(chosen) - len(short)
+    return without_long_prompts(tokenizer, chosen, settings["longest_prompt"])
 
 
 def reward_of(settings: dict):

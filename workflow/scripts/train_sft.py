@@ -16,7 +16,7 @@ from compute_aligned.provenance import describe, hash_settings, job
 from compute_aligned.sft import RECORD_COLUMNS, ComputeAlignedSFTTrainer, trainer_arguments
 from compute_aligned.success_rates import success_rates
 from compute_aligned.tasks import Problem, select
-from compute_aligned.tokenization import encode_example
+from compute_aligned.tokenization import encode_example, without_long_prompts
 
 
 def train_sft(
@@ -50,7 +50,8 @@ def train_sft(
     check_precision(settings["precision"])
     base, start = Path(path_to_base), Path(path_to_start)
     tokenizer = load_tokenizer(base)
-    problems = training_problems(path_to_problems, settings)
+    chosen = training_problems(path_to_problems, settings)
+    problems, n_too_long = without_long_prompts(tokenizer, chosen, settings["longest_prompt"])
     dataset = encode_problems(problems, tokenizer, settings)
     model = load_model(base, start, "fp32", settings["quantization"], trainable=True)
     if settings["adapter"] is not None and start == base:
@@ -78,6 +79,7 @@ def train_sft(
     return {
         "checkpoints": str(work),
         "n_examples": len(dataset),
+        "n_prompts_too_long": n_too_long,
         "n_steps": trainer.state.global_step,
         "resumed_from": checkpoint.name if checkpoint else None,
         "device": str(trainer.args.device),

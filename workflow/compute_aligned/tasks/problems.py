@@ -40,13 +40,17 @@ def split_without_overlap(
     return splits
 
 
+def folded(text: str) -> str:
+    """A text with its white space folded: what makes two problems the same one."""
+    return " ".join(text.split())
+
+
 def refuse_overlap(splits: dict[str, list[Problem]]) -> None:
     """Raise ValueError if a prompt stands in two splits (white space folded)."""
     owner: dict[str, str] = {}
     for name, problems in splits.items():
         for problem in problems:
-            key = " ".join(problem.prompt.split())
-            first = owner.setdefault(key, name)
+            first = owner.setdefault(folded(problem.prompt), name)
             if first != name:
                 raise ValueError(
                     f"problem {problem.problem_id} of split {name!r} stands in split {first!r} too: "

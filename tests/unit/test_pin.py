@@ -1,0 +1,128 @@
+"""Pinning replaces a branch by its commit where it stands and touches no other byte (with a stand-in for the hub)."""
+
+import hashlib
+import subprocess
+import sys
+
+import huggingface_hub
+import pytest
+import yaml
+from conftest import REPO
+
+from compute_aligned.pin import pin, revisions
+
+PRESET = """\
+# Mistral at `revision: main`
+models:
+  math:
+    source:
+      kind: hub
+      id: someone/model   # the model
+      revision: main      # see above
+    precision:   fp16
+  other: {source: {kind: folder, path: model}, note: "revision: main"}
+data:
+  math:
+    source: {hub: 'someone/data', revision: 'v1.0'}  # in one line, quoted
+
+  café: {revision: none of the hub}
+"""
+
+
+def commit_at(repository, revision):
+    return hashlib.sha1(f"{repository}@{revision}".encode()).hexdigest()
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A hub with a commit for every repository and revision; records what was asked of it."""
+    asked = []
+
+    def repo_info(self, repository, revision, repo_type):
+        asked.append((repository, revision, repo_type))
+        return type("Info", (), {"sha": commit_at(repository, revision)})
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", repo_info)
+    return asked
+
+
+@pytest.fixture
+def preset(tmp_path):
+    file = tmp_path / "preset.yaml"
+    file.write_text(PRESET)
+    return file
+
+
+def test_each_revision_becomes_its_commit_and_every_other_byte_stays(hub, preset):
+    sentences = pin(preset)
+    assert hub == [("someone/model", "main", "model"), ("someone/data", "v1.0", "dataset")]
+    model, data = commit_at("someone/model", "main"), commit_at("someone/data", "v1.0")
+    wanted = PRESET.replace("      revision: main      #", f"      revision: {model}      #")
+    wanted = wanted.replace("'v1.0'", data)
+    assert preset.read_text() == wanted
+    content = yaml.safe_load(preset.read_text())
+    assert content["models"]["math"]["source"]["revision"] == model
+    assert content["data"]["math"]["source"]["revision"] == data
+    assert sentences == [
+        f"{preset}: model someone/model: main is now {model}",
+        f"{preset}: dataset someone/data: v1.0 is now {data}",
+    ]
+
+
+def test_line_ends_stay_as_they_are(hub, preset):
+    preset.write_bytes(PRESET.replace("\n", "\r\n").encode())
+    pin(preset)
+    assert preset.read_bytes().count(b"\r\n") == preset.read_bytes().count(b"\n") == PRESET.count("\n")
+    assert commit_at("someone/model", "main").encode() in preset.read_bytes()
+
+
+def test_a_pinned_preset_is_told_so_and_left_alone_without_asking_the_hub(hub, preset):
+    pin(preset)
+    before = preset.stat(), preset.read_bytes()
+    hub.clear()
+    sentences = pin(preset)
+    assert hub == []
+    assert (preset.stat(), preset.read_bytes()) == before
+    assert [" already pinned at " in sentence for sentence in sentences] == [True, True]
+
+
+def test_without_the_hub_nothing_is_written_even_where_one_commit_was_found(monkeypatch, preset):
+    def repo_info(self, repository, revision, repo_type):
+        if repo_type == "dataset":
+            raise ConnectionError("no route to host")
+        return type("Info", (), {"sha": commit_at(repository, revision)})
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", repo_info)
+    with pytest.raises(ValueError) as error:
+        pin(preset)
+    assert str(error.value) == (
+        "someone/data at v1.0: the hub gave no such dataset (ConnectionError); "
+        "nothing was pinned, run this where the hub can be reached"
+    )
+    assert preset.read_text() == PRESET
+    assert [file.name for file in preset.parent.iterdir()] == ["preset.yaml"]
+
+
+def test_a_preset_without_hub_repositories_is_told_so(hub):
+    file = REPO / "config" / "tiny.yaml"
+    assert pin(file) == [f"{file}: no hub repository to pin"]
+
+
+@pytest.mark.parametrize(("name", "kinds"), [("paper", ["model", "model", "dataset"]), ("small", ["dataset"])])
+def test_every_hub_repository_of_a_shipped_preset_is_found_where_its_revision_stands(name, kinds):
+    text = (REPO / "config" / f"{name}.yaml").read_text()
+    found = revisions(text)
+    assert [revision.kind for revision in found] == kinds
+    for revision in found:
+        assert text[: revision.start].endswith("revision: ")
+        assert text[revision.start : revision.end] == revision.value
+        assert revision.repository in text[: revision.start].splitlines()[-2]
+
+
+def test_the_command_ends_in_one_sentence_where_there_is_no_network(preset):
+    command = [sys.executable, "-m", "compute_aligned.pin", str(preset)]  # conftest: HF_HUB_OFFLINE
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == ""
+    (sentence,) = done.stderr.splitlines()
+    assert sentence.startswith("pin: someone/model at main: the hub gave no such model (OfflineModeIsEnabled)")
+    assert preset.read_text() == PRESET

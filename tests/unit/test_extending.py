@@ -192,7 +192,7 @@ def test_the_data_set_is_read_and_its_reference_page_is_renewed(extended):
         """
 import dataclasses, json, yaml
 from compute_aligned.tasks.loading import load_task
-splits = load_task(yaml.safe_load(open("config/mine.yaml"))["data"]["math"])
+splits, _ = load_task(yaml.safe_load(open("config/mine.yaml"))["data"]["math"])
 print(json.dumps({split: [dataclasses.asdict(problem) for problem in problems] for split, problems in splits.items()}))
 """,
     )

@@ -4,14 +4,19 @@ import importlib.util
 
 import pytest
 import torch
+from bitsandbytes.nn import Linear4bit
 from conftest import ADAPTER, SOURCE
 from make_base_model import write_base_model
 from safetensors.torch import load_file
+from stand_ins import make_protgpt2, mistral_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import BitsAndBytesConfig as Config
 
-from compute_aligned.base_models import character_tokenizer, make_base_model
+from compute_aligned import models
+from compute_aligned.base_models import character_tokenizer, make_base_model, plain_character_tokenizer
 from compute_aligned.models import (
     DTYPES,
+    adamw,
     add_adapter,
     check_precision,
     load_model,
@@ -107,10 +112,47 @@ def test_precisions_are_checked_against_the_device(monkeypatch):
     assert "fp16 or fp32" in one_sentence(error)
 
 
-@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
-def test_weights_are_loaded_in_the_asked_precision(base, dtype):
-    model = load_model(base, base, dtype, None, trainable=True)
-    assert {p.dtype for p in model.parameters()} == {DTYPES[dtype]}
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_weights_are_sampled_from_in_the_asked_precision_and_trained_in_float32(base, precision):
+    model = load_model(base, base, precision, None, trainable=False)
+    assert {p.dtype for p in model.parameters()} == {DTYPES[precision]}
+    model = load_model(base, base, precision, None, trainable=True)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_quantised_base_computes_in_the_asked_precision_and_its_adapter_is_float32(
+    base, tmp_path, monkeypatch, precision, trainable
+):
+    asked = []
+    monkeypatch.setattr(models, "BitsAndBytesConfig", lambda **options: asked.append(options) or Config(**options))
+    model = add_adapter(load_model(base, base, precision, "nf4", trainable), ADAPTER, seed=4)
+    model.save_pretrained(tmp_path / "run")
+    loaded = load_model(base, tmp_path / "run", precision, "nf4", trainable)
+    assert asked == 2 * [
+        {
+            "load_in_4bit": True,
+            "bnb_4bit_quant_type": "nf4",
+            "bnb_4bit_use_double_quant": True,
+            "bnb_4bit_compute_dtype": DTYPES[precision],
+        }
+    ]
+    for made in (model, loaded):
+        kinds = {"adapter": set(), "four bits": set(), "others": set()}
+        for name, p in made.named_parameters():
+            kind = "adapter" if "lora_" in name else "four bits" if hasattr(p, "quant_state") else "others"
+            kinds[kind].add(p.dtype)
+        assert kinds == {"adapter": {torch.float32}, "four bits": {torch.uint8}, "others": {DTYPES[precision]}}
+        layers = [module for module in made.modules() if isinstance(module, Linear4bit)]
+        assert {layer.compute_dtype for layer in layers} == {DTYPES[precision]}
+
+
+def test_the_fused_optimiser_is_taken_on_a_gpu_but_for_loss_scaling(monkeypatch):
+    assert {adamw(precision) for precision in DTYPES} == {"adamw_torch"}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    names = {precision: adamw(precision) for precision in DTYPES}
+    assert names == {"fp32": "adamw_torch_fused", "bf16": "adamw_torch_fused", "fp16": "adamw_torch"}
 
 
 def test_an_adapter_saved_and_loaded_beside_its_base_gives_the_same_logits(base, tmp_path):
@@ -145,11 +187,49 @@ def test_only_the_adapters_weights_are_trained_and_its_seed_decides_them(base):
     assert not all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_an_adapter_on_modules_that_the_model_lacks_is_refused(base):
-    with pytest.raises(ValueError, match="no_such_module"):
-        add_adapter(
-            load_model(base, base, "fp32", None, trainable=True), ADAPTER | {"target_modules": ["no_such_module"]}, 1
-        )
+@pytest.mark.parametrize("quantization", [None, "nf4"])
+@pytest.mark.parametrize("names", [["no_such_module"], ["q_proj", "no_such_module"]], ids=["alone", "beside another"])
+def test_an_adapter_on_modules_that_the_model_lacks_is_refused(base, quantization, names):
+    model = load_model(base, base, "fp32", quantization, trainable=True)
+    with pytest.raises(ValueError, match="target_modules name no_such_module, which LlamaForCausalLM lacks") as error:
+        add_adapter(model, ADAPTER | {"target_modules": names}, 1)
+    assert "down_proj, gate_proj, k_proj" in one_sentence(error)
+
+
+def test_gpt2s_projections_can_carry_an_adapter_and_mistrals_names_are_not_among_them(tmp_path):
+    make_protgpt2(tmp_path)
+    model = load_model(tmp_path, tmp_path, "fp32", None, trainable=True)
+    with pytest.raises(ValueError, match="k_proj, o_proj, q_proj, v_proj, which GPT2LMHeadModel lacks") as error:
+        add_adapter(model, ADAPTER | {"target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]}, 1)
+    assert "c_attn, c_fc, c_proj" in one_sentence(error)
+    assert add_adapter(model, ADAPTER | {"target_modules": ["c_attn"]}, 1).get_nb_trainable_parameters()[0] > 0
+
+
+def test_a_model_without_chat_turns_is_refused_unless_its_prompts_are_plain(tmp_path):
+    make_protgpt2(tmp_path / "hub")
+    source = {"kind": "folder", "path": str(tmp_path / "hub")}
+    with pytest.raises(ValueError, match="no chat template.*plain_prompts: true"):
+        write_base_model(source, str(tmp_path / "refused"))
+    write_base_model(source | {"plain_prompts": True}, str(tmp_path / "base"))
+    tokenizer = load_tokenizer(tmp_path / "base")
+    assert encode_prompt(tokenizer, "") == [tokenizer.bos_token_id]
+
+
+def test_a_template_that_writes_a_start_token_needs_a_tokenizer_that_has_one(tmp_path):
+    for tokenizer in (mistral_tokenizer(), plain_character_tokenizer("ABC")):
+        tokenizer.bos_token = None
+        tokenizer.save_pretrained(tmp_path / "tokenizer")
+        with pytest.raises(ValueError, match="no start token, which its chat template writes") as error:
+            load_tokenizer(tmp_path / "tokenizer")
+        one_sentence(error)
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(tmp_path):
+    make_protgpt2(tmp_path / "hub", vocab_size=300)
+    source = {"kind": "folder", "path": str(tmp_path / "hub"), "plain_prompts": True}
+    n_tokens = len(AutoTokenizer.from_pretrained(tmp_path / "hub"))
+    with pytest.raises(ValueError, match=f"has {n_tokens} tokens and the model embeddings for 300"):
+        write_base_model(source, str(tmp_path / "base"))
 
 
 @pytest.mark.slow

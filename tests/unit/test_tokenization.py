@@ -4,11 +4,16 @@ import copy
 import re
 
 import pytest
+from conftest import TRAINING
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stand_ins import FIRST_MISTRAL_CHAT_TEMPLATE, MISTRAL_CHAT_TEMPLATE, math_rows, mistral_tokenizer
+from train_sft import encode_problems, training_problems
 
 from compute_aligned.base_models import character_tokenizer
+from compute_aligned.models import load_tokenizer
 from compute_aligned.tasks.arithmetic import ALPHABET, WORDS, generate_splits
+from compute_aligned.tasks.math import PROMPT
 from compute_aligned.tokenization import IGNORED, encode_example, encode_prompt, without_long_prompts
 
 TOKENIZER = character_tokenizer(ALPHABET, WORDS)
@@ -98,6 +103,38 @@ def test_a_template_without_end_token_is_refused():
         encode_example(with_template(template), "algebra/7", "1+2", "3", max_length=100)
     sentence = one_sentence(error)
     assert "algebra/7" in sentence and "end token" in sentence
+
+
+@pytest.mark.parametrize("template", [MISTRAL_CHAT_TEMPLATE, FIRST_MISTRAL_CHAT_TEMPLATE], ids=["present", "first"])
+def test_mistrals_templates_supervise_the_target_and_the_end_token_after_a_prompt_with_one_start_token(template):
+    tokenizer = mistral_tokenizer()
+    tokenizer.chat_template = template
+    for row in math_rows(20):
+        for target in (row["answer"], row["solution"]):
+            example = encode_example(tokenizer, "p", PROMPT.format(**row), target, max_length=200)
+            labels, ids = supervised(example), example["input_ids"]
+            assert labels[-1] == tokenizer.eos_token_id and ids.count(tokenizer.eos_token_id) == 1
+            assert ids[0] == tokenizer.bos_token_id and ids.count(tokenizer.bos_token_id) == 1
+            assert tokenizer.decode(labels[:-1]).strip() == target
+            text = f"[INST] {PROMPT.format(**row)} [/INST]{target}"
+            assert tokenizer.decode(ids, skip_special_tokens=True).replace(" ", "") == text.replace(" ", "")
+
+
+def test_targets_that_are_all_cut_are_refused_and_single_ones_counted(base, problems):
+    tokenizer = load_tokenizer(base)
+    settings = TRAINING | {"target": "solution", "train_problems": 20}
+    chosen = training_problems(str(problems), settings)
+    lengths = [len(row["labels"]) for row in encode_problems(chosen, tokenizer, settings)]
+    longest = max(lengths) - 1
+    cut = encode_problems(chosen, tokenizer, settings | {"max_length": longest})
+    without_end = [labels[-1] != tokenizer.eos_token_id for labels in cut["labels"]]
+    assert without_end == [length > longest for length in lengths] and any(without_end)
+    shortest = min(lengths) - 1
+    prompts = [len(encode_prompt(tokenizer, problem.prompt)) for problem in chosen]
+    chosen = [problem for problem, length in zip(chosen, prompts, strict=True) if length < shortest]
+    with pytest.raises(ValueError, match=f"targets is cut at max_length {shortest} before its end token") as error:
+        encode_problems(chosen, tokenizer, settings | {"max_length": shortest})
+    one_sentence(error)
 
 
 def test_what_a_template_puts_after_the_end_token_is_not_supervised():

@@ -12,7 +12,7 @@ from trl.trainer.utils import RepeatSampler
 
 from .advantages import AdvantageSettings, RLObjective, Rollouts, batch_advantages, batch_weights
 from .checkpoints import RECORD, SaveRecord
-from .models import trainable_weights_kept
+from .models import adamw, trainable_weights_kept
 from .statistics import effective_share
 from .tasks import Problem
 
@@ -280,7 +280,7 @@ def grpo_arguments(settings: dict, work: Path) -> GRPOConfig:
         use_adaptive_entropy=False,
         disable_dropout=True,
         # the optimiser
-        optim="adamw_torch",
+        optim=adamw(settings["precision"]),
         learning_rate=settings["learning_rate"],
         lr_scheduler_type=settings["schedule"],
         warmup_steps=0,

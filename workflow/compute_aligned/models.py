@@ -12,7 +12,9 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.pytorch_utils import Conv1D
 
+LINEAR = (torch.nn.Linear, Conv1D)  # what LoRA is added to; GPT-2 has Conv1D, and 4-bit modules are Linear, too
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -20,37 +22,48 @@ def load_tokenizer(base: Path) -> PreTrainedTokenizerBase:
     """The base model's tokenizer, checked for what training and sampling rely on.
 
     Raises:
-        ValueError: no chat template or no end-of-sequence token.
+        ValueError: no chat template, no end-of-sequence token, or none for the start that the template writes.
     """
     tokenizer = AutoTokenizer.from_pretrained(base)
     if tokenizer.chat_template is None:
-        raise ValueError(f"the tokenizer in {base} has no chat template; prompts are chat turns")
+        raise ValueError(
+            f"the tokenizer in {base} has no chat template; prompts are chat turns, "
+            "or plain text where the model's source says plain_prompts: true"
+        )
     if tokenizer.eos_token_id is None:
         raise ValueError(f"the tokenizer in {base} has no end-of-sequence token; completions could not end")
+    if "bos_token" in tokenizer.chat_template and tokenizer.bos_token_id is None:
+        raise ValueError(f"the tokenizer in {base} has no start token, which its chat template writes before a prompt")
     if tokenizer.pad_token_id is None:
         # Labels are masked by position, so a pad token equal to the end token hides no label.
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def load_model(base: Path, start: Path, dtype: str, quantization: str | None, trainable: bool):
+def load_model(base: Path, start: Path, precision: str, quantization: str | None, trainable: bool):
     """The weights of a run: a whole model, or the base model with the run's adapter, not merged.
+
+    A model that is sampled from is loaded in ``precision``. Weights that are trained are float32, and autocast computes
+    in ``precision``. So are adapters, in training and sampling alike, but not the quantised base that one is trained
+    on: its 4-bit weights are multiplied in ``precision``, and what is not quantised (embeddings, norms, the head) is
+    loaded in it. In float32 it would take twice the memory, and V100s an eighth of their speed.
 
     Args:
         base: folder of the base model.
         start: folder of a run's result, or ``base`` itself.
-        dtype: ``fp32``, ``bf16`` or ``fp16``.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
         quantization: ``nf4`` (4-bit NormalFloat, double quantisation) or None.
-        trainable: whether an adapter's weights will be trained further.
+        trainable: whether the weights, or those of an adapter, will be trained further.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    options = {"dtype": DTYPES[dtype], "device_map": {"": device}}
+    dtype = torch.float32 if trainable and quantization is None else DTYPES[precision]
+    options = {"dtype": dtype, "device_map": {"": device}}
     if quantization == "nf4":
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=DTYPES[dtype],
+            bnb_4bit_compute_dtype=dtype,
         )
     if not (start / "adapter_config.json").is_file():
         return AutoModelForCausalLM.from_pretrained(start, **options)
@@ -72,6 +85,14 @@ def add_adapter(model: PreTrainedModel, adapter: dict, seed: int):
     """
     from peft import LoraConfig, get_peft_model
 
+    linear = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, LINEAR)}
+    # peft complains where no name fits, and leaves out without a word those that do not where another does.
+    missing = sorted(set(adapter["target_modules"]) - linear)
+    if missing:
+        raise ValueError(
+            f"the adapter's target_modules name {', '.join(missing)}, which {type(model).__name__} lacks; "
+            f"its linear modules are {', '.join(sorted(linear))}"
+        )
     torch.manual_seed(seed)
     config = LoraConfig(
         r=adapter["r"],
@@ -94,6 +115,16 @@ def trainable_weights_kept(model: torch.nn.Module) -> Iterator[None]:
     yield
     for parameter, data in kept:
         parameter.data = data
+
+
+def adamw(precision: str) -> str:
+    """transformers' name of the AdamW that a run takes; they differ in memory alone.
+
+    The plain one holds a temporary as large as the weights on a GPU, the fused one none. Under loss scaling (fp16) it
+    is the plain one: inside the fused one accelerate does not see that a step was skipped, and the learning rate would
+    go on. What is trained there is an adapter.
+    """
+    return "adamw_torch_fused" if torch.cuda.is_available() and precision != "fp16" else "adamw_torch"
 
 
 def check_precision(precision: str) -> None:

@@ -8,7 +8,7 @@ from trl import SFTConfig, SFTTrainer
 from trl.trainer.utils import selective_log_softmax
 
 from .checkpoints import RECORD, SaveRecord
-from .models import trainable_weights_kept
+from .models import adamw, trainable_weights_kept
 from .objectives import GoldCompletions, SFTObjective
 from .statistics import effective_share
 from .success_rates import SuccessRates
@@ -141,7 +141,7 @@ def trainer_arguments(settings: dict, work: Path) -> SFTConfig:
         num_train_epochs=settings["epochs"],
         per_device_train_batch_size=settings["micro_batch_size"],
         gradient_accumulation_steps=settings["batch_size"] // settings["micro_batch_size"],
-        optim="adamw_torch",
+        optim=adamw(settings["precision"]),
         learning_rate=settings["learning_rate"],
         lr_scheduler_type=settings["schedule"],
         warmup_steps=0,

@@ -1,5 +1,7 @@
 """Make or fetch a base model and its tokenizer."""
 
+from transformers import AutoConfig
+
 from compute_aligned.artifacts import whole
 from compute_aligned.base_models import make_base_model
 from compute_aligned.hub import resolve_revision
@@ -10,6 +12,9 @@ from compute_aligned.provenance import job
 def write_base_model(source: dict, folder: str) -> dict:
     """Write the model that ``source`` describes and check its tokenizer.
 
+    Raises:
+        ValueError: a tokenizer that prompts cannot be encoded with, or with more tokens than the model has.
+
     Returns:
         for the manifest: the source with the commit that was read, the tokenizer's special tokens and chat template.
     """
@@ -18,6 +23,9 @@ def write_base_model(source: dict, folder: str) -> dict:
     with whole(folder) as partial:
         make_base_model(source, partial)
         tokenizer = load_tokenizer(partial)
+        n_rows = AutoConfig.from_pretrained(partial).vocab_size
+        if len(tokenizer) > n_rows:  # on a GPU an index beyond the embedding ends in a message about the device
+            raise ValueError(f"the tokenizer has {len(tokenizer)} tokens and the model embeddings for {n_rows}")
     return {
         "source": source,
         "tokenizer": type(tokenizer).__name__,

@@ -55,7 +55,7 @@ def train_grpo(
     problems, n_too_long = training_prompts(path_to_problems, tokenizer, settings)
     # Fewer prompts than a step takes (the unconditional task has one) are repeated.
     copies = -(-settings["prompts_per_step"] // len(problems))
-    model = load_model(base, start, "fp32", settings["quantization"], trainable=True)
+    model = load_model(base, start, settings["precision"], settings["quantization"], trainable=True)
     if settings["adapter"] is not None:
         model = add_adapter(model, settings["adapter"], settings["seed"])
     inputs = [describe(Path(path))["sha256"] for path in (path_to_base, path_to_start, path_to_problems)]

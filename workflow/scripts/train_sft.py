@@ -53,7 +53,7 @@ def train_sft(
     chosen = training_problems(path_to_problems, settings)
     problems, n_too_long = without_long_prompts(tokenizer, chosen, settings["longest_prompt"])
     dataset = encode_problems(problems, tokenizer, settings)
-    model = load_model(base, start, "fp32", settings["quantization"], trainable=True)
+    model = load_model(base, start, settings["precision"], settings["quantization"], trainable=True)
     if settings["adapter"] is not None and start == base:
         model = add_adapter(model, settings["adapter"], settings["seed"])
     inputs = [describe(Path(path))["sha256"] for path in (path_to_base, path_to_start, path_to_problems)]
@@ -80,6 +80,7 @@ def train_sft(
         "checkpoints": str(work),
         "n_examples": len(dataset),
         "n_prompts_too_long": n_too_long,
+        "n_targets_cut": sum(labels[-1] != tokenizer.eos_token_id for labels in dataset["labels"]),
         "n_steps": trainer.state.global_step,
         "resumed_from": checkpoint.name if checkpoint else None,
         "device": str(trainer.args.device),
@@ -94,11 +95,20 @@ def training_problems(path: str, settings: dict) -> list[Problem]:
 
 
 def encode_problems(problems: list[Problem], tokenizer, settings: dict) -> Dataset:
-    """Token ids and labels of the training problems, and the place of each among them."""
+    """Token ids and labels of the training problems, and the place of each among them.
+
+    Raises:
+        ValueError: an example that cannot be trained on (encode_example), or no target keeps its end token.
+    """
     column = {"answer": "answer", "solution": "target"}[settings["target"]]
     examples = [
         encode_example(tokenizer, p.problem_id, p.prompt, getattr(p, column), settings["max_length"]) for p in problems
     ]
+    if all(example["labels"][-1] != tokenizer.eos_token_id for example in examples):
+        raise ValueError(
+            f"each of the {len(examples)} targets is cut at max_length {settings['max_length']} before its end token, "
+            "so a model trained on them would not learn to end"
+        )
     return Dataset.from_list([example | {"example": place} for place, example in enumerate(examples)])
 
 

@@ -297,7 +297,7 @@ def protein_problems(settings, tmp_path_factory):
     sizes = {"sizes": {"train": 120, "validation": 3, "test": 3}}
     return {
         name: write_problems(
-            load_task(settings["preset"]["data"][name] | (sizes if name == "protein_conditional" else {}))["train"],
+            load_task(settings["preset"]["data"][name] | (sizes if name == "protein_conditional" else {}))[0]["train"],
             folder / f"{name}.parquet",
         )
         for name in ("protein_unconditional", "protein_conditional")
@@ -324,7 +324,7 @@ def test_a_newline_after_60_residues_is_no_residue(bases, tmp_path):
         [("unconditional", 0, decoded, "length", 64, -1.0)],
         columns=["problem_id", "sample", "completion", "finish_reason", "n_tokens", "mean_logprob"],
     )
-    (problem,) = load_task({"loader": "protein_unconditional", "seed": 1})["train"]
+    (problem,) = load_task({"loader": "protein_unconditional", "seed": 1})[0]["train"]
     samples["problem_id"] = problem.problem_id
     write_artifact(samples, "samples", tmp_path / "samples.parquet")
     problems = write_problems([problem], tmp_path / "problems.parquet")

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 import subprocess
 import sys
 
@@ -61,6 +62,7 @@ def complaint(content, folder=CONFIG):
 @pytest.fixture
 def folder_with(tmp_path):
     """A copy of recipes.yaml, experiments.yaml and claims.yaml in which one key is changed."""
+    shutil.copy(CONFIG / "reported.csv", tmp_path)
 
     def make(file, key, value):
         for name in ("recipes", "experiments", "claims"):
@@ -529,6 +531,10 @@ def test_a_claim_about_an_experiment_that_the_preset_does_not_run_is_no_mistake(
     content = preset()
     del content["experiments"]["math_sft_pass"]
     load_settings(content, "my.yaml", folder_with("claims", "claims.C01.parts.0.k", [256]))
+
+
+def test_a_budget_that_the_paper_reports_may_be_beyond_the_pools_of_a_preset():
+    load_settings(changed((f"{TINY_RECIPE}.evaluation.samples", 8), ("experiments.math_sft_pass.k", [1])), "", CONFIG)
 
 
 def test_two_claims_of_one_name_are_refused_in_one_sentence(folder_with):

@@ -65,8 +65,8 @@ def crossed_interval(values: ArrayLike, level: float = 0.95) -> CrossedInterval:
 
     Two-way random-effects analysis of variance. With MP, MS, ME the mean squares of problems, seeds and
     interaction, V = max(MP, MS, MP + MS - ME) / (n S): the maximum keeps V from falling below what either factor
-    shows alone when an estimate of a variance component is negative. t has the degrees of freedom of the mean
-    squares that V consists of: n-1 of MP, S-1 of MS, and of their sum Satterthwaite's,
+    shows alone when an estimate of a variance component is negative. t has the degrees of freedom of what V consists
+    of: n-1 if MS <= ME (seeds show no variance), else S-1 if MP <= ME, else Satterthwaite's of the sum,
     (n S V)^2 / (MP^2/(n-1) + MS^2/(S-1) + ME^2/((n-1)(S-1))). One seed: problems only (se = sd / sqrt(n),
     df = n-1). One problem: seeds only. Neither: NaN, "none".
 
@@ -82,8 +82,10 @@ def crossed_interval(values: ArrayLike, level: float = 0.95) -> CrossedInterval:
         mp, ms, me = _mean_squares(values)
         total = max(mp, ms, mp + ms - me)
         se = sqrt(total / values.size)
-        if total in (mp, ms):  # without any spread the interval is a point, whatever the df
-            df = float((n_seeds if total == ms else n_problems) - 1)
+        if ms <= me:  # no variance between seeds to be seen
+            df = float(n_problems - 1)
+        elif mp <= me:
+            df = float(n_seeds - 1)
         else:
             df = total**2 / (
                 mp**2 / (n_problems - 1) + ms**2 / (n_seeds - 1) + me**2 / (n_problems - 1) / (n_seeds - 1)

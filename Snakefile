@@ -60,6 +60,7 @@ rule all:
     default_target: True
     input:
         [name for experiment in EXPERIMENTS for name in items(experiment)],
+        f"{RESULTS}/claims.csv",
     message:
         "Everything of preset {PRESET[preset]} is under {RESULTS}"
 

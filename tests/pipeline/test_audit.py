@@ -1,6 +1,7 @@
 """From a number in a table back to what made it."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -82,3 +83,8 @@ def test_the_closing_message_says_what_came_out_and_where_it_is(finished):
     assert "Pass@64      Pass@4 minus CE: " in output
     assert f"{ROOT}/tables/table2.md" in output
     assert f"{ROOT}/figures/fig1.pdf" in output
+    # Pools of 8: k = 4 is measured, the paper's 64 is not; closed forms need no run.
+    verdicts = dict(re.findall(r"^  (C\d\d) ([a-z ]+?) +[A-Z]", output, flags=re.MULTILINE))
+    assert len(verdicts) == 30
+    assert verdicts["C03"] == "not testable here" and verdicts["C30"] == "reproduced"
+    assert output.rstrip().endswith(f"Report: {ROOT}/report.html")

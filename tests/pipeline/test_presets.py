@@ -96,7 +96,7 @@ def test_pinning_is_one_job_that_no_other_target_needs(pristine):
 def test_a_target_plans_what_it_needs(pristine, target, experiment, missing):
     entry = pristine.config("experiments")["experiments"][experiment]
     planned = jobs_of([entry], pristine.config("recipes")["recipes"], seed_jobs=1)
-    planned = {rule: n for rule, n in planned.items() if rule not in ["all", *missing]}
+    planned = {rule: n for rule, n in planned.items() if rule not in ["all", "claims", *missing]}
     named = {} if "/" in target else {target: 1}
     assert pristine.plan(target) == planned | named
 
@@ -120,7 +120,7 @@ def test_closed_forms_plan_no_data_model_or_training(pristine, target, planned):
 def test_the_diagonal_diagnostic_plans_the_runs_of_its_pools_and_no_others(pristine, target, figures):
     entry = pristine.config("experiments")["experiments"]["diagonal_diagnostic"]
     wanted = jobs_of([entry], pristine.config("recipes")["recipes"], seed_jobs=1)
-    del wanted["all"]
+    del wanted["all"], wanted["claims"]
     named = {} if "/" in target else {target: 1}
     assert pristine.plan(target) == wanted | {"diagonal_figure": figures} | named
 
@@ -135,7 +135,19 @@ def test_a_preset_may_hold_the_diagonal_diagnostic_alone(fresh):
 def test_a_preset_may_hold_closed_forms_alone(fresh):
     content = fresh.config("tiny") | {"recipes": {}, "models": {}, "data": {}, "experiments": {"scaling_factors": {}}}
     fresh.write_config("seconds", content)
-    assert fresh.plan(preset="seconds") == {"closed_forms": 1, "weight_table": 1, "weight_figure": 7, "all": 1}
+    assert fresh.plan(preset="seconds") == {
+        "closed_forms": 1,
+        "weight_table": 1,
+        "weight_figure": 7,
+        "claims": 1,
+        "all": 1,
+    }
+
+
+def test_the_claims_plan_all_experiments_and_neither_tables_nor_figures(pristine):
+    planned = pristine.expected_jobs("tiny")
+    drawn = [rule for rule in planned if rule == "all" or rule.endswith(("table", "figure"))]
+    assert pristine.plan("claims") == {rule: n for rule, n in planned.items() if rule not in drawn}
 
 
 def test_a_model_plans_its_own_training_and_its_warm_up(pristine):
@@ -211,6 +223,14 @@ def test_an_unknown_objective_is_refused(fresh):
     line = complaint(fresh)
     assert "config/recipes.yaml: recipes.math_sft_pass.objectives: " in line
     assert "'pas_n4'" in line
+
+
+def test_a_claim_about_an_unknown_objective_is_refused(fresh):
+    fresh.replace(
+        "config/claims.yaml", "objectives: [pass_n4], over: [ce], k: [4]", "objectives: [pas_n4], over: [ce], k: [4]"
+    )
+    line = complaint(fresh)
+    assert "config/claims.yaml: claims.C01.parts.0.objectives: found 'pas_n4'" in line
 
 
 def test_a_value_of_the_command_line_is_checked_too(fresh):

@@ -34,17 +34,18 @@ FROM_FIGURE = planned("figure", "protein_figure")
 FROM_TABLE = planned("table")
 FROM_WEIGHT_TABLE = planned("weight_table")
 FROM_WEIGHT_FIGURE = planned("weight_figure")
-FROM_CLOSED_FORMS = planned("closed_forms") | FROM_WEIGHT_TABLE | FROM_WEIGHT_FIGURE
+FROM_CLAIMS = planned("claims")
+FROM_CLOSED_FORMS = planned("closed_forms") | FROM_CLAIMS | FROM_WEIGHT_TABLE | FROM_WEIGHT_FIGURE
 FROM_DIAGONAL_FIGURE = planned("diagonal_figure")
-FROM_MEASURE_DIAGONAL = planned("measure_diagonal") | FROM_DIAGONAL_FIGURE
-FROM_MEASURE = planned("measure", "table", "figure")
+FROM_MEASURE_DIAGONAL = planned("measure_diagonal") | FROM_DIAGONAL_FIGURE | FROM_CLAIMS
+FROM_MEASURE = planned("measure", "table", "figure", "claims")
 FROM_SAMPLE = planned("sample", "grade", "score_proteins", "protein_figure") | FROM_MEASURE | FROM_MEASURE_DIAGONAL
 FROM_TRAIN = planned("train_sft", "train_grpo") | FROM_SAMPLE
 FROM_BASE_MODEL = planned("base_model") | FROM_TRAIN
 
 # The same for the runs of one recipe, for reinforcement learning, and for the objectives that sample in training.
 PASS = jobs_of([CHOSEN["math_sft_pass"]], RECIPES, seed_jobs(SECONDS))
-PASS_FROM_MEASURE = {rule: PASS[rule] for rule in ("measure", "table", "figure", "all")}
+PASS_FROM_MEASURE = {rule: PASS[rule] for rule in ("measure", "table", "figure", "claims", "all")}
 PASS_FROM_SAMPLE = {rule: PASS[rule] for rule in ("sample", "grade")} | PASS_FROM_MEASURE | FROM_MEASURE_DIAGONAL
 PASS_FROM_TRAIN = {"train_sft": PASS["train_sft"]} | PASS_FROM_SAMPLE
 N_MARGINAL = len(CHOSEN["math_sft_majority"]["beyond_paper"])
@@ -89,7 +90,9 @@ def add_code(repository, file):
         (f"{PACKAGE}/vllm_backend.py", {}),  # not the backend in use
         (f"{PACKAGE}/grading.py", FROM_GRADING),
         (f"{PACKAGE}/metrics.py", FROM_MEASURE),
-        (f"{PACKAGE}/statistics.py", FROM_TRAIN),  # the effective share that a training logs
+        (f"{PACKAGE}/statistics.py", FROM_MEASURE),
+        (f"{PACKAGE}/weights.py", FROM_TRAIN),  # the effective share that a training logs
+        (f"{PACKAGE}/claims.py", FROM_CLAIMS),
         (f"{PACKAGE}/tables.py", FROM_TABLE | FROM_WEIGHT_TABLE),
         (
             f"{PACKAGE}/captions.py",
@@ -98,6 +101,7 @@ def add_code(repository, file):
         (f"{PACKAGE}/plots.py", FROM_FIGURE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE),
         (f"{PACKAGE}/diagonal.py", FROM_MEASURE_DIAGONAL),
         ("workflow/scripts/make_table.py", FROM_TABLE),
+        ("workflow/scripts/judge_claims.py", FROM_CLAIMS),
         ("workflow/scripts/draw_weights.py", FROM_WEIGHT_FIGURE),
         ("workflow/scripts/draw_diagonal.py", FROM_DIAGONAL_FIGURE),
         ("workflow/scripts/train_sft.py", FROM_TRAIN),
@@ -200,6 +204,11 @@ def test_another_reported_value_is_only_measured_and_drawn(rerun):
 def test_another_title_redraws_its_own_figure(rerun):
     rerun.replace("config/experiments.yaml", "effort on the highest rewards", "the highest rewards")
     assert rerun.plan(preset="seconds") == {"weight_figure": 1, "all": 1}
+
+
+def test_another_claim_is_only_judged(rerun):
+    rerun.replace("config/claims.yaml", "least_weight_variation: 0.01", "least_weight_variation: 0.02")
+    assert rerun.plan(preset="seconds") == FROM_CLAIMS
 
 
 def test_another_threshold_of_waste_is_computed_and_drawn_without_a_model(rerun):

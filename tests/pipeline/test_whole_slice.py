@@ -59,6 +59,7 @@ def manifests_by_output(finished, monkeypatch):
         "metrics/diagonal_diagnostic.ratios.parquet",
         "metrics/diagonal_diagnostic.rho.csv",
         "metrics/diagonal_diagnostic.theorem3.csv",
+        "claims.csv",
     ],
 )
 def test_a_run_makes(finished, file):

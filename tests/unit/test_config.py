@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 import subprocess
 import sys
 
@@ -29,10 +30,10 @@ def preset(name="tiny"):
 
 
 def change(content, key, value):
-    """Set ``a.b.c`` in nested dicts, or remove it where the value is REMOVED."""
+    """Set ``a.b.c`` in nested dicts and lists, or remove it where the value is REMOVED."""
     *parents, last = key.split(".")
     for parent in parents:
-        content = content[parent]
+        content = content[int(parent) if isinstance(content, list) else parent]
     if value is REMOVED:
         del content[last]
     else:
@@ -60,10 +61,11 @@ def complaint(content, folder=CONFIG):
 
 @pytest.fixture
 def folder_with(tmp_path):
-    """A copy of recipes.yaml and experiments.yaml in which one key is changed."""
+    """A copy of recipes.yaml, experiments.yaml and claims.yaml in which one key is changed."""
+    shutil.copy(CONFIG / "reported.csv", tmp_path)
 
     def make(file, key, value):
-        for name in ("recipes", "experiments"):
+        for name in ("recipes", "experiments", "claims"):
             content = yaml.safe_load((CONFIG / f"{name}.yaml").read_text())
             if name == file:
                 change(content, key, value)
@@ -484,3 +486,64 @@ def test_reading_the_configuration_imports_no_model_library():
     )
     found = subprocess.run([sys.executable, "-c", code, str(CONFIG)], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+# --- claims ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("C01.colour", "blue", ["C01: unknown key 'colour'", "allowed are statement, paper_item, experiment"]),
+        ("C01.family", REMOVED, ["C01: the key 'family' is missing"]),
+        ("C01.experiment", "poetry", ["C01.experiment: found 'poetry'", "wanted one of math_sft_pass, "]),
+        ("C01.parts", [], ["C01.parts: found []", "at least 1 entries"]),
+        ("C20.smallest_effect.value", 0, ["C20.smallest_effect.value: found 0", "more than 0"]),
+        ("C20.smallest_effect.because", REMOVED, ["C20.smallest_effect: the key 'because' is missing"]),
+        ("C01.parts.0.kind", "luck", ["C01.parts.0: found {", "wanted kind one of difference, slope_in_n, "]),
+        ("C01.parts.0.kind", "rho_mean", ["C01.parts.0: unknown key", "allowed are kind, figure"]),
+        ("C01.parts.0.direction", "up", ["C01.parts.0.direction: found 'up'", "one of greater, less, equal"]),
+        ("C01.parts.0.k", "some", ["C01.parts.0.k: found 'some'", "a value of type array"]),
+        ("C01.parts.0.k", [0], ["C01.parts.0.k.0: found 0", "at least 1"]),
+        ("C01.parts.0.k", [256], ["C01.parts.0.k: found 256", "more than the 128 samples", "in my.yaml"]),
+        ("C01.parts.0.objectives", ["pass_n8"], ["C01.parts.0.objectives: found 'pass_n8'", "math_sft_pass's: ce, "]),
+        ("C01.parts.0.over", ["grpo"], ["C01.parts.0.over: found 'grpo'", "wanted one of math_sft_pass's: ce, "]),
+        ("C04.parts.0.objectives", {"ce": 1, "bon": 2}, ["C04.parts.0.objectives: found 'bon'"]),
+        ("C06.parts.0.k", [4], ["C06.parts.0.k: found [4]", "at least two"]),
+        ("C20.parts.0.between", [0.5, 2], ["C20.parts.0.between.1: found 2", "at most 1"]),
+        ("C20.parts.0.reported", {"gpro": 6}, ["C20.parts.0.reported: found 'gpro'"]),
+        ("C24.parts.0.over", ["grpo"], ["C24.parts.0.over: found 'grpo'", "warmup_transfer_ce, warmup_transfer_pass"]),
+        ("C25.experiment", "scaling_factors", ["C25.parts.0.kind: found 'rho_share'", "is a closed_form"]),
+        ("C25.parts.0.figure", "fig11", ["C25.parts.0.figure: found 'fig11'", "diagonal_diagnostic's: fig9, fig10"]),
+        ("C29.parts.0.test", ["pass_n4", "ce"], ["C29.parts.0.test: found 'ce'", "scaling_factors's: pass_n1, "]),
+    ],
+)
+def test_a_claim_that_nothing_can_decide_is_refused_in_one_sentence(folder_with, key, value, said):
+    folder = folder_with("claims", f"claims.{key}", value)
+    sentence = complaint(preset(), folder)
+    assert sentence.startswith(f"{folder / 'claims'}.yaml: claims.{key[:3]}")
+    assert [word for word in said if word not in sentence] == [], sentence
+
+
+def test_proteins_alone_have_a_share_of_samples(folder_with):
+    share = {"kind": "share", "between": [0.1, 0.2], "objectives": ["pass_n4"], "over": ["ce"], "direction": "less"}
+    sentence = complaint(preset(), folder_with("claims", "claims.C01.parts", [share]))
+    assert "claims.C01.parts.0.kind: found 'share', but 'math_sft_pass' samples no proteins" in sentence
+
+
+def test_a_claim_about_an_experiment_that_the_preset_does_not_run_is_no_mistake(folder_with):
+    content = preset()
+    del content["experiments"]["math_sft_pass"]
+    load_settings(content, "my.yaml", folder_with("claims", "claims.C01.parts.0.k", [256]))
+
+
+def test_a_budget_that_the_paper_reports_may_be_beyond_the_pools_of_a_preset():
+    load_settings(changed((f"{TINY_RECIPE}.evaluation.samples", 8), ("experiments.math_sft_pass.k", [1])), "", CONFIG)
+
+
+def test_two_claims_of_one_name_are_refused_in_one_sentence(folder_with):
+    folder = folder_with("claims", "level", 0.05)
+    file = folder / "claims.yaml"
+    file.write_text(file.read_text().replace("\n  C02:\n", "\n  C01:\n"))
+    lines = [n for n, line in enumerate(file.read_text().splitlines(), start=1) if line == "  C01:"]
+    assert complaint(preset(), folder) == f"{file}: C01: the key stands twice, in lines {lines[0]} and {lines[1]}"

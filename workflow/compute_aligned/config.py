@@ -1,5 +1,6 @@
 """Reading, checking and resolving the configuration. No default stands here: every value comes from a file."""
 
+import csv
 import re
 from pathlib import Path
 
@@ -18,15 +19,16 @@ class ConfigError(ValueError):
 
 
 def load_settings(preset: dict, preset_file: str, folder: Path) -> dict:
-    """The whole checked configuration: the preset with ``recipes.yaml`` and ``experiments.yaml``.
+    """The whole checked configuration: the preset with ``recipes.yaml``, ``experiments.yaml`` and ``claims.yaml``.
 
     Args:
         preset: the preset's content, as Snakemake gives it.
         preset_file: its file name or names, for error messages.
-        folder: folder of ``recipes.yaml`` and ``experiments.yaml``.
+        folder: folder of these files and of ``reported.csv``.
 
     Returns:
-        ``{"preset": ..., "recipes": ..., "experiments": ...}``, plain values.
+        ``{"preset": ..., "recipes": ..., "experiments": ..., "claims": ...}``, plain values; claims are the whole
+        file, with the level and power of their tests.
 
     Raises:
         ConfigError: anything that could not be run.
@@ -34,15 +36,36 @@ def load_settings(preset: dict, preset_file: str, folder: Path) -> dict:
     settings = {"preset": preset}
     _read_command_line_values(preset)
     _check_schema(preset, "preset", preset_file)
-    for name in ("recipes", "experiments"):
+    for name in ("recipes", "experiments", "claims"):
         file = folder / f"{name}.yaml"
-        content = yaml.safe_load(file.read_text())
+        with open(file) as stream:
+            content = yaml.load(stream, UniqueKeyLoader)
         _check_schema(content, name, str(file))
-        settings[name] = content[name]
+        settings[name] = content if name == "claims" else content[name]
     _check_names(settings, preset_file, folder)
     _check_scale(settings, preset_file, folder)
     _check_budgets(settings, preset_file)
+    with open(folder / "reported.csv") as file:
+        reported = {(row["experiment"], int(row["k"])) for row in csv.DictReader(file) if row["k"]}
+    for name, claim in settings["claims"]["claims"].items():
+        _check_claim(claim, settings, reported, preset_file, f"{folder / 'claims.yaml'}: claims.{name}")
     return settings
+
+
+class UniqueKeyLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping, where YAML's usual readers keep the last one in silence."""
+
+    def compose_mapping_node(self, anchor):
+        node = super().compose_mapping_node(anchor)
+        lines = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise ConfigError(
+                    f"{self.name}: {key.value}: the key stands twice, in lines {lines[key.value]} and {line}"
+                )
+            lines[key.value] = line
+        return node
 
 
 def _validator(schema: str) -> jsonschema.Draft202012Validator:
@@ -254,6 +277,66 @@ def _strategies_by_key(experiment: dict) -> dict[str, list[str]]:
         if "train" in figure:
             named[f"figures.{name}.train"] = [figure["train"]]
     return named
+
+
+# Kind of experiment -> the kinds of a claim's parts that its results can decide.
+DECIDED_BY = {
+    "comparison": ["difference", "slope_in_n", "slope_in_k", "share"],
+    "diagonal": ["rho_share", "rho_mean", "proportional_decay", "flips"],
+    "closed_form": [
+        "mean_weight",
+        "cancels_within_prompt",
+        "step_size",
+        "alignment_falls",
+        "variance_ratio",
+        "variance_simulated",
+    ],
+}
+
+
+def _check_claim(claim: dict, settings: dict, reported: set[tuple[str, int]], preset_file: str, where: str) -> None:
+    """Whether the experiment that a claim names can decide it.
+
+    A preset need not run that experiment, nor at a test budget that the paper reports; the claim is not testable then.
+    """
+    name, experiments = claim["experiment"], settings["experiments"]
+    if name not in experiments:
+        raise ConfigError(f"{where}.experiment: found {name!r}, wanted one of {', '.join(experiments)}")
+    experiment = experiments[name]
+    for index, part in enumerate(claim["parts"]):
+        at = f"{where}.parts.{index}"
+        kinds = DECIDED_BY[experiment["kind"]]
+        if part["kind"] not in kinds:
+            raise ConfigError(
+                f"{at}.kind: found {part['kind']!r}, but {name!r} is a {experiment['kind']}; wanted one of "
+                f"{', '.join(kinds)}"
+            )
+        known = {}
+        if experiment["kind"] == "comparison":
+            arms = [arm["name"] for arm in compared_arms(experiment)]
+            known = dict.fromkeys(("objectives", "over", "reported"), arms)
+        elif experiment["kind"] == "diagonal":
+            known = {"figure": list(experiment["figures"])}
+        else:
+            known = dict.fromkeys(("train", "test"), experiment["alignment"]["strategies"])
+        for key, allowed in known.items():
+            named = part.get(key, [])
+            for found in [named] if isinstance(named, str) else named:
+                if found not in allowed:
+                    raise ConfigError(f"{at}.{key}: found {found!r}, wanted one of {name}'s: {', '.join(allowed)}")
+        if part["kind"] == "share" and experiment["metric"] != "bon":
+            raise ConfigError(f"{at}.kind: found 'share', but {name!r} samples no proteins")
+        if part["kind"] == "slope_in_k" and part["k"] != "all" and len(part["k"]) < 2:
+            raise ConfigError(f"{at}.k: found {part['k']}, wanted at least two, to have a slope")
+        if name in settings["preset"]["experiments"] and part.get("k", "all") != "all":
+            asked = [k for k in part["k"] if (experiment.get("reported_from", name), k) not in reported]
+            for recipe in experiment_recipes(experiment):
+                samples = settings["preset"]["recipes"][recipe]["evaluation"]["samples"]
+                if asked and max(asked) > samples:
+                    raise ConfigError(
+                        f"{at}.k: found {max(asked)}, which is more than the {samples} samples of "
+                        f"recipes.{recipe}.evaluation.samples in {preset_file}; wanted k <= samples"
+                    )
 
 
 # Keys of a preset's recipe that a supervised stage needs.

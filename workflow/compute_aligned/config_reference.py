@@ -18,6 +18,7 @@ FILES = {
     "preset": "config/tiny.yaml, small.yaml, paper.yaml: scale",
     "recipes": "config/recipes.yaml: how the paper trains its runs",
     "experiments": "config/experiments.yaml: what is compared",
+    "claims": "config/claims.yaml: what the paper says, and what decides it",
 }
 
 
@@ -50,6 +51,9 @@ def _entry(key: str, schema: dict, root: dict) -> Iterator[tuple[str, str, str]]
         if description:
             yield key, "", description
         yield from _rows(schema, root, f"{key}.")
+    elif "oneOf" in schema.get("items", {}):
+        yield key, "list", description
+        yield from _rows(schema["items"], root, f"{key}[].")
     else:
         yield key, _allowed(schema, root), description
 

@@ -13,8 +13,8 @@ from trl.trainer.utils import RepeatSampler
 from .advantages import AdvantageSettings, RLObjective, Rollouts, batch_advantages, batch_weights
 from .checkpoints import RECORD, SaveRecord
 from .models import adamw, trainable_weights_kept
-from .statistics import effective_share
 from .tasks import Problem
+from .weights import effective_share
 
 LOSSES = ("sequence", "token_mean")
 # What the record holds of each step, by the names in TRL's log. reward, entropy and kl are TRL's: means over the

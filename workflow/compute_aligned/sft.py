@@ -10,9 +10,9 @@ from trl.trainer.utils import selective_log_softmax
 from .checkpoints import RECORD, SaveRecord
 from .models import adamw, trainable_weights_kept
 from .objectives import GoldCompletions, SFTObjective
-from .statistics import effective_share
 from .success_rates import SuccessRates
 from .tokenization import IGNORED
+from .weights import effective_share
 
 # Of every sequence trained on: optimiser step, log-probability, factor on the gradient of cross-entropy (NaN if the
 # objective has none), success rate of its problem (NaN unless the objective asks for it).

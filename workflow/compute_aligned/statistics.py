@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass
 from math import nan, sqrt
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 FloatArray = NDArray[np.float64]
 
@@ -63,16 +64,16 @@ def crossed_interval(values: ArrayLike, level: float = 0.95) -> CrossedInterval:
     """Confidence interval of the mean of `values`, shape (seeds S, problems n), for new seeds and problems.
 
     Two-way random-effects analysis of variance. With MP, MS, ME the mean squares of problems, seeds and
-    interaction, V = max(MP, MS, MP + MS - ME) / (n S), and t has Satterthwaite's degrees of freedom,
-    (n S V)^2 / (MP^2/(n-1) + MS^2/(S-1) + ME^2/((n-1)(S-1))). The maximum keeps V from falling below what
-    either factor shows alone when an estimate of a variance component is negative; then the degrees of
-    freedom are those of that V: built on MP + MS - ME they would vanish with it, and t explode. One seed:
-    problems only (se = sd / sqrt(n), df = n-1). One problem: seeds only. Neither: NaN, "none".
+    interaction, V = max(MP, MS, MP + MS - ME) / (n S): the maximum keeps V from falling below what either factor
+    shows alone when an estimate of a variance component is negative. t has the degrees of freedom of what V consists
+    of: n-1 if MS <= ME (seeds show no variance), else S-1 if MP <= ME, else Satterthwaite's of the sum,
+    (n S V)^2 / (MP^2/(n-1) + MS^2/(S-1) + ME^2/((n-1)(S-1))). One seed: problems only (se = sd / sqrt(n),
+    df = n-1). One problem: seeds only. Neither: NaN, "none".
 
     Errors: ValueError for an array that is not 2-d, is empty or holds a value that is not finite, or a level
     outside (0, 1). Source: Satterthwaite 1946; one seed: Miller 2024 (arXiv 2411.00640).
     """
-    values = _seeds_by_problems(values)
+    values = _two_dimensional(values)
     _require_level(level)
     n_seeds, n_problems = values.shape
     tau2 = omega2 = gamma2 = nan
@@ -81,9 +82,14 @@ def crossed_interval(values: ArrayLike, level: float = 0.95) -> CrossedInterval:
         mp, ms, me = _mean_squares(values)
         total = max(mp, ms, mp + ms - me)
         se = sqrt(total / values.size)
-        spread = mp**2 / (n_problems - 1) + ms**2 / (n_seeds - 1) + me**2 / ((n_problems - 1) * (n_seeds - 1))
-        # Without any spread the interval is a point, whatever the df.
-        df = total**2 / spread if spread > 0 else float(min(n_seeds, n_problems) - 1)
+        if ms <= me:  # no variance between seeds to be seen
+            df = float(n_problems - 1)
+        elif mp <= me:
+            df = float(n_seeds - 1)
+        else:
+            df = total**2 / (
+                mp**2 / (n_problems - 1) + ms**2 / (n_seeds - 1) + me**2 / (n_problems - 1) / (n_seeds - 1)
+            )
         tau2, omega2, gamma2 = max(ms - me, 0.0) / n_problems, max(mp - me, 0.0) / n_seeds, me
     elif values.size > 1:
         population = "problems only" if n_seeds == 1 else "seeds only"
@@ -103,7 +109,7 @@ def paired_difference(values: ArrayLike, baseline: ArrayLike, level: float = 0.9
     spread it is 1 for a difference of 0 and 0 otherwise.
     Errors: ValueError for different shapes, and those of `crossed_interval`.
     """
-    values, baseline = _seeds_by_problems(values), _seeds_by_problems(baseline)
+    values, baseline = _two_dimensional(values), _two_dimensional(baseline)
     if values.shape != baseline.shape:
         raise ValueError(
             "a paired difference needs the same seeds and problems on both sides, "
@@ -137,7 +143,7 @@ def pigeonhole_bootstrap(
     short for few seeds. Errors: those of `crossed_interval`, and ValueError for fewer than 2 resamples.
     Source: Owen 2007 (arXiv 0712.1111).
     """
-    values = _seeds_by_problems(values)
+    values = _two_dimensional(values)
     _require_level(level)
     if n_resamples < 2:
         raise ValueError(f"the bootstrap needs n_resamples >= 2, got {n_resamples}")
@@ -167,14 +173,71 @@ def holm(p_values: Sequence[float] | FloatArray) -> FloatArray:
     return adjusted
 
 
-def effective_share(weights: ArrayLike) -> float:
-    """(sum w)^2 / (n sum w^2): the share of the samples that carries the gradient; 1 if all weights are equal.
+def one_sided_p(interval: CrossedInterval, bound: float) -> float:
+    """The p value of "the mean is at most `bound`" against "it is greater": the t test of an interval's own se and df.
 
-    `weights` has shape (samples,). NaN if all of them are zero or one is NaN.
+    That of the opposite test is 1 minus it. NaN where the interval is; without any spread 0 if the mean is greater, 1
+    if it is smaller, and 1/2 if it is the bound.
     """
-    weights = np.asarray(weights, dtype=np.float64)
-    squares = (weights**2).sum()
-    return nan if squares == 0 else float(weights.sum() ** 2 / (len(weights) * squares))
+    if interval.se == 0:
+        return float(np.heaviside(bound - interval.mean, 0.5))
+    return float(stats.t.sf((interval.mean - bound) / interval.se, interval.df))
+
+
+def equivalence_p(interval: CrossedInterval, margin: float) -> float:
+    """The p value of "the mean is `margin` or farther from 0": the larger one of two one-sided t tests.
+
+    Errors: ValueError for a margin that is not positive. Source: Schuirmann 1987 (TOST).
+    """
+    if not margin > 0:
+        raise ValueError(f"an equivalence test needs a margin > 0, got {margin}")
+    return float(np.maximum(one_sided_p(interval, -margin), 1 - one_sided_p(interval, margin)))
+
+
+def intersection_union_p(p_values: Sequence[float]) -> float:
+    """The p value of "not all of these hold", from the p value of each one's opposite: their largest.
+
+    NaN if one is. Errors: ValueError for none. Source: Berger 1982.
+    """
+    if len(p_values) == 0:
+        raise ValueError("an intersection-union test needs at least one p value, got none")
+    return float(np.max(p_values))
+
+
+def smallest_detectable_effect(interval: CrossedInterval, level: float = 0.05, power: float = 0.8) -> float:
+    """The true mean that the two-sided t test of an interval's se and df finds, on its side, with a chance of `power`.
+
+    In the units of the values; for many degrees of freedom 2.80 se at 5 % and 80 %. By the noncentral t distribution,
+    the se taken for the true one; NaN where the interval is and without any spread.
+    Errors: ValueError for a power that is not between the level and 1.
+    """
+    _require_level(1 - level)
+    if not level < power < 1:
+        raise ValueError(f"the power must be between the level {level} and 1, got {power}")
+    if not interval.se > 0:
+        return nan
+    critical = stats.t.ppf(1 - level / 2, interval.df)
+
+    def missing(effect: float) -> float:
+        return float(stats.nct.sf(critical, interval.df, effect) - power)
+
+    highest = critical + stats.t.ppf(power, interval.df)
+    while missing(highest) < 0:
+        highest *= 2
+    return interval.se * float(optimize.brentq(missing, 0.0, highest))
+
+
+def seeds_by_problems(at_k: pd.DataFrame, objective: str) -> FloatArray:
+    """Values of one objective at one k, shape (seeds, problems), in the same order for every objective.
+
+    Raises:
+        ValueError: a seed lacks a problem that another one has.
+    """
+    rows = at_k[at_k["objective"] == objective]
+    matrix = rows.pivot(index="seed", columns="problem_id", values="value")
+    if matrix.isna().any(axis=None):
+        raise ValueError(f"objective {objective!r}: its seeds were evaluated on different problems")
+    return matrix.to_numpy()
 
 
 def _mean_squares(values: FloatArray) -> tuple[float, float, float]:
@@ -189,7 +252,7 @@ def _mean_squares(values: FloatArray) -> tuple[float, float, float]:
     )
 
 
-def _seeds_by_problems(values: ArrayLike) -> FloatArray:
+def _two_dimensional(values: ArrayLike) -> FloatArray:
     return _finite(values, ("seeds", "problems"))
 
 

@@ -3,10 +3,12 @@
 import sys
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
 from .artifacts import read_artifact
 from .captions import DIFFERENCE_UNITS, METRIC_NAMES, SCALES, baseline_label, digits, what_was_run
+from .claims import VERDICTS
 
 
 def describe_results(preset: dict, results: Path) -> str:
@@ -36,6 +38,22 @@ def describe_results(preset: dict, results: Path) -> str:
     return "\n".join([*lines, "", "Written:", *(f"  {file}" for file in files)])
 
 
+def describe_claims(claims: pd.DataFrame, report: Path) -> str:
+    """How many of the paper's claims came out how, a line for each, and where to read why.
+
+    Args:
+        claims: a ``claims`` artifact.
+        report: path of the report.
+    """
+    counts = claims["verdict"].value_counts()
+    lines = [f"Claims: {', '.join(f'{counts.get(verdict, 0)} {verdict}' for verdict in VERDICTS)}"]
+    width = max(map(len, VERDICTS))
+    lines += [f"  {row.claim} {row.verdict:{width}} {row.statement}" for row in claims.itertuples()]
+    return "\n".join([*lines, "", f"Report: {report}"])
+
+
 if __name__ == "__main__":
     content = yaml.safe_load(Path(sys.argv[1]).read_text())
-    print(describe_results(content, Path("results") / content["preset"]))
+    folder = Path("results") / content["preset"]
+    print(describe_results(content, folder))
+    print(f"\n{describe_claims(read_artifact('claims', folder / 'claims.csv'), folder / 'report.html')}")

@@ -122,6 +122,50 @@ def run_files(stage):
     return files
 
 
+# Kind of experiment -> the files that decide claims about it, by their names in judge_claims.py: ends of their names.
+DECISIVE = {
+    "comparison": {"problems": "problems.parquet", "summary": "summary.csv", "weights": "weights.csv"},
+    "diagonal": {"ratios": "ratios.parquet", "rho": "rho.csv", "theorem3": "theorem3.csv"},
+    "closed_form": {name: f"{name}.csv" for name in ("alignment", "variance", "normalisation", "within_prompt")},
+}
+
+
+def decisive_files(name):
+    """The files that decide claims about an experiment, by their names in judge_claims.py."""
+    files = {kind: f"{RESULTS}/metrics/{name}.{end}" for kind, end in DECISIVE[EXPERIMENTS[name]["kind"]].items()}
+    arms = compared_arms(EXPERIMENTS[name]) if name in COMPARISONS else []
+
+    def of_each_arm(stage, objective=None):
+        return {
+            arm["name"]: [
+                f"{RESULTS}/{stage}/{arm['recipe']}/{objective or arm['objective']}/seed{seed}.parquet"
+                for seed in PRESET["seeds"]
+            ]
+            for arm in arms
+        }
+
+    if len({arm["recipe"] for arm in arms}) > 1:  # under one objective: it is their warm-ups that are compared
+        files["warmups"] = of_each_arm("training", "warmup")
+    if any(part["kind"] == "share" for claim in claims_about(name) for part in claim["parts"]):
+        files["proteins"] = of_each_arm("scores")
+    return files
+
+
+def claims_about(name):
+    return [claim for claim in SETTINGS["claims"]["claims"].values() if claim["experiment"] == name]
+
+
+# Experiments of the preset that claims are about -> what decides these.
+DECISIVE_FILES = {name: decisive_files(name) for name in EXPERIMENTS if claims_about(name)}
+
+
+def flattened(files):
+    """All paths of nested dicts and lists."""
+    if isinstance(files, str):
+        return [files]
+    return [path for entry in (files.values() if isinstance(files, dict) else files) for path in flattened(entry)]
+
+
 # table or figure -> its files, and the experiments that it shows (the two halves of Table 6 are two experiments)
 ITEM_FILES, EXPERIMENTS_OF = {}, {}
 for name, experiment in EXPERIMENTS.items():

@@ -1,4 +1,4 @@
-"""Tables and figures: drawn from an experiment's metrics alone, so that a redraw takes seconds."""
+"""Tables and figures: drawn from an experiment's metrics alone, so that a redraw takes seconds. Claims: judged by them."""
 
 
 localrules:
@@ -8,6 +8,7 @@ localrules:
     weight_table,
     weight_figure,
     diagonal_figure,
+    claims,
 
 
 rule table:
@@ -172,3 +173,26 @@ rule diagonal_figure:
         "Figure {wildcards.item}"
     script:
         "../scripts/draw_diagonal.py"
+
+
+rule claims:
+    input:
+        flattened(DECISIVE_FILES),
+    output:
+        f"{RESULTS}/claims.csv",
+    log:
+        f"{RESULTS}/logs/claims.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/claims.tsv"
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    params:
+        claims=SETTINGS["claims"],
+        files=DECISIVE_FILES,
+        preset=PRESET["preset"],
+        code=code_of("judge_claims.py"),
+    message:
+        "Claims of the paper, judged"
+    script:
+        "../scripts/judge_claims.py"

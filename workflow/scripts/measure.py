@@ -9,7 +9,8 @@ from compute_aligned.artifacts import read_artifact, write_artifact
 from compute_aligned.captions import SCALES
 from compute_aligned.metrics import best_of_curve, majority_curve, pass_curve
 from compute_aligned.provenance import job
-from compute_aligned.statistics import crossed_interval, effective_share, mean_and_se, paired_difference
+from compute_aligned.statistics import crossed_interval, mean_and_se, paired_difference, seeds_by_problems
+from compute_aligned.weights import effective_share
 
 
 def measure(
@@ -134,19 +135,6 @@ def summarise(
                 }
             )
     return pd.DataFrame(rows)
-
-
-def seeds_by_problems(at_k: pd.DataFrame, objective: str) -> np.ndarray:
-    """Values of one objective at one k, shape (seeds, problems), in the same order for every objective.
-
-    Raises:
-        ValueError: a seed lacks a problem that another one has.
-    """
-    rows = at_k[at_k["objective"] == objective]
-    matrix = rows.pivot(index="seed", columns="problem_id", values="value")
-    if matrix.isna().any(axis=None):
-        raise ValueError(f"objective {objective!r}: its seeds were evaluated on different problems")
-    return matrix.to_numpy()
 
 
 def _reported(reported: pd.DataFrame, experiment: dict, metric: str, k: int) -> dict[str, tuple[float, float]]:

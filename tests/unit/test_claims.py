@@ -1,0 +1,332 @@
+"""Verdicts on claims: made from small results whose answer is known, and against scipy on one seed."""
+
+import copy
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import REPO
+from judge_claims import judge_claims
+from scipy import stats
+
+from compute_aligned.artifacts import read_artifact, write_artifact
+from compute_aligned.claims import corrected, judge, slope_weights
+from compute_aligned.summary import describe_claims
+
+SMALLEST = {"value": 0.5, "because": "a test"}
+BASE = {"statement": "It is so.", "paper_item": "Table 9", "experiment": "e", "family": "f"}
+SETTINGS = {"level": 0.05, "power": 0.8, "least_weight_variation": 0.01}
+
+
+def difference(direction="greater", objectives=("new",), over=("ce",), k=(4,)):
+    k = k if k == "all" else list(k)
+    return {"kind": "difference", "objectives": [*objectives], "over": [*over], "k": k, "direction": direction}
+
+
+def claims(**parts_by_name):
+    """Claims of one family, each with its parts."""
+    entries = {name: BASE | {"smallest_effect": SMALLEST, "parts": parts} for name, parts in parts_by_name.items()}
+    return SETTINGS | {"claims": entries}
+
+
+def compared_runs(effects, seeds=5, problems=200, noise=0.05, reported=None, shares=None, metric="pass", seed=0):
+    """Results of an experiment in which arms differ from `ce` by (arm, k) -> effect, in the metric's own unit."""
+    rng = np.random.default_rng(seed)
+    ks = sorted({k for _, k in effects})
+    arms = list(dict.fromkeys(["ce", *(arm for arm, _ in effects)]))
+    base = {k: rng.random((1, problems)) for k in ks}
+    rows = [
+        ("r", arm, s, metric, k, f"p{i:03}", base[k][0, i] + effects.get((arm, k), 0) + noise * rng.normal())
+        for arm in arms
+        for k in ks
+        for s in range(1, seeds + 1)
+        for i in range(problems)
+    ]
+    columns = ["recipe", "objective", "seed", "metric", "k", "problem_id", "value"]
+    summary = pd.DataFrame(
+        [
+            {
+                "objective": arm,
+                "label": arm.upper(),
+                "baseline": "ce",
+                "metric": metric,
+                "k": k,
+                "reported_difference": (reported or {}).get((arm, k), math.nan),
+            }
+            for arm in arms
+            for k in ks
+        ]
+    )
+    shares = {arm: 0.5 for arm in arms} | {"ce": 1.0} | (shares or {})
+    return {"problems": pd.DataFrame(rows, columns=columns), "summary": summary, "shares": shares}
+
+
+def judged(parts, result, **settings):
+    """The row of one claim."""
+    (row,) = judge(claims(C=parts) | settings, {"e": result}, "mine").to_dict("records")
+    return row
+
+
+# --- differences -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("direction", "effect", "wanted"),
+    [
+        ("greater", 0.04, "reproduced"),
+        ("greater", -0.04, "contradicted"),
+        ("greater", 0.0, "inconclusive"),
+        ("less", -0.04, "reproduced"),
+        ("less", 0.04, "contradicted"),
+        ("not_greater", 0.0, "reproduced"),  # below half a point
+        ("not_greater", -0.04, "reproduced"),
+        ("not_greater", 0.04, "contradicted"),
+        ("equal", 0.0, "reproduced"),
+        ("equal", 0.04, "contradicted"),
+        ("equal", -0.04, "contradicted"),
+    ],
+)
+def test_a_clear_effect_is_judged_by_its_direction(direction, effect, wanted):
+    row = judged([difference(direction)], compared_runs({("new", 4): effect}, problems=1000, noise=0.04))
+    assert row["verdict"] == wanted, row["reason"]
+    assert row["unit"] == "points" and row["effect"] == pytest.approx(100 * effect, abs=0.4)
+    assert row["low"] < row["effect"] < row["high"]
+    assert (row["seeds"], row["problems"], row["preset"]) == (5, 1000, "mine")
+
+
+def test_two_means_that_differ_are_no_verdict():
+    row = judged([difference()], compared_runs({("new", 4): 0.05}, problems=20, noise=0.3, seed=1))
+    assert row["effect"] > 0.5 and row["verdict"] == "inconclusive"
+    assert row["low"] < 0 < row["high"] and row["p_holm"] > 0.05
+    assert row["detectable"] > row["effect"]
+
+
+def test_an_effect_too_small_to_be_the_papers_contradicts_it_if_the_papers_is_large():
+    result = {"effects": {("new", 4): 0.0}, "problems": 1000, "noise": 0.04}
+    assert judged([difference()], compared_runs(**result, reported={("new", 4): 0.03}))["verdict"] == "contradicted"
+    row = judged([difference()], compared_runs(**result, reported={("new", 4): 0.003}))
+    assert row["verdict"] == "inconclusive" and row["reported"] == pytest.approx(0.3)
+
+
+def test_with_one_seed_the_p_value_is_that_of_the_paired_t_test_and_the_reason_says_problems_only():
+    result = compared_runs({("new", 4): 0.02}, seeds=1, problems=50)
+    values = result["problems"].pivot(index="problem_id", columns="objective", values="value")
+    row = judged([difference()], result)
+    assert row["p"] == pytest.approx(stats.ttest_rel(values["new"], values["ce"]).pvalue)
+    assert "over problems only" in row["reason"]
+
+
+def test_equivalence_is_two_one_sided_tests_at_half_the_level():
+    result = compared_runs({("new", 4): 0.001}, seeds=1, problems=300)
+    values = result["problems"].pivot(index="problem_id", columns="objective", values="value")
+    apart = 100 * (values["new"] - values["ce"])
+    one_sided = [
+        stats.ttest_1samp(apart, -0.5, alternative="greater").pvalue,
+        stats.ttest_1samp(apart, 0.5, alternative="less").pvalue,
+    ]
+    row = judged([difference("equal")], result)
+    assert row["p"] == pytest.approx(2 * max(one_sided))
+    assert (row["verdict"] == "reproduced") == (-0.5 < row["low"] and row["high"] < 0.5)
+
+
+def test_with_one_problem_the_seeds_alone_speak_and_with_one_seed_too_nothing_does():
+    row = judged([difference()], compared_runs({("new", 4): 0.3}, problems=1))
+    assert "over seeds only" in row["reason"] and row["problems"] == 1
+    row = judged([difference()], compared_runs({("new", 4): 0.3}, problems=1, seeds=1))
+    assert row["verdict"] == "not testable here" and "One seed and one problem" in row["reason"]
+    assert math.isnan(row["p"]) and math.isnan(row["low"])
+
+
+# --- several comparisons ---------------------------------------------------------------------------------------------
+
+
+def test_all_comparisons_have_to_hold_and_the_weakest_is_shown():
+    effects = {("new", 4): 0.05, ("new", 8): 0.0, ("other", 4): 0.05, ("other", 8): 0.05}
+    row = judged([difference(objectives=["new", "other"], k="all")], compared_runs(effects))
+    assert row["verdict"] == "inconclusive"
+    assert "The weakest of 4 comparisons, NEW minus CE at k = 8, is" in row["reason"]
+    row = judged([difference(objectives=["new", "other"], k="all")], compared_runs(effects | {("new", 8): -0.05}))
+    assert row["verdict"] == "contradicted" and row["reason"].startswith("NEW minus CE at k = 8")
+    effects[("new", 8)] = 0.05
+    assert judged([difference(objectives=["new", "other"], k="all")], compared_runs(effects))["verdict"] == "reproduced"
+
+
+def test_where_one_of_two_effects_is_none_both_are_rarely_found():
+    parts = [difference(k=[4]), difference(k=[8])]
+    found = [
+        judged(parts, compared_runs({("new", 4): 0.5, ("new", 8): 0.0}, problems=10, seeds=2, seed=seed))["verdict"]
+        for seed in range(60)
+    ]
+    assert found.count("reproduced") <= 5  # 2.5 % each
+
+
+def test_a_price_that_grows_with_the_budget_is_a_slope():
+    objectives = {"ce": 1, "n4": 4, "n16": 16}
+    part = {"kind": "slope_in_n", "objectives": objectives, "k": [1], "direction": "less"}
+    effects = {("n4", 1): -0.02, ("n16", 1): -0.04}
+    row = judged([part], compared_runs(effects, reported={("n4", 1): -0.006, ("n16", 1): -0.013}))
+    assert row["verdict"] == "reproduced" and row["unit"] == "points per doubling of N"
+    assert row["effect"] == pytest.approx(-1.0, abs=0.2)
+    assert row["reported"] == pytest.approx(np.polyfit([0, 2, 4], [0, -0.6, -1.3], 1)[0])
+
+
+def test_a_gain_that_widens_is_a_slope_of_differences():
+    part = {"kind": "slope_in_k", "objectives": ["new"], "over": ["ce"], "k": "all", "direction": "greater"}
+    effects = {("new", 1): -0.02, ("new", 4): 0.0, ("new", 16): 0.02}
+    row = judged([part], compared_runs(effects))
+    assert row["verdict"] == "reproduced" and row["effect"] == pytest.approx(1.0, abs=0.2)
+    row = judged([part], compared_runs({("new", 1): 0.0}))
+    assert row["verdict"] == "not testable here" and "no slope" in row["reason"]
+
+
+def test_slope_weights_are_those_of_least_squares():
+    values = np.array([3.0, -1.0, 2.5, 7.0])
+    assert slope_weights([1, 4, 16, 64]) @ values == pytest.approx(np.polyfit([0, 2, 4, 6], values, 1)[0])
+    assert slope_weights([2, 3]).sum() == pytest.approx(0)
+
+
+def test_shares_of_samples_count_invalid_ones_as_outside():
+    part = {"kind": "share", "between": [0.65, 0.85], "objectives": ["new"], "over": ["ce"], "direction": "greater"}
+    result = compared_runs({("new", 1): 0.0}, problems=1, seeds=3)
+    result["hydrophobic"] = {
+        "ce": [pd.Series([0.4, 0.66, np.nan, 0.1])] * 3,
+        "new": [pd.Series([0.65, 0.85, np.nan, 0.1]), pd.Series([0.7, 0.7, 0.7, 0.1]), pd.Series([0.7, 0.7, 0.2, 0.1])],
+    }
+    row = judged([part | {"reported": {"ce": 6, "new": 66}}], result)
+    # Shares 50, 75, 50 % against 25 %.
+    assert row["effect"] == pytest.approx(100 / 3) and row["reported"] == 60
+    assert row["p"] == pytest.approx(stats.ttest_1samp([25, 50, 25], 0).pvalue)
+
+
+# --- what cannot be tested -------------------------------------------------------------------------------------------
+
+
+def test_what_the_preset_did_not_run_or_measure_is_not_testable():
+    table = judge(claims(C=[difference()], D=[difference()]), {}, "mine")
+    assert (table["verdict"] == "not testable here").all()
+    assert table["reason"][0] == "The preset does not run the experiment e."
+    row = judged([difference(k=[4, 64])], compared_runs({("new", 4): 0.1, ("new", 8): 0.1}))
+    assert row["verdict"] == "not testable here"
+    assert row["reason"] == "The preset measures k = 4, 8, and not 64."
+
+
+def test_a_weight_that_did_not_act_makes_a_claim_untestable():
+    effects = {("new", 4): 0.05}
+    row = judged([difference()], compared_runs(effects, shares={"new": 0.99995}))  # variation 0.7 %
+    assert (row["verdict"], row["weight_acted"]) == ("not testable here", False)
+    assert row["reason"].startswith("The weight of NEW did not act: its standard deviation is 0.71 % of its mean")
+    assert row["effect"] == pytest.approx(5, abs=1) and math.isnan(row["p_holm"])
+    row = judged([difference()], compared_runs(effects, shares={"new": 0.9998}))  # 1.4 %
+    assert (row["verdict"], row["weight_acted"]) == ("reproduced", True)
+
+
+def test_an_objective_without_a_weight_is_judged_without_it():
+    row = judged([difference()], compared_runs({("new", 4): 0.05}, shares={"new": math.nan}))
+    assert row["verdict"] == "reproduced" and row["weight_acted"] is None
+
+
+# --- families --------------------------------------------------------------------------------------------------------
+
+
+def test_p_values_are_corrected_within_their_family():
+    adjusted = corrected({"a": 0.01, "b": 0.03, "c": 0.02, "d": math.nan}, dict(a="f", b="f", c="g", d="f"))
+    assert adjusted == pytest.approx({"a": 0.02, "b": 0.03, "c": 0.02})
+
+
+def test_a_claim_that_is_not_tested_costs_the_others_nothing():
+    entries = claims(C=[difference()], D=[difference(k=[64])])
+    table = judge(entries, {"e": compared_runs({("new", 4): 0.01}, problems=100)}, "mine").set_index("claim")
+    assert table.loc["C", "p_holm"] == table.loc["C", "p"]
+    entries["claims"]["D"]["parts"] = [difference("less")]
+    table = judge(entries, {"e": compared_runs({("new", 4): 0.01}, problems=100)}, "mine").set_index("claim")
+    assert table.loc["C", "p_holm"] == pytest.approx(min(1, 2 * table.loc["C", "p"]))
+
+
+# --- the shipped claims ----------------------------------------------------------------------------------------------
+
+REFERENCE = REPO / "results" / "reference" / "tiny" / "metrics"
+SHIPPED = yaml.safe_load((REPO / "config" / "claims.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def closed_forms():
+    names = ("alignment", "variance", "normalisation", "within_prompt")
+    return {name: read_artifact(name, REFERENCE / f"scaling_factors.{name}.csv") for name in names}
+
+
+def exactly_judged(claim, result):
+    entries = SHIPPED | {"claims": {claim: SHIPPED["claims"][claim]}}
+    (row,) = judge(entries, {SHIPPED["claims"][claim]["experiment"]: result}, "mine").to_dict("records")
+    assert math.isnan(row["p"]) and row["seeds"] is None
+    return row
+
+
+def test_the_closed_forms_decide_their_claims(closed_forms):
+    assert exactly_judged("C30", closed_forms)["verdict"] == "reproduced"
+    row = exactly_judged("C29", closed_forms)
+    assert row["verdict"] == "reproduced"
+    assert row["effect"] == pytest.approx(0.418 - 0.741, abs=1e-3) and row["reported"] == pytest.approx(0.418 - 0.741)
+    row = exactly_judged("C28", closed_forms)  # weights of mean 1 that do not free the step of N: docs/method.md
+    assert row["verdict"] == "contradicted" and "the gradient's length" in row["reason"]
+
+
+def test_a_closed_form_that_does_not_hold_is_contradicted(closed_forms):
+    changed = copy.deepcopy(closed_forms)
+    changed["variance"].loc[3, "ratio"] = 1.001
+    assert exactly_judged("C30", changed)["verdict"] == "contradicted"
+    changed["variance"] = closed_forms["variance"].assign(ratio_simulated=closed_forms["variance"]["ratio"] + 0.5)
+    assert "the largest distance of a simulated ratio" in exactly_judged("C30", changed)["reason"]
+    lengths = closed_forms["normalisation"].assign(normalised=1.0)
+    assert exactly_judged("C28", closed_forms | {"normalisation": lengths})["verdict"] == "reproduced"
+
+
+def test_a_flipped_gradient_contradicts_theorem_3():
+    theorem3 = read_artifact("theorem3", REFERENCE / "diagonal_diagnostic.theorem3.csv")
+    row = exactly_judged("C27", {"theorem3": theorem3})
+    assert row["verdict"] == "contradicted" and row["effect"] == pytest.approx(100 * theorem3["share_flipped"].max())
+    assert exactly_judged("C27", {"theorem3": theorem3.assign(share_flipped=0.0)})["verdict"] == "reproduced"
+
+
+def test_rho_is_averaged_over_the_problems_that_have_one_under_every_seed():
+    rho = read_artifact("diagonal_rho", REFERENCE / "diagonal_diagnostic.rho.csv")
+    rng = np.random.default_rng(0)
+    ratios = pd.DataFrame(
+        [("fig9", s, f"p{i}", 1.2 + 0.1 * rng.normal()) for s in (1, 2, 3) for i in range(30)],
+        columns=["figure", "seed", "problem_id", "rho"],
+    )
+    ratios.loc[0, "rho"] = math.nan
+    entries = SHIPPED | {"claims": {"C25": SHIPPED["claims"]["C25"]}}
+    (row,) = judge(entries, {"diagonal_diagnostic": {"ratios": ratios, "rho": rho}}, "mine").to_dict("records")
+    assert row["verdict"] == "reproduced" and row["problems"] == 29 and "29 problems" in row["reason"]
+    assert row["effect"] == pytest.approx(0.2, abs=0.05) and row["reported"] == pytest.approx(0.24)
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_warm_ups_that_are_compared_lend_their_weights_and_the_table_fits_its_schema(tmp_path):
+    result = compared_runs({("new", 4): 0.05})
+    write_artifact(result["problems"], "problem_metrics", tmp_path / "problems.parquet")
+    summary = read_artifact("summary", REFERENCE / "warmup_transfer.summary.csv").iloc[:2]
+    names = {"objective": ["ce", "new"], "label": ["CE", "NEW"], "baseline": "ce", "metric": "pass", "k": 4}
+    write_artifact(summary.assign(**names), "summary", tmp_path / "summary.csv")
+    weights = read_artifact("weights", REFERENCE / "warmup_transfer.weights.csv")
+    write_artifact(weights.assign(objective=["ce", "new"]), "weights", tmp_path / "weights.csv")
+    record = pd.DataFrame({"step": 1, "log_p": -1.0, "weight": [1.0, 1.0, 1.004], "success_rate": math.nan})
+    write_artifact(record, "training", tmp_path / "record.parquet")
+    files = {name: tmp_path / f"{name}.{end}" for name, end in (("problems", "parquet"), ("summary", "csv"))}
+    files |= {"weights": tmp_path / "weights.csv", "warmups": {"new": [tmp_path / "record.parquet"]}}
+    facts = judge_claims(claims(C=[difference()]), {"e": files}, "mine", tmp_path / "claims.csv")
+    assert facts == {"verdicts": {"not testable here": 1}}
+    row = read_artifact("claims", tmp_path / "claims.csv").iloc[0]
+    assert not row["weight_acted"] and "The weight of NEW did not act" in row["reason"]
+
+
+def test_the_closing_message_counts_the_verdicts_and_names_the_report():
+    table = judge(claims(C=[difference()], D=[difference(k=[64])]), {"e": compared_runs({("new", 4): 0.05})}, "mine")
+    lines = describe_claims(table, REPO / "report.html").splitlines()
+    assert lines[0] == "Claims: 1 reproduced, 0 contradicted, 0 inconclusive, 1 not testable here"
+    assert [line.split()[:2] for line in lines[1:3]] == [["C", "reproduced"], ["D", "not"]]
+    assert lines[-1] == f"Report: {REPO / 'report.html'}"

@@ -1,0 +1,515 @@
+"""Verdicts on the paper's claims: reproduced, contradicted, inconclusive, or not testable with what was run.
+
+The parts of a claim (``config/claims.yaml``) become comparisons, all of which have to hold: an intersection-union test.
+No verdict looks at means alone; docs/method.md, "Claims", says how it is reached.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import isnan, nan
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .captions import DIFFERENCE_UNITS, SCALES
+from .statistics import (
+    CrossedInterval,
+    crossed_interval,
+    equivalence_p,
+    holm,
+    intersection_union_p,
+    one_sided_p,
+    seeds_by_problems,
+    smallest_detectable_effect,
+)
+from .weights import variation
+
+REPRODUCED, CONTRADICTED, INCONCLUSIVE = "reproduced", "contradicted", "inconclusive"
+NOT_TESTABLE = "not testable here"
+VERDICTS = (REPRODUCED, CONTRADICTED, INCONCLUSIVE, NOT_TESTABLE)
+COLUMNS = (
+    "claim statement paper_item experiment family unit reported effect low high p p_holm detectable weight_acted "
+    "verdict reason preset seeds problems"
+).split()
+
+
+class NotTestable(Exception):
+    """What was run cannot decide a claim; the message is a sentence that says why."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One thing that has to hold, in the unit of its claim.
+
+    name: what is compared; wanted: what of it is claimed; interval: None where the effect is computed exactly; holds,
+    fails: p values against its not holding and against its holding, 0 or 1 where exact; too_small: p value against an
+    effect as large as the smallest one of interest, NaN where the paper's is not that large; reported: the paper's.
+    """
+
+    name: str
+    unit: str
+    wanted: str
+    effect: float
+    holds: float
+    fails: float
+    interval: CrossedInterval | None = None
+    too_small: float = nan
+    reported: float = nan
+    n_seeds: int | None = None
+    n_problems: int | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the results say about a claim: its comparisons, whether the weights acted, and why it cannot be tested."""
+
+    compared: tuple[Comparison, ...] = ()
+    weight_acted: bool | None = None
+    obstacle: str | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether everything is computed exactly, so that there is nothing to test."""
+        return all(comparison.interval is None for comparison in self.compared)
+
+    @property
+    def holds(self) -> float:
+        """The p value against "not all comparisons hold" (intersection-union)."""
+        return intersection_union_p([comparison.holds for comparison in self.compared])
+
+    @property
+    def fails(self) -> float:
+        """The p value against "no comparison fails" (Bonferroni)."""
+        return _smallest([comparison.fails for comparison in self.compared])
+
+    @property
+    def too_small(self) -> float:
+        """The p value against "no effect is too small" (Bonferroni); NaN where that is no question."""
+        return _smallest([comparison.too_small for comparison in self.compared])
+
+    @property
+    def p(self) -> float:
+        """Two-sided; empty where everything is exact."""
+        return nan if self.exact else float(np.minimum(1, 2 * np.minimum(self.holds, self.fails)))
+
+
+def _smallest(p_values: Sequence[float]) -> float:
+    known = [p for p in p_values if not isnan(p)]
+    return min(1.0, len(known) * min(known)) if known else nan
+
+
+def judge(claims: dict, results: dict[str, dict], preset: str) -> pd.DataFrame:
+    """A ``claims`` artifact: one row per claim.
+
+    Args:
+        claims: the content of ``config/claims.yaml``.
+        results: experiment -> its results, artifacts by kind. Of a comparison of runs ``problems`` and ``summary``, and
+            ``shares`` (arm -> effective share of its training weights, NaN where it has no scalar weight) and, of
+            proteins, ``hydrophobic`` (arm -> a series per seed, the hydrophobic fractions of its samples). Of the
+            diagonal diagnostic ``ratios``, ``rho``, ``theorem3``; of the closed forms ``alignment``, ``variance``,
+            ``normalisation``, ``within_prompt``.
+        preset: its name.
+    """
+    found = {
+        name: examine(claim, results.get(claim["experiment"]), claims["least_weight_variation"])
+        for name, claim in claims["claims"].items()
+    }
+    families = {name: claim["family"] for name, claim in claims["claims"].items()}
+    tested = {name: finding for name, finding in found.items() if finding.obstacle is None and not finding.exact}
+    p_holm = corrected({name: finding.p for name, finding in tested.items()}, families)
+    too_small = corrected(
+        {name: float(np.minimum(1, 2 * finding.too_small)) for name, finding in tested.items()}, families
+    )
+    rows = []
+    for name, claim in claims["claims"].items():
+        p = p_holm.get(name, nan)
+        decision, comparison, reason = decide(found[name], p, too_small.get(name, nan), claim, claims["level"])
+        row = {"claim": name, **{key: claim[key] for key in ("statement", "paper_item", "experiment", "family")}}
+        row |= {"p": found[name].p, "p_holm": p, "weight_acted": found[name].weight_acted}
+        row |= numbers(comparison, claims["level"], claims["power"])
+        rows.append(row | {"verdict": decision, "reason": reason, "preset": preset})
+    return pd.DataFrame(rows)[COLUMNS]
+
+
+def examine(claim: dict, result: dict | None, least_variation: float) -> Finding:
+    """All comparisons of a claim, and what keeps it from being tested."""
+    if result is None:
+        return Finding(obstacle=f"The preset does not run the experiment {claim['experiment']}")
+    try:
+        compared = tuple(
+            comparison
+            for part in claim["parts"]
+            for comparison in PARTS[part["kind"]](part, result, claim["smallest_effect"]["value"])
+        )
+    except NotTestable as reason:
+        return Finding(obstacle=str(reason))
+    acted, obstacle = weights_acted(claim, result, least_variation)
+    if any(isnan(comparison.holds) for comparison in compared):
+        obstacle = "One seed and one problem give no interval"
+    return Finding(compared, acted, obstacle)
+
+
+def weights_acted(claim: dict, result: dict, least_variation: float) -> tuple[bool | None, str | None]:
+    """Whether the training weights of all compared arms but the baseline varied, and words if one's did not.
+
+    None where no arm has a scalar weight.
+    """
+    if "shares" not in result:
+        return None, None
+    labels, baseline = _labels(result), result["summary"]["baseline"].iloc[0]
+    named = [arm for part in claim["parts"] for key in ("objectives", "over") for arm in part.get(key, [])]
+    spread = {arm: variation(result["shares"][arm]) for arm in dict.fromkeys(named) if arm != baseline}
+    spread = {arm: value for arm, value in spread.items() if not isnan(value)}
+    for arm, value in spread.items():
+        if value < least_variation:
+            return False, (
+                f"The weight of {labels[arm]} did not act: its standard deviation is {100 * value:.2g} % of its mean, "
+                f"less than {100 * least_variation:g} %"
+            )
+    return (True if spread else None), None
+
+
+def corrected(p_values: dict[str, float], families: dict[str, str]) -> dict[str, float]:
+    """Holm's correction over the claims of each family, of the p values that are none NaN."""
+    adjusted = {}
+    for family in dict.fromkeys(families.values()):
+        members = [name for name, p in p_values.items() if families[name] == family and not isnan(p)]
+        adjusted |= zip(members, holm([p_values[name] for name in members]).tolist(), strict=True)
+    return adjusted
+
+
+def decide(
+    finding: Finding, p_holm: float, too_small: float, claim: dict, level: float
+) -> tuple[str, Comparison | None, str]:
+    """Verdict, the comparison that decides it, and the reason, one sentence.
+
+    Args:
+        finding: what the results say.
+        p_holm: its p value, corrected; NaN where nothing is tested.
+        too_small: twice its p value against large effects, corrected; NaN where that is no question.
+        claim: the claim's entry.
+        level: of a family.
+    """
+    compared = finding.compared
+    weakest = max(compared, key=lambda comparison: comparison.holds) if compared else None
+    if finding.obstacle is not None:
+        return NOT_TESTABLE, weakest, f"{finding.obstacle}."
+    of_many = f"the weakest of {len(compared)} comparisons, " if len(compared) > 1 else ""
+    if finding.exact:
+        if finding.holds == 0:
+            return REPRODUCED, weakest, f"By exact computation {'; '.join(map(said, compared))}."
+        return CONTRADICTED, weakest, f"By exact computation {said(weakest)}."
+    tested = f"Holm-corrected p {_p(p_holm)}"
+    if p_holm < level and finding.holds < finding.fails:
+        return REPRODUCED, weakest, _sentence(f"{said(weakest, of_many)}; {tested}")
+    if p_holm < level:
+        worst = min(compared, key=lambda comparison: comparison.fails)
+        return CONTRADICTED, worst, _sentence(f"{said(worst)}; {tested}")
+    if too_small < level:
+        worst = min(compared, key=lambda comparison: np.nan_to_num(comparison.too_small, nan=2))
+        smallest = f"the smallest effect of interest, {claim['smallest_effect']['value']:g}"
+        return CONTRADICTED, worst, _sentence(f"{said(worst)}: less than {smallest}; Holm-corrected p {_p(too_small)}")
+    return INCONCLUSIVE, weakest, _sentence(f"{said(weakest, of_many)}; {tested}")
+
+
+def numbers(comparison: Comparison | None, level: float, power: float) -> dict:
+    """What a row shows of the comparison that decides it."""
+    if comparison is None:
+        return dict.fromkeys(("unit", "reported", "effect", "low", "high", "detectable", "seeds", "problems"))
+    interval = comparison.interval
+    return {
+        "unit": comparison.unit,
+        "reported": comparison.reported,
+        "effect": comparison.effect,
+        "low": None if interval is None else interval.low,
+        "high": None if interval is None else interval.high,
+        "detectable": None if interval is None else smallest_detectable_effect(interval, level, power),
+        "seeds": comparison.n_seeds,
+        "problems": comparison.n_problems,
+    }
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+FORMATS = {"points": "+.1f", "reward units": "+.2f"}
+
+
+def said(comparison: Comparison, prefix: str = "") -> str:
+    """`Pass@16 minus CE at k = 16 is +2.0 points [+0.2, +3.9], claimed is > 0`; the prefix ends in a comma."""
+    interval = comparison.interval
+    subject = f"{prefix}{comparison.name.rstrip(',')}," if prefix else comparison.name
+    if interval is None:
+        return f"{subject} is {comparison.effect:.3g} {comparison.unit}, claimed is {comparison.wanted}"
+    form = FORMATS.get(comparison.unit, "+.2f")
+    between = f"[{interval.low:{form}}, {interval.high:{form}}]"
+    over = "" if interval.population in ("seeds x problems", "none") else f" over {interval.population}"
+    return f"{subject} is {interval.mean:{form}} {comparison.unit} {between}{over}, claimed is {comparison.wanted}"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+
+
+# --- comparisons of runs ---------------------------------------------------------------------------------------------
+
+
+def tested(
+    name: str, unit: str, direction: str, values: NDArray[np.float64], smallest: float, reported: float = nan
+) -> Comparison:
+    """The comparison of an effect's values, shape (seeds, problems), with what its direction claims."""
+    interval = crossed_interval(values)
+    above, below = one_sided_p(interval, 0), 1 - one_sided_p(interval, 0)
+    too_small = nan
+    if direction == "greater":
+        wanted, holds, fails = "> 0", above, below
+        if reported >= smallest:
+            too_small = 1 - one_sided_p(interval, smallest)
+    elif direction == "less":
+        wanted, holds, fails = "< 0", below, above
+        if -reported >= smallest:
+            too_small = one_sided_p(interval, -smallest)
+    elif direction == "not_greater":
+        wanted, fails = f"< {smallest:g}", one_sided_p(interval, smallest)
+        holds = 1 - fails
+    else:
+        wanted, holds = f"within ±{smallest:g}", equivalence_p(interval, smallest)
+        fails = float(np.minimum(one_sided_p(interval, smallest), 1 - one_sided_p(interval, -smallest)))
+    shape = {"n_seeds": values.shape[0], "n_problems": values.shape[1]}
+    return Comparison(name, unit, wanted, interval.mean, holds, fails, interval, too_small, reported, **shape)
+
+
+def contrast(result: dict, coefficients: dict[tuple[str, int], float]) -> tuple[NDArray[np.float64], float]:
+    """A linear combination of an experiment's cells: its values, shape (seeds, problems), and the paper's value.
+
+    The paper's is NaN unless it reports every cell. In points or reward units.
+
+    Args:
+        result: of an experiment that compares runs.
+        coefficients: (arm, k) -> coefficient; over the arms of a k they add to 0, so that the paper's differences from
+            the baseline do for values that it does not print.
+    """
+    problems, metric = result["problems"], result["problems"]["metric"].iloc[0]
+    summary = result["summary"][result["summary"]["metric"] == metric].set_index(["objective", "k"])
+    values, reported = 0.0, 0.0
+    for (arm, k), coefficient in coefficients.items():
+        row = summary.loc[(arm, k)]
+        values = values + coefficient * seeds_by_problems(problems[problems["k"] == k], arm)
+        reported += 0.0 if arm == row["baseline"] else coefficient * row["reported_difference"]
+    return SCALES[metric] * values, round(float(SCALES[metric] * reported), 6)
+
+
+def budgets(part: dict, result: dict) -> list[int]:
+    """The test budgets that a part looks at.
+
+    Raises:
+        NotTestable: the preset does not measure one of them.
+    """
+    measured = [int(k) for k in result["problems"]["k"].unique()]
+    wanted = measured if part["k"] == "all" else part["k"]
+    missing = [k for k in wanted if k not in measured]
+    if missing:
+        raise NotTestable(
+            f"The preset measures k = {', '.join(map(str, measured))}, and not {', '.join(map(str, missing))}"
+        )
+    return wanted
+
+
+def differences(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
+    """Of every objective from every one of ``over``, at every k."""
+    labels = _labels(result)
+    for k in budgets(part, result):
+        for arm, over in _pairs(part):
+            values, reported = contrast(result, {(arm, k): 1.0, (over, k): -1.0})
+            name = f"{labels[arm]} minus {labels[over]} at k = {k}"
+            yield tested(name, _unit(result), part["direction"], values, smallest, reported)
+
+
+def slopes_in_n(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
+    """Least-squares slope of the metric in log2 N, at every k."""
+    labels, unit = _labels(result), f"{_unit(result)} per doubling of N"
+    named = ", ".join(labels[arm] for arm in part["objectives"])
+    for k in budgets(part, result):
+        weights = slope_weights(part["objectives"].values())
+        coefficients = {(arm, k): c for arm, c in zip(part["objectives"], weights, strict=True)}
+        values, reported = contrast(result, coefficients)
+        name = f"the slope over {named} at k = {k}"
+        yield tested(name, unit, part["direction"], values, smallest, reported)
+
+
+def slopes_in_k(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
+    """Least-squares slope in log2 k of every objective's difference from every one of ``over``."""
+    labels, unit, ks = _labels(result), f"{_unit(result)} per doubling of k", budgets(part, result)
+    if len(ks) < 2:
+        raise NotTestable(f"The preset measures k = {ks[0]} alone, which has no slope")
+    for arm, over in _pairs(part):
+        weights = dict(zip(ks, slope_weights(ks), strict=True))
+        signed = {(arm, k): c for k, c in weights.items()} | {(over, k): -c for k, c in weights.items()}
+        values, reported = contrast(result, signed)
+        name = f"the slope of {labels[arm]} minus {labels[over]} over k = {', '.join(map(str, ks))}"
+        yield tested(name, unit, part["direction"], values, smallest, reported)
+
+
+def slope_weights(budgets: Sequence[int]) -> NDArray[np.float64]:
+    """Coefficients that give the least-squares slope of values at some budgets in their log2; they add to 0."""
+    x = np.log2(list(budgets))
+    return (x - x.mean()) / ((x - x.mean()) ** 2).sum()
+
+
+def shares_of_samples(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
+    """Difference of the shares of samples whose hydrophobic fraction lies in a range; invalid samples do not."""
+    labels, (low, high) = _labels(result), part["between"]
+    shares = {
+        arm: np.array([[100 * fractions.between(low, high).mean()] for fractions in by_seed])
+        for arm, by_seed in result["hydrophobic"].items()
+    }
+    paper = part.get("reported", {})
+    for arm, over in _pairs(part):
+        reported = paper.get(arm, nan) - paper.get(over, nan)
+        name = f"the share of samples with h from {low:g} to {high:g}, {labels[arm]} minus {labels[over]},"
+        yield tested(name, "points", part["direction"], shares[arm] - shares[over], smallest, reported)
+
+
+def _pairs(part: dict) -> list[tuple[str, str]]:
+    return [(arm, over) for arm in part["objectives"] for over in part["over"]]
+
+
+def _labels(result: dict) -> dict[str, str]:
+    return dict(zip(result["summary"]["objective"], result["summary"]["label"], strict=True))
+
+
+def _unit(result: dict) -> str:
+    return DIFFERENCE_UNITS[result["problems"]["metric"].iloc[0]]
+
+
+# --- the diagonal approximation and the closed forms -----------------------------------------------------------------
+
+
+def exact(name: str, unit: str, wanted: str, effect: float, holds: bool, reported: float = nan) -> Comparison:
+    """The comparison of a number without error."""
+    return Comparison(name, unit, wanted, effect, float(not holds), float(holds), reported=reported)
+
+
+def rho_share(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
+    """Share of a figure's pools with rho at least 1, of those that have a rho."""
+    row = _rho(part, result)
+    share, reported = 100 * row["share_at_least_one"], row["reported_share_at_least_one"]
+    yield exact("the share of pools with rho >= 1", "%", "100", share, bool(share == 100), 100 * reported)
+
+
+def rho_mean(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
+    """Mean rho minus 1, over the problems that have a rho under every seed."""
+    row = _rho(part, result)
+    ratios = result["ratios"][result["ratios"]["figure"] == part["figure"]]
+    values = ratios.pivot(index="seed", columns="problem_id", values="rho").dropna(axis="columns").to_numpy()
+    if values.size == 0:
+        raise NotTestable("No problem has a rho under every seed")
+    name = f"the mean of rho over the {values.shape[1]} problems that have one under every seed"
+    yield tested(name, "above 1", "not_greater", values - 1, smallest, row["reported_mean"] - 1)
+
+
+def _rho(part: dict, result: dict) -> pd.Series:
+    row = result["rho"].set_index("figure").loc[part["figure"]]
+    if isnan(row["share_at_least_one"]):
+        raise NotTestable("No pool has a rho: either no sample is right or every one is")
+    return row
+
+
+def proportional_decay(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
+    """Under proportional decay: the distance of exact gradient and diagonal / rho, over the diagonal's length."""
+    worst = result["theorem3"]["decay_deviation"].max()
+    name = "under proportional decay the largest distance of the exact gradient from diagonal / rho"
+    yield exact(name, "of its length", f"< {smallest:g}", worst, worst < smallest)
+
+
+def flips(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
+    """Share of random answer sets on which diagonal and exact gradient of a softmax point against each other."""
+    for _, row in result["theorem3"][result["theorem3"]["strategy"] == part["strategy"]].iterrows():
+        name = f"the share of flipped gradients of a softmax ({row['strategy']}, target {row['target']})"
+        yield exact(name, "% of answer sets", "0", 100 * row["share_flipped"], row["share_flipped"] == 0)
+
+
+def mean_weight(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
+    """Largest distance from 1 of a batch's mean normalised weight."""
+    worst = result["normalisation"]["mean_deviation"].max()
+    yield exact("the mean normalised weight of a batch", "from 1", f"< {EXACT:g}", worst, worst < EXACT)
+
+
+EXACT = 1e-9  # rounding of float64, for statements that a number is another one
+
+
+def cancels_within_prompt(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
+    """Largest distance from GRPO's of an advantage whose weight is shared by its prompt and divided by its mean."""
+    table = result["within_prompt"]
+    worst = table.loc[~table["strategy"].str.startswith("best_of"), "advantage_deviation"].max()
+    name = "the weighted advantage within one prompt"
+    yield exact(name, "from GRPO's", f"< {EXACT:g}", worst, worst < EXACT)
+
+
+def step_size(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
+    """Largest change of the length of the normalised gradient from a strategy's smallest N to its largest, percent."""
+    table = result["normalisation"]
+    table = table.assign(n=table["strategy"].map(_budget), family=table["strategy"].str.split("_").str[0])
+    changes = {}
+    for (family, prompts, batch), group in table.groupby(["family", "prompts", "batch"], sort=False):
+        lengths = group.set_index("n")["normalised"]
+        first, last = lengths.index.min(), lengths.index.max()
+        where = f"from N = {first} to {last} ({family}, {prompts} prompts, batches of {batch})"
+        changes[where] = 100 * (lengths[last] / lengths[first] - 1)
+    where = max(changes, key=lambda key: abs(changes[key]))
+    name = f"the change of the gradient's length {where}"
+    yield exact(name, "%", f"within ±{smallest:g}", changes[where], abs(changes[where]) < smallest)
+
+
+def _budget(strategy: str) -> int:
+    return int(re.search(r"_n(\d+)", strategy)[1])
+
+
+def alignment_falls(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
+    """Change of the alignment from each tested strategy to the next."""
+    rows = result["alignment"]
+    rows = rows[rows["train"] == part["train"]].set_index("test").loc[part["test"]]
+    for before, after in zip(part["test"], part["test"][1:], strict=False):
+        steps = rows.loc[after, ["alignment", "reported"]] - rows.loc[before, ["alignment", "reported"]]
+        labels = rows.loc[[before, after], "test_label"]
+        name = f"the change of the alignment from {labels.iloc[0]} to {labels.iloc[1]}"
+        yield exact(name, "of A", "< 0", steps["alignment"], steps["alignment"] < 0, steps["reported"])
+
+
+def variance_ratio(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
+    """Largest ratio of the variances over all N and p."""
+    worst = result["variance"]["ratio"].max()
+    yield exact("the largest ratio of the variances", "(CAT over pivotal)", "<= 1", worst, worst <= 1)
+
+
+FAR = 4  # standard errors
+
+
+def variance_simulated(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
+    """Largest distance of a simulated ratio from the computed one, standard errors."""
+    table = result["variance"]
+    worst = ((table["ratio_simulated"] - table["ratio"]).abs() / table["ratio_se"]).max()
+    yield exact("the largest distance of a simulated ratio", "standard errors", f"< {FAR}", worst, worst < FAR)
+
+
+PARTS = {
+    "difference": differences,
+    "slope_in_n": slopes_in_n,
+    "slope_in_k": slopes_in_k,
+    "share": shares_of_samples,
+    "rho_share": rho_share,
+    "rho_mean": rho_mean,
+    "proportional_decay": proportional_decay,
+    "flips": flips,
+    "mean_weight": mean_weight,
+    "cancels_within_prompt": cancels_within_prompt,
+    "step_size": step_size,
+    "alignment_falls": alignment_falls,
+    "variance_ratio": variance_ratio,
+    "variance_simulated": variance_simulated,
+}

@@ -1,0 +1,68 @@
+"""Judge the paper's claims by what the preset's experiments found."""
+
+import numpy as np
+
+from compute_aligned.artifacts import read_artifact, write_artifact
+from compute_aligned.claims import judge
+from compute_aligned.provenance import job
+from compute_aligned.weights import effective_share
+
+# What a result is called -> the kind of artifact it is read from.
+KINDS = {
+    "problems": "problem_metrics",
+    "summary": "summary",
+    "ratios": "diagonal_ratios",
+    "rho": "diagonal_rho",
+    "theorem3": "theorem3",
+    "alignment": "alignment",
+    "variance": "variance",
+    "normalisation": "normalisation",
+    "within_prompt": "within_prompt",
+}
+
+
+def judge_claims(claims: dict, files: dict[str, dict], preset: str, path_to_claims: str) -> dict:
+    """Write one row per claim: verdict, effect, interval, p values.
+
+    Args:
+        claims: the content of ``config/claims.yaml``.
+        files: experiment -> the paths of its results by their names in ``KINDS``; of a comparison of runs also
+            ``weights`` and, arm -> a path per seed, ``warmups`` (training records of warm-ups that are not shared) and
+            ``proteins`` (scores).
+        preset: its name.
+        path_to_claims: where the table goes.
+
+    Returns:
+        counts of the verdicts for the manifest.
+    """
+    table = judge(claims, {experiment: results(paths) for experiment, paths in files.items()}, preset)
+    write_artifact(table, "claims", path_to_claims)
+    return {"verdicts": table["verdict"].value_counts().to_dict()}
+
+
+def results(paths: dict) -> dict:
+    """An experiment's results as ``claims.judge`` takes them."""
+    found = {name: read_artifact(kind, paths[name]) for name, kind in KINDS.items() if name in paths}
+    if "weights" in paths:
+        weights = read_artifact("weights", paths["weights"])
+        found["shares"] = dict(zip(weights["objective"], weights["effective_share"], strict=True))
+    for arm, records in paths.get("warmups", {}).items():
+        # Where the warm-ups are compared, theirs are the weights in question.
+        shares = [effective_share(read_artifact("training", record)["weight"]) for record in records]
+        found["shares"][arm] = float(np.mean(shares))
+    if "proteins" in paths:
+        found["hydrophobic"] = {
+            arm: [read_artifact("protein_scores", path)["hydrophobic_fraction"] for path in scores]
+            for arm, scores in paths["proteins"].items()
+        }
+    return found
+
+
+if __name__ == "__main__":
+    with job(snakemake) as facts:  # noqa: F821
+        facts |= judge_claims(
+            claims=snakemake.params.claims,  # noqa: F821
+            files=snakemake.params.files,  # noqa: F821
+            preset=snakemake.params.preset,  # noqa: F821
+            path_to_claims=snakemake.output[0],  # noqa: F821
+        )

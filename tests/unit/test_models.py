@@ -106,10 +106,39 @@ def test_precisions_are_checked_against_the_device(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla V100")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 0))
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_70", "sm_80"])
     check_precision("fp16")
     with pytest.raises(ValueError, match="Tesla V100") as error:
         check_precision("bf16")
     assert "fp16 or fp32" in one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    ("capability", "architectures", "runs"),
+    [
+        ((7, 0), ["sm_75", "sm_80", "sm_90", "compute_90"], False),  # a V100 and a build for CUDA 13
+        ((7, 0), ["sm_50", "sm_60", "sm_70"], True),
+        ((8, 9), ["sm_75", "sm_80", "sm_86"], True),  # the same major version, later minor
+        ((8, 0), ["sm_86"], False),
+        ((9, 0), ["sm_90a"], True),
+        ((12, 0), ["sm_90", "compute_90"], True),  # compiled when it is loaded
+        ((12, 0), ["sm_90"], False),
+    ],
+)
+def test_a_gpu_that_this_build_of_torch_leaves_out_is_refused_before_training(
+    capability, architectures, runs, monkeypatch
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: architectures)
+    if runs:
+        check_precision("fp32")
+        return
+    with pytest.raises(ValueError, match=f"no code for a GPU .*{capability[0]}.{capability[1]}") as error:
+        check_precision("fp32")
+    assert ", ".join(architectures) in one_sentence(error)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])

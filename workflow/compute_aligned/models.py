@@ -1,5 +1,6 @@
 """Models and tokenizers of runs: loaded, given an adapter, checked."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,13 +129,30 @@ def adamw(precision: str) -> str:
 
 
 def check_precision(precision: str) -> None:
-    """Refuse a precision that this machine's device cannot train in.
+    """Refuse a precision that this machine's device cannot train in, and a GPU that this build of torch has no code for.
 
     Raises:
-        ValueError: fp16 without a GPU, or bf16 on a GPU that lacks it.
+        ValueError: fp16 without a GPU, bf16 on a GPU that lacks it, or a GPU that the build leaves out.
     """
-    if precision == "fp16" and not torch.cuda.is_available():
-        raise ValueError("precision fp16 needs a GPU and none was found; wanted fp32 or bf16 on a CPU")
-    if precision == "bf16" and torch.cuda.is_available() and not torch.cuda.is_bf16_supported():
-        name = torch.cuda.get_device_name()
+    if not torch.cuda.is_available():
+        if precision == "fp16":
+            raise ValueError("precision fp16 needs a GPU and none was found; wanted fp32 or bf16 on a CPU")
+        return
+    name, capability = torch.cuda.get_device_name(), torch.cuda.get_device_capability()
+    if not any(_runs_on(architecture, capability) for architecture in torch.cuda.get_arch_list()):
+        raise ValueError(
+            f"torch {torch.__version__} has no code for {name} (compute capability {capability[0]}.{capability[1]}), "
+            f"only for {', '.join(torch.cuda.get_arch_list())}; wanted another build of it, for a V100 the one for CUDA 12.6"
+        )
+    if precision == "bf16" and not torch.cuda.is_bf16_supported():
         raise ValueError(f"precision bf16 is not supported by {name}; wanted fp16 or fp32")
+
+
+def _runs_on(architecture: str, capability: tuple[int, int]) -> bool:
+    """Whether code for an architecture such as sm_86 or compute_90 runs on a GPU of a compute capability.
+
+    Machine code (sm) runs on the same major version from its minor version on, PTX (compute) on all later versions.
+    """
+    kind, number = re.fullmatch("(sm|compute)_([0-9]+)[a-z]*", architecture).groups()
+    built = divmod(int(number), 10)
+    return built <= capability and (kind == "compute" or built[0] == capability[0])

@@ -104,11 +104,10 @@ def _decode(
         logits_to_keep=1,
     )
     cache = output.past_key_values
-    cache.batch_repeat_interleave(n_samples)
-    cache.layers = [
-        _RoomyLayer(layer, longest + settings.max_new_tokens) if type(layer) is DynamicLayer else layer
-        for layer in cache.layers
-    ]
+    for place, layer in enumerate(cache.layers):  # one at a time: two caches of all layers may not fit a GPU
+        layer.batch_repeat_interleave(n_samples)
+        if type(layer) is DynamicLayer:
+            cache.layers[place] = _RoomyLayer(layer, longest + settings.max_new_tokens)
     logits = output.logits[:, -1].repeat_interleave(n_samples, dim=0)
     mask = mask.repeat_interleave(n_samples, dim=0)
     position = mask.sum(1, keepdim=True)

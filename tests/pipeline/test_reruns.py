@@ -99,6 +99,7 @@ def add_code(repository, file):
             FROM_MEASURE | FROM_FIGURE | FROM_WEIGHT_TABLE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE,
         ),
         (f"{PACKAGE}/plots.py", FROM_FIGURE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE),
+        (f"{PACKAGE}/budgets.py", FROM_FIGURE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE),  # of all that draws
         (f"{PACKAGE}/diagonal.py", FROM_MEASURE_DIAGONAL),
         ("workflow/scripts/make_table.py", FROM_TABLE),
         ("workflow/scripts/judge_claims.py", FROM_CLAIMS),
@@ -182,7 +183,7 @@ def test_where_one_job_goes_through_all_seeds_another_seed_trains_them_all(rerun
 def test_another_objective_trains_itself_alone(rerun):
     for name in ("recipes", "experiments"):
         content = rerun.config(name)
-        content[name]["math_sft_pass"]["objectives"].append("pass_n8")
+        content[name]["math_sft_pass"]["objectives"].append("pass_n3")
         rerun.write_config(name, content)
     of_an_objective = dict.fromkeys(("train_sft", "sample", "grade"), 1)
     assert rerun.plan(preset="seconds") == PASS_FROM_MEASURE | of_an_objective

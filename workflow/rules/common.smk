@@ -18,6 +18,8 @@ SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 # Experiments that compare trained runs, those that need none, and those that look at pools of single runs.
 COMPARISONS = {name: entry for name, entry in EXPERIMENTS.items() if entry["kind"] == "comparison"}
 CLOSED_FORMS = {name: entry for name, entry in EXPERIMENTS.items() if entry["kind"] == "closed_form"}
+# Of the comparisons, those over budgets N.
+ALIGNED = {name: entry for name, entry in COMPARISONS.items() if "alignment" in entry}
 DIAGONALS = {name: entry for name, entry in EXPERIMENTS.items() if entry["kind"] == "diagonal"}
 
 
@@ -210,11 +212,19 @@ def scores_of_figure(wildcards):
     ]
 
 
+def labelled_runs(experiment):
+    """Objective, label and seed of each run of an experiment, in the order of runs_of."""
+    labels = labels_of(EXPERIMENTS[experiment])
+    return [
+        {"objective": run["objective"], "label": labels[run["name"]], "seed": run["seed"]}
+        for run in runs_of(experiment)
+    ]
+
+
 def labels_of_figure(wildcards):
     """Label and seed of each run of the experiment that a figure shows, in the order of runs_of."""
     (experiment,) = EXPERIMENTS_OF[wildcards.item]
-    labels = labels_of(EXPERIMENTS[experiment])
-    return [{"label": labels[run["name"]], "seed": run["seed"]} for run in runs_of(experiment)]
+    return [{key: run[key] for key in ("label", "seed")} for run in labelled_runs(experiment)]
 
 
 def entry_of(wildcards):
@@ -230,7 +240,12 @@ def one_of(names):
 
 def tables_of(experiments):
     """Constraint of the wildcard `item`: the tables of some experiments."""
-    return one_of(entry["table"] for entry in experiments.values() if "table" in entry)
+    return one_of(sorted({entry["table"] for entry in experiments.values() if "table" in entry}))
+
+
+def alignment_of_item(wildcards):
+    """The alignment coefficients that stand beside the gains of the one experiment that an item shows."""
+    return f"{RESULTS}/metrics/{entry_of(wildcards)['alignment']}.alignment.csv"
 
 
 def figures_of(experiments, kinds=None):

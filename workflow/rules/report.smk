@@ -4,6 +4,9 @@
 localrules:
     table,
     figure,
+    alignment_table,
+    alignment_figure,
+    pass_rate_figure,
     protein_figure,
     weight_table,
     weight_figure,
@@ -24,7 +27,7 @@ rule table:
     benchmark:
         f"{RESULTS}/benchmarks/table/{{item}}.tsv"
     wildcard_constraints:
-        item=tables_of(COMPARISONS),
+        item=tables_of({name: entry for name, entry in COMPARISONS.items() if name not in ALIGNED}),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
@@ -50,7 +53,7 @@ rule figure:
     benchmark:
         f"{RESULTS}/benchmarks/figure/{{item}}.tsv"
     wildcard_constraints:
-        item=figures_of(COMPARISONS, ["difference", "values"]),
+        item=figures_of(COMPARISONS, ["difference", "values", "matrix"]),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
@@ -63,6 +66,85 @@ rule figure:
         "Figure {wildcards.item}"
     script:
         "../scripts/draw_figure.py"
+
+
+rule alignment_table:
+    input:
+        summary=metrics_of_item("summary.csv"),
+        alignment=alignment_of_item,
+    output:
+        csv=f"{RESULTS}/tables/{{item}}.csv",
+        markdown=f"{RESULTS}/tables/{{item}}.md",
+        latex=f"{RESULTS}/tables/{{item}}.tex",
+    log:
+        f"{RESULTS}/logs/alignment_table/{{item}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/alignment_table/{{item}}.tsv"
+    wildcard_constraints:
+        item=tables_of(ALIGNED),
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    params:
+        title=lambda wildcards: entry_of(wildcards)["title"],
+        preset=PRESET["preset"],
+        split=PRESET["split"],
+        code=code_of("make_alignment_table.py"),
+    message:
+        "Table {wildcards.item}"
+    script:
+        "../scripts/make_alignment_table.py"
+
+
+rule alignment_figure:
+    input:
+        summary=metrics_of_item("summary.csv"),
+        alignment=alignment_of_item,
+    output:
+        pdf=f"{RESULTS}/figures/{{item}}.pdf",
+        png=f"{RESULTS}/figures/{{item}}.png",
+    log:
+        f"{RESULTS}/logs/alignment_figure/{{item}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/alignment_figure/{{item}}.tsv"
+    wildcard_constraints:
+        item=figures_of(COMPARISONS, ["alignment"]),
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    params:
+        preset=PRESET["preset"],
+        split=PRESET["split"],
+        code=code_of("draw_alignment.py"),
+    message:
+        "Figure {wildcards.item}"
+    script:
+        "../scripts/draw_alignment.py"
+
+
+rule pass_rate_figure:
+    input:
+        pass_rates=metrics_of_item("pass_rates.csv"),
+    output:
+        pdf=f"{RESULTS}/figures/{{item}}.pdf",
+        png=f"{RESULTS}/figures/{{item}}.png",
+    log:
+        f"{RESULTS}/logs/pass_rate_figure/{{item}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pass_rate_figure/{{item}}.tsv"
+    wildcard_constraints:
+        item=figures_of(COMPARISONS, ["pass_rates"]),
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    params:
+        preset=PRESET["preset"],
+        split=PRESET["split"],
+        code=code_of("draw_pass_rates.py"),
+    message:
+        "Figure {wildcards.item}"
+    script:
+        "../scripts/draw_pass_rates.py"
 
 
 rule protein_figure:

@@ -66,6 +66,7 @@ def jobs_of(chosen, recipes, seed_jobs):
         "grade": seed_jobs * by_reward[True],
         "score_proteins": seed_jobs * by_reward[False],
         "claims": 1,
+        "report": 1,
         "all": 1,
     }
     for kind, (compute, table, figure) in KINDS.items():

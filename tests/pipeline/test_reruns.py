@@ -18,8 +18,8 @@ JOBS = jobs_of(CHOSEN.values(), RECIPES, seed_jobs(SECONDS))
 
 
 def planned(*rules):
-    """All jobs of some rules and, as after every change, `all`."""
-    return {rule: JOBS[rule] for rule in (*rules, "all")}
+    """All jobs of some rules and, as after every change, the report and `all`."""
+    return {rule: JOBS[rule] for rule in (*rules, "report", "all")}
 
 
 def trained_by(trainer, entry):
@@ -45,7 +45,7 @@ FROM_BASE_MODEL = planned("base_model") | FROM_TRAIN
 
 # The same for the runs of one recipe, for reinforcement learning, and for the objectives that sample in training.
 PASS = jobs_of([CHOSEN["math_sft_pass"]], RECIPES, seed_jobs(SECONDS))
-PASS_FROM_MEASURE = {rule: PASS[rule] for rule in ("measure", "table", "figure", "claims", "all")}
+PASS_FROM_MEASURE = {rule: PASS[rule] for rule in ("measure", "table", "figure", "claims", "report", "all")}
 PASS_FROM_SAMPLE = {rule: PASS[rule] for rule in ("sample", "grade")} | PASS_FROM_MEASURE | FROM_MEASURE_DIAGONAL
 PASS_FROM_TRAIN = {"train_sft": PASS["train_sft"]} | PASS_FROM_SAMPLE
 N_MARGINAL = len(CHOSEN["math_sft_majority"]["beyond_paper"])
@@ -100,6 +100,8 @@ def add_code(repository, file):
         ),
         (f"{PACKAGE}/plots.py", FROM_FIGURE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE),
         (f"{PACKAGE}/budgets.py", FROM_FIGURE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE),  # of all that draws
+        (f"{PACKAGE}/report.py", planned("report")),
+        ("workflow/scripts/make_report.py", planned("report")),
         (f"{PACKAGE}/diagonal.py", FROM_MEASURE_DIAGONAL),
         ("workflow/scripts/make_table.py", FROM_TABLE),
         ("workflow/scripts/judge_claims.py", FROM_CLAIMS),
@@ -204,7 +206,7 @@ def test_another_reported_value_is_only_measured_and_drawn(rerun):
 
 def test_another_title_redraws_its_own_figure(rerun):
     rerun.replace("config/experiments.yaml", "effort on the highest rewards", "the highest rewards")
-    assert rerun.plan(preset="seconds") == {"weight_figure": 1, "all": 1}
+    assert rerun.plan(preset="seconds") == planned("report") | {"weight_figure": 1}
 
 
 def test_another_claim_is_only_judged(rerun):

@@ -1,5 +1,8 @@
 """Functions that the other files share: names of files, settings of jobs, and the items of an experiment."""
 
+import json
+import shlex
+
 from compute_aligned.config import (
     closed_form_settings,
     compared_arms,
@@ -185,6 +188,52 @@ def items(experiment):
     return [file for item, files in ITEM_FILES.items() if experiment in EXPERIMENTS_OF[item] for file in files]
 
 
+# kind of experiment -> kind of artifact -> ending of its file under metrics/
+METRICS = {
+    "comparison": {
+        "metrics": "csv",
+        "problem_metrics": "problems.parquet",
+        "summary": "summary.csv",
+        "weights": "weights.csv",
+    },
+    "closed_form": {
+        "curves": "curves.parquet",
+        "alignment": "alignment.csv",
+        "variance": "variance.csv",
+        "normalisation": "normalisation.csv",
+        "within_prompt": "within_prompt.csv",
+    },
+    "diagonal": {"diagonal_ratios": "ratios.parquet", "diagonal_rho": "rho.csv", "theorem3": "theorem3.csv"},
+}
+
+
+def page_of(experiment):
+    """What the report page needs to know of an experiment: its entry, and its items, tables first."""
+    kinds = [
+        ("table", EXPERIMENTS[experiment].get("table")),
+        *(("figure", name) for name in EXPERIMENTS[experiment]["figures"]),
+    ]
+    return EXPERIMENTS[experiment] | {"items": [[kind, item] for kind, item in kinds if item is not None]}
+
+
+def page_metrics():
+    """The metrics files that the report page shows."""
+    shown = ("summary", "weights", "diagonal_rho", "theorem3")
+    return [
+        f"{RESULTS}/metrics/{name}.{ending}"
+        for name, entry in EXPERIMENTS.items()
+        for kind, ending in METRICS[entry["kind"]].items()
+        if kind in shown
+    ]
+
+
+def command_of_this_preset():
+    """How this preset is run from the command line, with the values given there."""
+    files = [os.path.relpath(file) for file in workflow.configfiles]
+    values = [shlex.quote(f"{key}={json.dumps(value)}") for key, value in workflow.config_settings.config.items()]
+    return " ".join(["snakemake --cores 2 --configfile", *files, *(["--config", *values] if values else [])])
+
+
 def metrics_of_item(kind):
     """Input function: a metrics file of the one experiment that an item shows, such as summary.csv."""
 
@@ -231,6 +280,11 @@ def entry_of(wildcards):
     """The one experiment that an item shows."""
     (experiment,) = EXPERIMENTS_OF[wildcards.item]
     return EXPERIMENTS[experiment]
+
+
+def category_of(wildcards):
+    """Where `snakemake --report` puts a table or figure: under its experiment, or the two that share a table."""
+    return ", ".join(EXPERIMENTS_OF[wildcards.item])
 
 
 def one_of(names):

@@ -102,6 +102,7 @@ def add_code(repository, file):
         (f"{PACKAGE}/budgets.py", FROM_FIGURE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE),  # of all that draws
         (f"{PACKAGE}/report.py", planned("report")),
         ("workflow/scripts/make_report.py", planned("report")),
+        ("workflow/scripts/check_results.py", {}),
         (f"{PACKAGE}/diagonal.py", FROM_MEASURE_DIAGONAL),
         ("workflow/scripts/make_table.py", FROM_TABLE),
         ("workflow/scripts/judge_claims.py", FROM_CLAIMS),

@@ -207,6 +207,62 @@ METRICS = {
 }
 
 
+def expected_run(recipe, objective, seed):
+    """What `check` is to find of a run: its files, their kinds, and the size of its pools."""
+    entry, evaluation = SETTINGS["recipes"][recipe], PRESET["recipes"][recipe]["evaluation"]
+    file = f"{recipe}/{objective}/seed{seed}.parquet"
+    return {
+        "recipe": recipe,
+        "objective": objective,
+        "seed": seed,
+        "samples": f"{RESULTS}/samples/{file}",
+        "scores": f"{RESULTS}/scores/{file}",
+        "scores_kind": "scores" if entry["reward"] == "answer" else "protein_scores",
+        "training": f"{RESULTS}/training/{file}",
+        "training_kind": "training" if entry["trainer"] == "sft" else "rl_training",
+        "problems": f"{RESULTS}/data/{entry['task']}/{PRESET['split']}.parquet",
+        "n_problems": evaluation["problems"],
+        "n_samples": evaluation["samples"],
+        # Where its value at k = 1 stands, which is the mean reward of its pools (of a vote it need not be).
+        "measured": [
+            {"arm": arm["name"], "metrics": f"{RESULTS}/metrics/{name}.csv"}
+            for name, experiment in COMPARISONS.items()
+            if experiment["metric"] != "maj" and 1 in experiment["k"]
+            for arm in compared_arms(experiment)
+            if (arm["recipe"], arm["objective"]) == (recipe, objective)
+        ],
+    }
+
+
+def expected_results():
+    """What `check` is to find: runs, experiments that compare them, and the kinds of all other artifacts."""
+    pairs = dict.fromkeys(pair for experiment in EXPERIMENTS.values() for pair in recipes_and_objectives(experiment))
+    runs = [expected_run(recipe, objective, seed) for recipe, objective in pairs for seed in PRESET["seeds"]]
+    experiments = [
+        {
+            "name": name,
+            "metric": entry["metric"],
+            "ks": entry["k"],
+            "seeds": PRESET["seeds"],
+            "arms": [arm["name"] for arm in compared_arms(entry)],
+            **{kind: f"{RESULTS}/metrics/{name}.{ending}" for kind, ending in METRICS["comparison"].items()},
+        }
+        for name, entry in COMPARISONS.items()
+    ]
+    artifacts = {f"{RESULTS}/claims.csv": "claims"}
+    for run in runs:
+        artifacts |= {run["problems"]: "problems", run["training"]: run["training_kind"]}
+    for name, entry in EXPERIMENTS.items():
+        artifacts |= {f"{RESULTS}/metrics/{name}.{ending}": kind for kind, ending in METRICS[entry["kind"]].items()}
+        if "pass_rates" in entry["figures"].values():
+            artifacts[f"{RESULTS}/metrics/{name}.pass_rates.csv"] = "pass_rates"
+    return {
+        "runs": runs,
+        "experiments": experiments,
+        "artifacts": [{"kind": kind, "path": path} for path, kind in artifacts.items()],
+    }
+
+
 def page_of(experiment):
     """What the report page needs to know of an experiment: its entry, and its items, tables first."""
     kinds = [

@@ -26,7 +26,7 @@ def test_the_page_holds_every_experiment_figure_and_claim_and_names_what_was_lef
     assert f"<dd>{', '.join(left_out)}</dd>" in text
     for claim in pd.read_csv(finished / f"{ROOT}/claims.csv")["claim"]:
         assert f'<tr id="{claim}">' in text
-    assert "snakemake --cores 2 --configfile config/seconds.yaml --force results/seconds/figures/fig1.png" in text
+    assert "snakemake --configfile config/seconds.yaml --cores 2 --force results/seconds/figures/fig1.png" in text
     assert str(finished.folder) not in text and finished.manifests()[0]["host"] not in text.split()
 
 

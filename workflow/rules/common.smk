@@ -287,7 +287,8 @@ def command_of_this_preset():
     """How this preset is run from the command line, with the values given there."""
     files = [os.path.relpath(file) for file in workflow.configfiles]
     values = [shlex.quote(f"{key}={json.dumps(value)}") for key, value in workflow.config_settings.config.items()]
-    return " ".join(["snakemake --cores 2 --configfile", *files, *(["--config", *values] if values else [])])
+    # --cores last: the options before it would take a target for one of their values.
+    return " ".join(["snakemake --configfile", *files, *(["--config", *values] if values else []), "--cores 2"])
 
 
 def metrics_of_item(kind):

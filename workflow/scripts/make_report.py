@@ -8,7 +8,7 @@ import pandas as pd
 
 from compute_aligned import report
 from compute_aligned.artifacts import read_artifact, whole
-from compute_aligned.captions import what_was_run
+from compute_aligned.captions import against_the_paper, what_was_run
 from compute_aligned.provenance import job, load_manifests
 
 
@@ -136,7 +136,8 @@ def _section(
     }
     if entry["kind"] == "comparison":
         summary = read_artifact("summary", metrics / f"{name}.summary.csv")
-        section["what_was_run"] = what_was_run(summary, preset["preset"], preset["split"])
+        sentences = [what_was_run(summary, preset["preset"], preset["split"]), against_the_paper(summary)]
+        section["what_was_run"] = " ".join(filter(None, sentences))
         section["comparison"] = report.comparison_table(summary)
         section["weights"] = report.weights_table(read_artifact("weights", metrics / f"{name}.weights.csv"))
         section["n_problems"] = int(summary["n_problems"].iloc[0])
@@ -175,9 +176,8 @@ def _notes(preset: dict, left_out: list[str], sections: list[dict], jobs: list[d
         notes.append(f"Evaluated on the {preset['split']} split, on which sizes were chosen: no evidence for a claim.")
     commits = {report.commit(job) for job in jobs}
     if len(commits) > 1 or any("changes" in commit for commit in commits):
-        notes.append(
-            f"Made by {len(commits)} versions of the code: {', '.join(sorted(commits))}. Each file's stands beside it."
-        )
+        versions = "one version" if len(commits) == 1 else f"{len(commits)} versions"
+        notes.append(f"Made by {versions} of the code: {', '.join(sorted(commits))}. Each file's stands beside it.")
     return notes
 
 

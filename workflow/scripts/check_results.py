@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+FAILED = "Failed: "  # what pytest puts before the sentence of pytest.fail
 CHECKS = Path(__file__).parents[1] / "checks"
 
 
@@ -25,7 +26,9 @@ class Sentences:
         if report.failed:
             # A check that fails by itself gives its sentence; anything else is a mistake in the check.
             crash = getattr(report.longrepr, "reprcrash", None)
-            self.failures.append(str(report.longrepr) if crash is None else f"{report.nodeid}: {crash.message}")
+            message = str(report.longrepr) if crash is None else crash.message
+            judged = message.startswith(FAILED)
+            self.failures.append(message.removeprefix(FAILED) if judged else f"{report.nodeid}: {message}")
 
     def pytest_collectreport(self, report):
         if report.failed:

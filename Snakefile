@@ -36,6 +36,9 @@ RESULTS = f"results/{PRESET['preset']}"
 EXPERIMENTS = {name: SETTINGS["experiments"][name] | entry for name, entry in PRESET["experiments"].items()}
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 
 
@@ -61,6 +64,7 @@ rule all:
     input:
         [name for experiment in EXPERIMENTS for name in items(experiment)],
         f"{RESULTS}/claims.csv",
+        f"{RESULTS}/report.html",
     message:
         "Everything of preset {PRESET[preset]} is under {RESULTS}"
 

@@ -2,7 +2,13 @@
 
 from collections import Counter
 
-LEFT_OUT = ("math_rl_majority", "weighting_ablation_pass", "weighting_ablation_majority", "protein_unconditional")
+LEFT_OUT = (
+    "alignment_matrix",
+    "math_rl_majority",
+    "weighting_ablation_pass",
+    "weighting_ablation_majority",
+    "protein_unconditional",
+)
 
 
 def shrink(tiny):
@@ -60,6 +66,7 @@ def jobs_of(chosen, recipes, seed_jobs):
         "grade": seed_jobs * by_reward[True],
         "score_proteins": seed_jobs * by_reward[False],
         "claims": 1,
+        "report": 1,
         "all": 1,
     }
     for kind, (compute, table, figure) in KINDS.items():
@@ -68,6 +75,15 @@ def jobs_of(chosen, recipes, seed_jobs):
         # Two experiments may share a table.
         counts[table] = len({entry["table"] for entry in entries if "table" in entry})
         counts[figure] = sum(len(entry["figures"]) for entry in entries)
+    # Those over budgets N have tables and figures of other rules, and need the closed forms' alignment.
+    aligned = [entry for entry in chosen if entry["kind"] == "comparison" and "alignment" in entry]
+    counts["alignment_table"] = len({entry["table"] for entry in aligned})
+    counts["table"] -= counts["alignment_table"]
+    counts["closed_forms"] = max(counts["closed_forms"], len({entry["alignment"] for entry in aligned}))
+    drawn = Counter(figure for entry in aligned for figure in entry["figures"].values())
+    counts |= {"alignment_figure": drawn["alignment"], "pass_rate_figure": drawn["pass_rates"]}
+    counts["pass_rates"] = sum("pass_rates" in entry["figures"].values() for entry in aligned)
+    counts["figure"] -= drawn["alignment"] + drawn["pass_rates"]
     of_samples = [
         drawn
         for entry in chosen

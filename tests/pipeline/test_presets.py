@@ -6,6 +6,7 @@ import resource
 import pytest
 from planning import jobs_of
 
+NOT_DRAWN = ["pass_rates", "pass_rate_figure", "alignment_figure"]
 FROM_NOTHING = {"problems": 1, "base_model": 1}
 # Preset `paper`, twelve experiments with five seeds, counted by hand.
 PAPER = {
@@ -90,13 +91,15 @@ def test_pinning_is_one_job_that_no_other_target_needs(pristine):
         ("table3", "math_sft_majority", ["figure"]),
         ("fig18", "majority_sweep", []),
         ("majority_sweep", "majority_sweep", []),
+        ("alignment_matrix", "alignment_matrix", []),
+        ("gain_matrix", "alignment_matrix", [*NOT_DRAWN, "alignment_table", "closed_forms"]),
         ("table7", "token_margin", []),
     ],
 )
 def test_a_target_plans_what_it_needs(pristine, target, experiment, missing):
     entry = pristine.config("experiments")["experiments"][experiment]
     planned = jobs_of([entry], pristine.config("recipes")["recipes"], seed_jobs=1)
-    planned = {rule: n for rule, n in planned.items() if rule not in ["all", "claims", *missing]}
+    planned = {rule: n for rule, n in planned.items() if rule not in ["all", "claims", "report", *missing]}
     named = {} if "/" in target else {target: 1}
     assert pristine.plan(target) == planned | named
 
@@ -120,7 +123,7 @@ def test_closed_forms_plan_no_data_model_or_training(pristine, target, planned):
 def test_the_diagonal_diagnostic_plans_the_runs_of_its_pools_and_no_others(pristine, target, figures):
     entry = pristine.config("experiments")["experiments"]["diagonal_diagnostic"]
     wanted = jobs_of([entry], pristine.config("recipes")["recipes"], seed_jobs=1)
-    del wanted["all"], wanted["claims"]
+    del wanted["all"], wanted["claims"], wanted["report"]
     named = {} if "/" in target else {target: 1}
     assert pristine.plan(target) == wanted | {"diagonal_figure": figures} | named
 
@@ -140,13 +143,16 @@ def test_a_preset_may_hold_closed_forms_alone(fresh):
         "weight_table": 1,
         "weight_figure": 7,
         "claims": 1,
+        "report": 1,
         "all": 1,
     }
 
 
 def test_the_claims_plan_all_experiments_and_neither_tables_nor_figures(pristine):
-    planned = pristine.expected_jobs("tiny")
-    drawn = [rule for rule in planned if rule == "all" or rule.endswith(("table", "figure"))]
+    experiments = pristine.config("experiments")["experiments"]
+    entries = [entry for name, entry in experiments.items() if name != "alignment_matrix"]  # not in the paper
+    planned = jobs_of(entries, pristine.config("recipes")["recipes"], seed_jobs=1)
+    drawn = [rule for rule in planned if rule in ("all", "report") or rule.endswith(("table", "figure"))]
     assert pristine.plan("claims") == {rule: n for rule, n in planned.items() if rule not in drawn}
 
 

@@ -18,8 +18,8 @@ JOBS = jobs_of(CHOSEN.values(), RECIPES, seed_jobs(SECONDS))
 
 
 def planned(*rules):
-    """All jobs of some rules and, as after every change, `all`."""
-    return {rule: JOBS[rule] for rule in (*rules, "all")}
+    """All jobs of some rules and, as after every change, the report and `all`."""
+    return {rule: JOBS[rule] for rule in (*rules, "report", "all")}
 
 
 def trained_by(trainer, entry):
@@ -45,7 +45,7 @@ FROM_BASE_MODEL = planned("base_model") | FROM_TRAIN
 
 # The same for the runs of one recipe, for reinforcement learning, and for the objectives that sample in training.
 PASS = jobs_of([CHOSEN["math_sft_pass"]], RECIPES, seed_jobs(SECONDS))
-PASS_FROM_MEASURE = {rule: PASS[rule] for rule in ("measure", "table", "figure", "claims", "all")}
+PASS_FROM_MEASURE = {rule: PASS[rule] for rule in ("measure", "table", "figure", "claims", "report", "all")}
 PASS_FROM_SAMPLE = {rule: PASS[rule] for rule in ("sample", "grade")} | PASS_FROM_MEASURE | FROM_MEASURE_DIAGONAL
 PASS_FROM_TRAIN = {"train_sft": PASS["train_sft"]} | PASS_FROM_SAMPLE
 N_MARGINAL = len(CHOSEN["math_sft_majority"]["beyond_paper"])
@@ -99,6 +99,10 @@ def add_code(repository, file):
             FROM_MEASURE | FROM_FIGURE | FROM_WEIGHT_TABLE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE,
         ),
         (f"{PACKAGE}/plots.py", FROM_FIGURE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE),
+        (f"{PACKAGE}/budgets.py", FROM_FIGURE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE),  # of all that draws
+        (f"{PACKAGE}/report.py", planned("report")),
+        ("workflow/scripts/make_report.py", planned("report")),
+        ("workflow/scripts/check_results.py", {}),
         (f"{PACKAGE}/diagonal.py", FROM_MEASURE_DIAGONAL),
         ("workflow/scripts/make_table.py", FROM_TABLE),
         ("workflow/scripts/judge_claims.py", FROM_CLAIMS),
@@ -182,7 +186,7 @@ def test_where_one_job_goes_through_all_seeds_another_seed_trains_them_all(rerun
 def test_another_objective_trains_itself_alone(rerun):
     for name in ("recipes", "experiments"):
         content = rerun.config(name)
-        content[name]["math_sft_pass"]["objectives"].append("pass_n8")
+        content[name]["math_sft_pass"]["objectives"].append("pass_n3")
         rerun.write_config(name, content)
     of_an_objective = dict.fromkeys(("train_sft", "sample", "grade"), 1)
     assert rerun.plan(preset="seconds") == PASS_FROM_MEASURE | of_an_objective
@@ -203,7 +207,7 @@ def test_another_reported_value_is_only_measured_and_drawn(rerun):
 
 def test_another_title_redraws_its_own_figure(rerun):
     rerun.replace("config/experiments.yaml", "effort on the highest rewards", "the highest rewards")
-    assert rerun.plan(preset="seconds") == {"weight_figure": 1, "all": 1}
+    assert rerun.plan(preset="seconds") == planned("report") | {"weight_figure": 1}
 
 
 def test_another_claim_is_only_judged(rerun):

@@ -164,8 +164,8 @@ def test_an_unknown_recipe_is_refused():
         ("recipes", "sampling.top_p", 1.5, ["sampling.top_p", "found 1.5", "at most 1"]),
         ("recipes", "longest_prompt", 1024, ["longest_prompt: found 1024", "less than max_length 1024"]),
         ("recipes", "adapter.rank", 4, ["adapter", "unknown key 'rank'", "allowed are r, alpha"]),
-        ("experiments", "objectives", ["ce", "pass_n8"], ["'pass_n8' is no objective of its recipe", "allowed are ce"]),
-        ("experiments", "baseline", "pass_n8", ["found 'pass_n8'", "wanted one of what it compares: ce"]),
+        ("experiments", "objectives", ["ce", "pass_n3"], ["'pass_n3' is no objective of its recipe", "allowed are ce"]),
+        ("experiments", "baseline", "pass_n3", ["found 'pass_n3'", "wanted one of what it compares: ce"]),
         ("experiments", "recipe", "poetry", ["found 'poetry'", "wanted one of math_sft_pass"]),
         ("experiments", "metric", "luck", ["metric", "found 'luck'", "one of pass, maj"]),
     ],
@@ -228,8 +228,8 @@ def test_a_closed_form_that_cannot_be_computed_is_refused_in_one_sentence(folder
         ("figures.fig9.recipe", "poetry", ["figures.fig9.recipe: found 'poetry'", "wanted one of math_sft_pass"]),
         (
             "figures.fig10.objective",
-            "pass_n8",
-            ["figures.fig10.objective: 'pass_n8' is no objective", "allowed are ce"],
+            "pass_n3",
+            ["figures.fig10.objective: 'pass_n3' is no objective", "allowed are ce"],
         ),
         ("figures.fig10.objective", "warmup", ["figures.fig10.objective: 'warmup' is no objective of its recipe"]),
         ("figures.fig10.colour", "blue", ["figures.fig10: unknown key 'colour'"]),
@@ -338,6 +338,35 @@ def test_a_baseline_outside_the_comparison_is_refused(folder_with):
     folder = folder_with("experiments", "experiments.math_sft_pass.objectives", ["pass_n4", "pass_n16"])
     sentence = complaint(preset(), folder)
     assert "math_sft_pass.baseline: found 'ce', wanted one of what it compares: pass_n4, pass_n16" in sentence
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("alignment", "diagonal_diagnostic", "alignment: found 'diagonal_diagnostic', wanted one of scaling_factors"),
+        ("objectives", ["ce", "pass_n3"], "'pass_n3' is no objective of its recipe"),
+        ("alignment", REMOVED, "the key 'alignment' is missing: 'gain_matrix' is drawn over budgets N"),
+        ("metric", "maj", "found metric 'maj' and baseline 'ce', wanted pass and ce"),
+    ],
+)
+def test_budgets_without_alignment_are_refused(folder_with, key, value, said):
+    folder = folder_with("experiments", f"experiments.alignment_matrix.{key}", value)
+    assert said in complaint(preset(), folder)
+
+
+def test_an_objective_or_k_whose_alignment_is_not_computed_is_refused(folder_with):
+    without = [f"pass_n{n}" for n in (1, 2, 4, 8, 16, 64)] + ["majority_n16_k4"]
+    folder = folder_with("experiments", "experiments.scaling_factors.alignment.strategies", without)
+    sentence = complaint(preset(), folder)
+    assert "alignment_matrix.objectives: 'pass_n32' has no alignment in 'scaling_factors', which knows" in sentence
+    sentence = complaint(changed(("experiments.alignment_matrix.k", [1, 3])))
+    assert "experiments.alignment_matrix.k: 3 has no alignment in 'scaling_factors': no 'pass_n3'" in sentence
+
+
+def test_a_preset_with_the_alignment_matrix_needs_the_closed_forms():
+    content = preset()
+    del content["experiments"]["scaling_factors"]
+    assert "experiments: 'alignment_matrix' needs 'scaling_factors' beside it" in complaint(content)
 
 
 def test_every_mistake_gets_its_own_sentence():

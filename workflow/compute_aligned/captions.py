@@ -25,10 +25,8 @@ def what_was_run(summary: pd.DataFrame, preset: str, split: str) -> str:
     row = summary.iloc[0]
     seeds = "1 seed" if row["n_seeds"] == 1 else f"{row['n_seeds']} seeds"
     problems = f"1 {split} problem" if row["n_problems"] == 1 else f"{row['n_problems']} {split} problems"
-    return (
-        f"Preset {preset}: {seeds}, {problems}, pools of {row['n_samples']} samples; "
-        f"95 % intervals over {row['population']}."
-    )
+    intervals = "no intervals" if row["population"] == "none" else f"95 % intervals over {row['population']}"
+    return f"Preset {preset}: {seeds}, {problems}, pools of {row['n_samples']} samples; {intervals}."
 
 
 def against_the_paper(summary: pd.DataFrame) -> str:

@@ -195,6 +195,9 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
                     f"{where}.baseline: found {experiment['baseline']!r}, wanted one of what it compares: "
                     f"{', '.join(arms)}"
                 )
+            for figure, kind in experiment["figures"].items():
+                if kind in ("matrix", "alignment") and "alignment" not in experiment:
+                    raise ConfigError(f"{where}: the key 'alignment' is missing: {figure!r} is drawn over budgets N")
             if len(arms) < len(compared_arms(experiment)):
                 raise ConfigError(f"{where}.recipe: several recipes are compared under one objective, found more")
             rewarded = experiment["metric"] == "bon"
@@ -204,6 +207,9 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
                         f"{where}.metric: found {experiment['metric']!r}, but the recipe {recipe!r} is rewarded for "
                         f"{recipes[recipe]['reward']}; wanted {'pass or maj' if rewarded else 'bon'}"
                     )
+    for name, experiment in experiments.items():  # once the closed forms that they name are known to be right
+        if experiment["kind"] == "comparison" and "alignment" in experiment:
+            _check_alignment(experiment, experiments, f"{folder / 'experiments.yaml'}: experiments.{name}")
     for kind, known in (("recipes", recipes), ("experiments", experiments)):
         for name in preset[kind]:
             if name not in known:
@@ -218,6 +224,14 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
                 raise ConfigError(f"{where}: the key 'k' is missing: it compares runs under test budgets k")
         elif scale:
             raise ConfigError(f"{where}: found {scale!r}, wanted {{}}: it compares no runs and has no scale")
+        if experiments[name]["kind"] == "comparison" and "alignment" in experiments[name]:
+            closed_form = experiments[name]["alignment"]
+            if closed_form not in preset["experiments"]:
+                raise ConfigError(f"{preset_file}: experiments: {name!r} needs {closed_form!r} beside it")
+            known = experiments[closed_form]["alignment"]["strategies"]
+            for k in scale["k"]:
+                if f"pass_n{k}" not in known:
+                    raise ConfigError(f"{where}.k: {k} has no alignment in {closed_form!r}: no 'pass_n{k}'")
         for recipe, objective in recipes_and_objectives(experiments[name]):
             for needed in (recipe, recipes[recipe].get("warmup_recipe", recipe)):
                 if needed not in preset["recipes"]:
@@ -243,6 +257,27 @@ def _check_runs(recipe: str, objectives: list[str], recipes: dict, where: str, k
     for name in objectives:
         if name not in known:
             raise ConfigError(f"{where}.{key}: {name!r} is no objective of its recipe; allowed are {', '.join(known)}")
+
+
+def _check_alignment(experiment: dict, experiments: dict, where: str) -> None:
+    """Whether an experiment over budgets N names one that knows the alignment of all its objectives' weights."""
+    closed_forms = [name for name, entry in experiments.items() if entry["kind"] == "closed_form"]
+    if experiment["alignment"] not in closed_forms:
+        raise ConfigError(
+            f"{where}.alignment: found {experiment['alignment']!r}, wanted one of {', '.join(closed_forms)}"
+        )
+    known = experiments[experiment["alignment"]]["alignment"]["strategies"]
+    for objective in compared_objectives(experiment):
+        if ("pass_n1" if objective == "ce" else objective) not in known:
+            raise ConfigError(
+                f"{where}.objectives: {objective!r} has no alignment in {experiment['alignment']!r}, "
+                f"which knows {', '.join(known)}"
+            )
+    if experiment["metric"] != "pass" or experiment["baseline"] != "ce":
+        raise ConfigError(
+            f"{where}: found metric {experiment['metric']!r} and baseline {experiment['baseline']!r}, wanted pass and "
+            "ce, beside which alignment is shown"
+        )
 
 
 def _check_closed_form(experiment: dict, where: str) -> None:

@@ -15,6 +15,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from scipy.stats import gaussian_kde
 
 from .artifacts import whole
+from .budgets import beside_alignment, gains, rank_correlation
 from .captions import DIFFERENCE_UNITS, METRIC_NAMES, SCALES, UNITS, baseline_label
 from .tasks import protein
 
@@ -410,5 +411,120 @@ def inversion_figure(scores: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-# how an experiment that compares runs is drawn
-FIGURES = {"difference": difference_figure, "values": values_figure}
+# --- budgets N and k (not in the paper) ------------------------------------------------------------------------------
+
+
+def matrix_figure(summary: pd.DataFrame, title: str) -> Figure:
+    """Gain over cross-entropy of every train budget N at every test budget k, in points; the best N per k in a box.
+
+    The lightness says the gain, so that a grey print loses nothing; a star says that the 95 % interval excludes 0.
+
+    Args:
+        summary: a ``summary`` artifact of cross-entropy (N = 1) and Pass@N objectives.
+        title: what was run.
+    """
+    frame = gains(summary)
+    matrix = frame.pivot(index="n", columns="k", values="gain")
+    with plt.rc_context(LAYOUT):
+        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 3.3), layout="constrained")
+        image = axes.imshow(matrix, cmap="cividis", origin="lower", aspect="auto")
+        for row in frame.itertuples():
+            x, y = matrix.columns.get_loc(row.k), matrix.index.get_loc(row.n)
+            shade = image.norm(row.gain)
+            text = "0" if row.n == 1 else f"{row.gain:+.1f}".replace("-", "−") + "*" * row.clear
+            axes.text(x, y, text, ha="center", va="center", fontsize=6.5, color="white" if shade < 0.55 else "black")
+            if row.best:
+                box = {"fill": False, "linewidth": 1.6, "joinstyle": "miter"}
+                axes.add_patch(plt.Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, edgecolor="white", **box))
+                box["linewidth"] = 0.8
+                axes.add_patch(plt.Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, edgecolor="black", **box))
+        baseline = frame[frame["n"] == 1].set_index("k")["value"]
+        axes.set_xticks(range(len(matrix.columns)), [f"{k}\n{baseline[k]:.0f} %" for k in matrix.columns])
+        axes.set_yticks(range(len(matrix.index)), ["CE" if n == 1 else n for n in matrix.index])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set_xlabel("tested with k samples; below, Pass@k of CE")
+        axes.set_ylabel("trained for N samples")
+        colorbar = figure.colorbar(image, ax=axes, pad=0.02, aspect=30)
+        colorbar.set_label("Pass@k minus CE (points)")
+        colorbar.outline.set_visible(False)
+        legend = "Box: best N for this k. *: the 95 % interval, not corrected for the number of cells, excludes 0."
+        axes.set_title(f"{title} {legend}", loc="left", wrap=True)
+    return figure
+
+
+def alignment_figure(summary: pd.DataFrame, alignment: pd.DataFrame, title: str) -> Figure:
+    """How much better a Pass@N weight is aligned with the test than cross-entropy's, beside what it gains.
+
+    Args:
+        summary: a ``summary`` artifact of cross-entropy (N = 1) and Pass@N objectives.
+        alignment: an ``alignment`` artifact that holds every pair.
+        title: what was run.
+    """
+    frame = beside_alignment(summary, alignment)
+    trained = frame[frame["n"] > 1]
+    with plt.rc_context(LAYOUT):
+        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 3.2), layout="constrained")
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.axvline(0, color="black", linewidth=0.8)
+        for (k, rows), style in zip(trained.groupby("k"), cycle(STYLES), strict=False):
+            color = style["color"]
+            axes.vlines(rows["alignment_gain"], rows["low"], rows["high"], color=color, linewidth=0.5, alpha=0.6)
+            points = {"linestyle": "none", "markersize": 4, "markeredgewidth": 0.4, "markeredgecolor": "white"}
+            axes.plot(rows["alignment_gain"], rows["gain"], label=f"k = {k}", **style | points)
+        axes.set_xlabel("alignment A(N, k) minus that of CE, A(1, k)")
+        axes.set_ylabel("Pass@k minus CE (points)")
+        correlation = rank_correlation(frame)
+        found = "undefined" if np.isnan(correlation) else f"{correlation:.2f}".replace("-", "−")
+        budgets = f"N = {', '.join(str(n) for n in sorted(set(trained['n'])))}"
+        axes.set_title(f"{title} A point per k and {budgets}; rank correlation {found}.", loc="left", wrap=True)
+        figure.legend(loc="outside lower center", ncols=4, handlelength=1)
+    return figure
+
+
+def pass_rate_figure(pass_rates: pd.DataFrame, title: str) -> Figure:
+    """Share of the problems whose pass rate is above x, a curve per objective: mean over seeds, lowest to highest seed.
+
+    The axis of x is logarithmic, since few problems of a hard task have a high pass rate; x = 0 has a place before 1/m.
+
+    Args:
+        pass_rates: a ``pass_rates`` artifact.
+        title: what was run.
+    """
+    m = int(pass_rates["n_samples"].max())
+    with plt.rc_context(LAYOUT):
+        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 3.3), layout="constrained")
+        curves = list(pass_rates.groupby("label", sort=False))
+        for place, ((label, rows), style) in enumerate(zip(curves, cycle(STYLES), strict=False)):
+            shares = 100 * rows.pivot(index="n_correct", columns="seed", values="share")
+            # The pass rate is above c/m for the whole step from c/m to (c+1)/m.
+            edges = np.append(shares.index, m) / m
+            edges[0] = 0.5 / m
+            mean, lowest, highest = (np.append(line, line.iloc[-1]) for line in _over_seeds(shares))
+            axes.fill_between(edges, lowest, highest, step="post", color=style["color"], alpha=0.08, linewidth=0)
+            axes.step(edges, mean, where="post", **style | {"marker": "", "linewidth": 1})
+            # Markers in the middle of steps, at other steps for each curve, so that they do not lie on each other.
+            steps = np.unique(np.geomspace(1, m, 3 * len(curves)).astype(int) - 1)[place :: len(curves)]
+            middles = np.sqrt(edges[:-1] * edges[1:])
+            axes.plot(middles[steps], mean[steps], **style | {"linestyle": "none"})
+            axes.plot([], [], label=label, **style)
+        axes.set_xscale("log", base=2)
+        axes.set_xlim(0.5 / m, 1)
+        powers = [2.0**-power for power in range(0, 20, 2) if 2.0**-power * m >= 1]
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticks([0.5 / m, *powers], ["0", *(f"1/{round(1 / power)}" if power < 1 else "1" for power in powers)])
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("pass rate x of a problem: right samples over all")
+        axes.set_ylabel("problems with a pass rate above x (%)")
+        axes.set_title(title, loc="left", wrap=True)
+        figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def _over_seeds(values: pd.DataFrame) -> tuple[pd.Series, pd.Series, pd.Series]:
+    """Mean, lowest and highest value over the columns, which are seeds."""
+    return values.mean(axis=1), values.min(axis=1), values.max(axis=1)
+
+
+# how an experiment that compares runs is drawn from its summary
+FIGURES = {"difference": difference_figure, "values": values_figure, "matrix": matrix_figure}

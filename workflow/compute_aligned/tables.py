@@ -327,6 +327,68 @@ def _number(value: float) -> str:
     return rf"${mantissa} \cdot 10^{{{int(exponent)}}}$" if exponent else f"${mantissa}$"
 
 
+# --- alignment beside gains (not in the paper) ------------------------------------------------------------------------
+
+
+def markdown_alignment_table(frame: pd.DataFrame, caption: str) -> str:
+    """Gains over cross-entropy with their intervals, alignment coefficients, and the best N per k, one grid each.
+
+    Args:
+        frame: ``budgets.beside_alignment``.
+        caption: what the table shows.
+    """
+    ks = sorted(set(frame["k"]))
+    heads = ["trained for", *(f"k={k}" for k in ks)]
+
+    def rows(cell: Callable) -> list[list[str]]:
+        return [[label, *(cell(row) for _, row in group.iterrows())] for label, group in _by_budget(frame)]
+
+    def gain(row: pd.Series) -> str:
+        if row["n"] == 1:
+            return "–"
+        interval = "" if pd.isna(row["low"]) else f" [{row['low']:+.1f}, {row['high']:+.1f}]"
+        return f"{row['gain']:+.1f}{interval}" + ", best" * row["best"]
+
+    lines = [caption, ""]
+    lines += _grid("Gain over CE at Pass@k, points, paired by problem and seed [95 % interval]", heads, rows(gain))
+    lines += _grid("Alignment A(N, k)", heads, rows(lambda row: f"{row['alignment']:.3f}"))
+    best = [" = ".join(group.loc[group["best"], "label"]) for _, group in frame.groupby("k")]
+    lines += _grid(
+        "Best budget to train for", ["", *heads[1:]], [["measured", *best], ["by A", *_best_by_alignment(frame)]]
+    )
+    return "\n".join(lines)
+
+
+def latex_alignment_table(frame: pd.DataFrame, caption: str) -> str:
+    """A booktabs table: the gain over cross-entropy, below it the alignment coefficient."""
+    ks = sorted(set(frame["k"]))
+    lines = [
+        r"\begin{table}",
+        r"\centering\small",
+        rf"\caption{{{_escape(caption)} Gain over CE in points; small: A.}}",
+        rf"\begin{{tabular}}{{l{'c' * len(ks)}}}",
+        r"\toprule",
+        rf" & {' & '.join(f'$k={k}$' for k in ks)} \\",
+        r"\midrule",
+    ]
+    for label, group in _by_budget(frame):
+        gains = ["--" if row["n"] == 1 else f"${row['gain']:+.1f}$" for _, row in group.iterrows()]
+        lines.append(rf"{_escape(label)} & {' & '.join(gains)} \\")
+        coefficients = [rf"\scriptsize {coefficient:.3f}" for coefficient in group["alignment"]]
+        lines.append(rf" & {' & '.join(coefficients)} \\[2pt]")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def _by_budget(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Per train budget its label and rows, in the order of N."""
+    for (_, label), group in frame.groupby(["n", "label"]):
+        yield label, group
+
+
+def _best_by_alignment(frame: pd.DataFrame) -> list[str]:
+    return [group.loc[group["alignment"].idxmax(), "label"] for _, group in frame.groupby("k")]
+
+
 # --- what both share -------------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,8 @@
 """Functions that the other files share: names of files, settings of jobs, and the items of an experiment."""
 
+import json
+import shlex
+
 from compute_aligned.config import (
     closed_form_settings,
     compared_arms,
@@ -18,6 +21,8 @@ SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 # Experiments that compare trained runs, those that need none, and those that look at pools of single runs.
 COMPARISONS = {name: entry for name, entry in EXPERIMENTS.items() if entry["kind"] == "comparison"}
 CLOSED_FORMS = {name: entry for name, entry in EXPERIMENTS.items() if entry["kind"] == "closed_form"}
+# Of the comparisons, those over budgets N.
+ALIGNED = {name: entry for name, entry in COMPARISONS.items() if "alignment" in entry}
 DIAGONALS = {name: entry for name, entry in EXPERIMENTS.items() if entry["kind"] == "diagonal"}
 
 
@@ -183,6 +188,109 @@ def items(experiment):
     return [file for item, files in ITEM_FILES.items() if experiment in EXPERIMENTS_OF[item] for file in files]
 
 
+# kind of experiment -> kind of artifact -> ending of its file under metrics/
+METRICS = {
+    "comparison": {
+        "metrics": "csv",
+        "problem_metrics": "problems.parquet",
+        "summary": "summary.csv",
+        "weights": "weights.csv",
+    },
+    "closed_form": {
+        "curves": "curves.parquet",
+        "alignment": "alignment.csv",
+        "variance": "variance.csv",
+        "normalisation": "normalisation.csv",
+        "within_prompt": "within_prompt.csv",
+    },
+    "diagonal": {"diagonal_ratios": "ratios.parquet", "diagonal_rho": "rho.csv", "theorem3": "theorem3.csv"},
+}
+
+
+def expected_run(recipe, objective, seed):
+    """What `check` is to find of a run: its files, their kinds, and the size of its pools."""
+    entry, evaluation = SETTINGS["recipes"][recipe], PRESET["recipes"][recipe]["evaluation"]
+    file = f"{recipe}/{objective}/seed{seed}.parquet"
+    return {
+        "recipe": recipe,
+        "objective": objective,
+        "seed": seed,
+        "samples": f"{RESULTS}/samples/{file}",
+        "scores": f"{RESULTS}/scores/{file}",
+        "scores_kind": "scores" if entry["reward"] == "answer" else "protein_scores",
+        "training": f"{RESULTS}/training/{file}",
+        "training_kind": "training" if entry["trainer"] == "sft" else "rl_training",
+        "problems": f"{RESULTS}/data/{entry['task']}/{PRESET['split']}.parquet",
+        "n_problems": evaluation["problems"],
+        "n_samples": evaluation["samples"],
+        # Where its value at k = 1 stands, which is the mean reward of its pools (of a vote it need not be).
+        "measured": [
+            {"arm": arm["name"], "metrics": f"{RESULTS}/metrics/{name}.csv"}
+            for name, experiment in COMPARISONS.items()
+            if experiment["metric"] != "maj" and 1 in experiment["k"]
+            for arm in compared_arms(experiment)
+            if (arm["recipe"], arm["objective"]) == (recipe, objective)
+        ],
+    }
+
+
+def expected_results():
+    """What `check` is to find: runs, experiments that compare them, and the kinds of all other artifacts."""
+    pairs = dict.fromkeys(pair for experiment in EXPERIMENTS.values() for pair in recipes_and_objectives(experiment))
+    runs = [expected_run(recipe, objective, seed) for recipe, objective in pairs for seed in PRESET["seeds"]]
+    experiments = [
+        {
+            "name": name,
+            "metric": entry["metric"],
+            "ks": entry["k"],
+            "seeds": PRESET["seeds"],
+            "arms": [arm["name"] for arm in compared_arms(entry)],
+            **{kind: f"{RESULTS}/metrics/{name}.{ending}" for kind, ending in METRICS["comparison"].items()},
+        }
+        for name, entry in COMPARISONS.items()
+    ]
+    artifacts = {f"{RESULTS}/claims.csv": "claims"}
+    for run in runs:
+        artifacts |= {run["problems"]: "problems", run["training"]: run["training_kind"]}
+    for name, entry in EXPERIMENTS.items():
+        artifacts |= {f"{RESULTS}/metrics/{name}.{ending}": kind for kind, ending in METRICS[entry["kind"]].items()}
+        if "pass_rates" in entry["figures"].values():
+            artifacts[f"{RESULTS}/metrics/{name}.pass_rates.csv"] = "pass_rates"
+    return {
+        "runs": runs,
+        "experiments": experiments,
+        "artifacts": [{"kind": kind, "path": path} for path, kind in artifacts.items()],
+    }
+
+
+def page_of(experiment):
+    """What the report page needs to know of an experiment: its entry, and its items, tables first."""
+    kinds = [
+        ("table", EXPERIMENTS[experiment].get("table")),
+        *(("figure", name) for name in EXPERIMENTS[experiment]["figures"]),
+    ]
+    return EXPERIMENTS[experiment] | {"items": [[kind, item] for kind, item in kinds if item is not None]}
+
+
+def page_metrics():
+    """The metrics files that the report page shows."""
+    shown = ("summary", "weights", "diagonal_rho", "theorem3")
+    return [
+        f"{RESULTS}/metrics/{name}.{ending}"
+        for name, entry in EXPERIMENTS.items()
+        for kind, ending in METRICS[entry["kind"]].items()
+        if kind in shown
+    ]
+
+
+def command_of_this_preset():
+    """How this preset is run from the command line, with the values given there."""
+    files = [os.path.relpath(file) for file in workflow.configfiles]
+    values = [shlex.quote(f"{key}={json.dumps(value)}") for key, value in workflow.config_settings.config.items()]
+    # --cores last: the options before it would take a target for one of their values.
+    return " ".join(["snakemake --configfile", *files, *(["--config", *values] if values else []), "--cores 2"])
+
+
 def metrics_of_item(kind):
     """Input function: a metrics file of the one experiment that an item shows, such as summary.csv."""
 
@@ -210,17 +318,30 @@ def scores_of_figure(wildcards):
     ]
 
 
+def labelled_runs(experiment):
+    """Objective, label and seed of each run of an experiment, in the order of runs_of."""
+    labels = labels_of(EXPERIMENTS[experiment])
+    return [
+        {"objective": run["objective"], "label": labels[run["name"]], "seed": run["seed"]}
+        for run in runs_of(experiment)
+    ]
+
+
 def labels_of_figure(wildcards):
     """Label and seed of each run of the experiment that a figure shows, in the order of runs_of."""
     (experiment,) = EXPERIMENTS_OF[wildcards.item]
-    labels = labels_of(EXPERIMENTS[experiment])
-    return [{"label": labels[run["name"]], "seed": run["seed"]} for run in runs_of(experiment)]
+    return [{key: run[key] for key in ("label", "seed")} for run in labelled_runs(experiment)]
 
 
 def entry_of(wildcards):
     """The one experiment that an item shows."""
     (experiment,) = EXPERIMENTS_OF[wildcards.item]
     return EXPERIMENTS[experiment]
+
+
+def category_of(wildcards):
+    """Where `snakemake --report` puts a table or figure: under its experiment, or the two that share a table."""
+    return ", ".join(EXPERIMENTS_OF[wildcards.item])
 
 
 def one_of(names):
@@ -230,7 +351,12 @@ def one_of(names):
 
 def tables_of(experiments):
     """Constraint of the wildcard `item`: the tables of some experiments."""
-    return one_of(entry["table"] for entry in experiments.values() if "table" in entry)
+    return one_of(sorted({entry["table"] for entry in experiments.values() if "table" in entry}))
+
+
+def alignment_of_item(wildcards):
+    """The alignment coefficients that stand beside the gains of the one experiment that an item shows."""
+    return f"{RESULTS}/metrics/{entry_of(wildcards)['alignment']}.alignment.csv"
 
 
 def figures_of(experiments, kinds=None):

@@ -91,6 +91,32 @@ rule measure:
         "../scripts/measure.py"
 
 
+rule pass_rates:
+    input:
+        scores=run_files("scores"),
+    output:
+        f"{RESULTS}/metrics/{{experiment}}.pass_rates.csv",
+    log:
+        f"{RESULTS}/logs/pass_rates/{{experiment}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pass_rates/{{experiment}}.tsv"
+    wildcard_constraints:
+        experiment=one_of(name for name, entry in COMPARISONS.items() if "pass_rates" in entry["figures"].values()),
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: PRESET["resources"]["evaluate"]["threads"]
+    resources:
+        mem_mb=PRESET["resources"]["evaluate"]["mem_mb"],
+        runtime=PRESET["resources"]["evaluate"]["runtime"],
+    params:
+        runs=lambda wildcards: labelled_runs(wildcards.experiment),
+        code=code_of("compute_pass_rates.py"),
+    message:
+        "Pass rates of {wildcards.experiment}"
+    script:
+        "../scripts/compute_pass_rates.py"
+
+
 rule closed_forms:
     input:
         reported=os.path.relpath(f"{workflow.basedir}/config/reported.csv"),

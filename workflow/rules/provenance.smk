@@ -3,6 +3,7 @@
 
 localrules:
     audit,
+    check,
     pin,
 
 
@@ -20,6 +21,23 @@ rule audit:
         "Verifying every artifact of {RESULTS} against its manifest"
     shell:
         "python -m compute_aligned.audit {params.results} 2>&1 | tee {log}"
+
+
+rule check:
+    input:
+        [file for experiment in EXPERIMENTS for file in items(experiment)],
+        f"{RESULTS}/claims.csv",
+    log:
+        f"{RESULTS}/logs/check.log",
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    params:
+        expected=expected_results(),
+    message:
+        "Checking every artifact of {RESULTS}"
+    script:
+        "../scripts/check_results.py"
 
 
 rule pin:

@@ -4,6 +4,10 @@
 localrules:
     table,
     figure,
+    report,
+    alignment_table,
+    alignment_figure,
+    pass_rate_figure,
     protein_figure,
     weight_table,
     weight_figure,
@@ -11,12 +15,52 @@ localrules:
     claims,
 
 
+rule report:
+    input:
+        claims=f"{RESULTS}/claims.csv",
+        shown=[file for files in ITEM_FILES.values() for file in files],
+        metrics=page_metrics(),
+        # Relative, so that a moved or cloned folder does not look like another input.
+        template=os.path.relpath(f"{workflow.basedir}/workflow/report/report.html.j2"),
+        captions=sorted(os.path.relpath(file) for file in Path(workflow.basedir, "workflow/report").glob("*.rst")),
+    output:
+        report(
+            f"{RESULTS}/report.html",
+            caption="../report/report.rst",
+            category="Claims",
+            labels={"item": "everything on one page", "kind": "page"},
+        ),
+    log:
+        f"{RESULTS}/logs/report.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report.tsv"
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    params:
+        preset={key: PRESET[key] for key in ("preset", "split", "seeds", "models", "data")},
+        experiments={name: page_of(name) for name in EXPERIMENTS},
+        left_out=[name for name in SETTINGS["experiments"] if name not in EXPERIMENTS],
+        command=command_of_this_preset(),
+        results=lambda wildcards, input: str(Path(input.claims).parent),
+        code=code_of("make_report.py"),
+    message:
+        "The page {output}"
+    script:
+        "../scripts/make_report.py"
+
+
 rule table:
     input:
         summaries=metrics_of_table("summary.csv"),
         weights=metrics_of_table("weights.csv"),
     output:
-        csv=f"{RESULTS}/tables/{{item}}.csv",
+        csv=report(
+            f"{RESULTS}/tables/{{item}}.csv",
+            caption="../report/table.rst",
+            category=category_of,
+            labels={"item": "{item}", "kind": "table"},
+        ),
         markdown=f"{RESULTS}/tables/{{item}}.md",
         latex=f"{RESULTS}/tables/{{item}}.tex",
     log:
@@ -24,7 +68,7 @@ rule table:
     benchmark:
         f"{RESULTS}/benchmarks/table/{{item}}.tsv"
     wildcard_constraints:
-        item=tables_of(COMPARISONS),
+        item=tables_of({name: entry for name, entry in COMPARISONS.items() if name not in ALIGNED}),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
@@ -44,13 +88,18 @@ rule figure:
         summary=metrics_of_item("summary.csv"),
     output:
         pdf=f"{RESULTS}/figures/{{item}}.pdf",
-        png=f"{RESULTS}/figures/{{item}}.png",
+        png=report(
+            f"{RESULTS}/figures/{{item}}.png",
+            caption="../report/figure.rst",
+            category=category_of,
+            labels={"item": "{item}", "kind": "figure"},
+        ),
     log:
         f"{RESULTS}/logs/figure/{{item}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/figure/{{item}}.tsv"
     wildcard_constraints:
-        item=figures_of(COMPARISONS, ["difference", "values"]),
+        item=figures_of(COMPARISONS, ["difference", "values", "matrix"]),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
@@ -65,12 +114,111 @@ rule figure:
         "../scripts/draw_figure.py"
 
 
+rule alignment_table:
+    input:
+        summary=metrics_of_item("summary.csv"),
+        alignment=alignment_of_item,
+    output:
+        csv=report(
+            f"{RESULTS}/tables/{{item}}.csv",
+            caption="../report/alignment_table.rst",
+            category=category_of,
+            labels={"item": "{item}", "kind": "table"},
+        ),
+        markdown=f"{RESULTS}/tables/{{item}}.md",
+        latex=f"{RESULTS}/tables/{{item}}.tex",
+    log:
+        f"{RESULTS}/logs/alignment_table/{{item}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/alignment_table/{{item}}.tsv"
+    wildcard_constraints:
+        item=tables_of(ALIGNED),
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    params:
+        title=lambda wildcards: entry_of(wildcards)["title"],
+        preset=PRESET["preset"],
+        split=PRESET["split"],
+        code=code_of("make_alignment_table.py"),
+    message:
+        "Table {wildcards.item}"
+    script:
+        "../scripts/make_alignment_table.py"
+
+
+rule alignment_figure:
+    input:
+        summary=metrics_of_item("summary.csv"),
+        alignment=alignment_of_item,
+    output:
+        pdf=f"{RESULTS}/figures/{{item}}.pdf",
+        png=report(
+            f"{RESULTS}/figures/{{item}}.png",
+            caption="../report/alignment_figure.rst",
+            category=category_of,
+            labels={"item": "{item}", "kind": "figure"},
+        ),
+    log:
+        f"{RESULTS}/logs/alignment_figure/{{item}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/alignment_figure/{{item}}.tsv"
+    wildcard_constraints:
+        item=figures_of(COMPARISONS, ["alignment"]),
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    params:
+        preset=PRESET["preset"],
+        split=PRESET["split"],
+        code=code_of("draw_alignment.py"),
+    message:
+        "Figure {wildcards.item}"
+    script:
+        "../scripts/draw_alignment.py"
+
+
+rule pass_rate_figure:
+    input:
+        pass_rates=metrics_of_item("pass_rates.csv"),
+    output:
+        pdf=f"{RESULTS}/figures/{{item}}.pdf",
+        png=report(
+            f"{RESULTS}/figures/{{item}}.png",
+            caption="../report/pass_rate_figure.rst",
+            category=category_of,
+            labels={"item": "{item}", "kind": "figure"},
+        ),
+    log:
+        f"{RESULTS}/logs/pass_rate_figure/{{item}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pass_rate_figure/{{item}}.tsv"
+    wildcard_constraints:
+        item=figures_of(COMPARISONS, ["pass_rates"]),
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    params:
+        preset=PRESET["preset"],
+        split=PRESET["split"],
+        code=code_of("draw_pass_rates.py"),
+    message:
+        "Figure {wildcards.item}"
+    script:
+        "../scripts/draw_pass_rates.py"
+
+
 rule protein_figure:
     input:
         scores=scores_of_figure,
     output:
         pdf=f"{RESULTS}/figures/{{item}}.pdf",
-        png=f"{RESULTS}/figures/{{item}}.png",
+        png=report(
+            f"{RESULTS}/figures/{{item}}.png",
+            caption="../report/protein_figure.rst",
+            category=category_of,
+            labels={"item": "{item}", "kind": "figure"},
+        ),
     log:
         f"{RESULTS}/logs/protein_figure/{{item}}.log",
     benchmark:
@@ -100,7 +248,12 @@ rule weight_table:
         normalisation=metrics_of_item("normalisation.csv"),
         within_prompt=metrics_of_item("within_prompt.csv"),
     output:
-        csv=f"{RESULTS}/tables/{{item}}.csv",
+        csv=report(
+            f"{RESULTS}/tables/{{item}}.csv",
+            caption="../report/weight_table.rst",
+            category=category_of,
+            labels={"item": "{item}", "kind": "table"},
+        ),
         markdown=f"{RESULTS}/tables/{{item}}.md",
         latex=f"{RESULTS}/tables/{{item}}.tex",
     log:
@@ -128,7 +281,12 @@ rule weight_figure:
         alignment=metrics_of_item("alignment.csv"),
     output:
         pdf=f"{RESULTS}/figures/{{item}}.pdf",
-        png=f"{RESULTS}/figures/{{item}}.png",
+        png=report(
+            f"{RESULTS}/figures/{{item}}.png",
+            caption="../report/weight_figure.rst",
+            category=category_of,
+            labels={"item": "{item}", "kind": "figure"},
+        ),
     log:
         f"{RESULTS}/logs/weight_figure/{{item}}.log",
     benchmark:
@@ -153,7 +311,12 @@ rule diagonal_figure:
         rho=metrics_of_item("rho.csv"),
     output:
         pdf=f"{RESULTS}/figures/{{item}}.pdf",
-        png=f"{RESULTS}/figures/{{item}}.png",
+        png=report(
+            f"{RESULTS}/figures/{{item}}.png",
+            caption="../report/diagonal_figure.rst",
+            category=category_of,
+            labels={"item": "{item}", "kind": "figure"},
+        ),
     log:
         f"{RESULTS}/logs/diagonal_figure/{{item}}.log",
     benchmark:
@@ -179,7 +342,12 @@ rule claims:
     input:
         flattened(DECISIVE_FILES),
     output:
-        f"{RESULTS}/claims.csv",
+        report(
+            f"{RESULTS}/claims.csv",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"item": "claims", "kind": "table"},
+        ),
     log:
         f"{RESULTS}/logs/claims.log",
     benchmark:

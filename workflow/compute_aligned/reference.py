@@ -12,7 +12,7 @@ PRIVATE = ("host", "interpreter")
 
 
 def write_reference(root: Path, target: Path) -> None:
-    """Copy tables, figures and metric summaries of a results folder and one file with all its manifests.
+    """Copy tables, figures, metric summaries and claims of a results folder, and one file with all its manifests.
 
     Args:
         root: the results folder.
@@ -23,6 +23,7 @@ def write_reference(root: Path, target: Path) -> None:
         (target / folder).mkdir(parents=True)
         for file in sorted((root / folder).glob(pattern)):
             shutil.copy(file, target / folder)
+    shutil.copy(root / "claims.csv", target)
     jobs = {id(manifest): manifest for manifest in load_manifests(root).values()}
     published = [{key: value for key, value in job.items() if key not in PRIVATE} for job in jobs.values()]
     for job in published:  # a folder's files stand in the manifest of the job that wrote it

@@ -135,4 +135,4 @@ def test_budgets_and_seeds(settings):
     preset = settings["preset"]
     assert {name: preset["experiments"][name]["k"] for name in BUDGETS} == BUDGETS
     assert len(preset["seeds"]) == 5 and preset["data"]["math"]["seed"] == 42
-    assert len(preset["experiments"]) == 13  # the ablation's two halves are two entries
+    assert len(preset["experiments"]) == 14  # the ablation's two halves are two entries; one is not in the paper

@@ -4,6 +4,7 @@ import huggingface_hub
 import make_base_model
 import make_problems
 import pytest
+from stand_ins import make_protgpt2
 
 from compute_aligned.hub import resolve_revision
 
@@ -48,17 +49,16 @@ def test_the_model_is_fetched_at_the_resolved_commit_which_the_manifest_records(
     assert facts["chat_template"]
 
 
-def test_pickled_weights_are_fetched_where_there_are_no_others_and_prompts_may_be_plain(
-    hub, base, monkeypatch, tmp_path
-):
+def test_pickled_weights_are_fetched_where_there_are_no_others_and_prompts_may_be_plain(hub, monkeypatch, tmp_path):
     import shutil
 
     fetched = []
+    make_protgpt2(tmp_path / "hub")
 
     def snapshot_download(repository, revision, local_dir, **patterns):
         fetched.append(patterns)
         if len(fetched) == 1:
-            shutil.copytree(base, local_dir, ignore=shutil.ignore_patterns("*.safetensors"))
+            shutil.copytree(tmp_path / "hub", local_dir, ignore=shutil.ignore_patterns("*.safetensors"))
         else:
             (local_dir / "pytorch_model.bin").write_bytes(b"weights")
 

@@ -12,8 +12,8 @@ FROM_NOTHING = {"problems": 1, "base_model": 1}
 PAPER = {
     "problems": 3,  # MATH, and the two protein tasks
     "base_model": 2,  # Mistral and ProtGPT2
-    # Table 2: 4, and 3 more of the alignment matrix; Table 3 and Figure 18: 6 and 2 marginal ones; Table 7: 3. Warm-ups: Tables 2, 3, 4 (also 7's), 5, 8
-    # (two), conditional proteins
+    # Table 2: 4, and 3 more of the alignment matrix; Table 3 and Figure 18: 6 and 2 marginal ones; Table 7: 3.
+    # Warm-ups: Tables 2, 3, 4 (also 7's), 5, 8 (two), conditional proteins
     "train_sft": 5 * (7 + 8 + 3 + 7),
     # Tables 4 and 5 with Figures 19 and 20: 5 each; Table 8: 2; Table 6: 4 and 4
     "train_grpo": 5 * (5 + 5 + 2 + 4 + 4),

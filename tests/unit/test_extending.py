@@ -115,7 +115,7 @@ def test_every_block_of_the_page_belongs_to_a_file_or_is_a_command():
 @pytest.mark.parametrize(
     ("heading", "planned"),
     [
-        ("Another budget", ["models/math_sft_pass/pass_n8/seed1"]),
+        ("Another budget", ["models/math_sft_pass/pass_n24/seed1"]),
         ("A strategy", ["models/math_sft_pass/verified_n16_c50/", "models/math_rl_pass/verified_n16_c50_log/"]),
         ("An objective that is no strategy", ["models/math_sft_pass/focal_g2/"]),
         ("A model", ["results/mine/models/base/math", "results/mine/tables/table2.csv"]),

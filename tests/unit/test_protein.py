@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from make_base_model import write_base_model
 from make_problems import make_problems
 from safetensors.torch import load_file
+from stand_ins import make_protgpt2
 
 from compute_aligned.artifacts import read_artifact, write_artifact
 from compute_aligned.base_models import make_base_model, plain_character_tokenizer
@@ -330,13 +331,15 @@ def test_a_conditional_prompt_is_its_text_and_a_target_ends_with_the_end_token(t
         assert len(supervised) <= 32 and len(ids) + 32 <= SOURCE["architecture"]["n_positions"]
 
 
-def test_a_model_from_elsewhere_gets_plain_prompts_if_asked(base, tmp_path):
-    source = {"kind": "folder", "path": str(base)}
-    write_base_model(source, str(tmp_path / "chat"))
+def test_a_model_from_elsewhere_gets_plain_prompts_if_asked(tmp_path):
+    make_protgpt2(tmp_path / "elsewhere")
+    source = {"kind": "folder", "path": str(tmp_path / "elsewhere")}
+    with pytest.raises(ValueError, match="has no chat template; .* plain_prompts: true"):
+        write_base_model(source, str(tmp_path / "chat"))
     write_base_model(source | {"plain_prompts": True}, str(tmp_path / "plain"))
-    prompt = "1+2"
-    chat, plain = (encode_prompt(load_tokenizer(tmp_path / name), prompt) for name in ("chat", "plain"))
-    assert len(plain) == len(prompt) < len(chat)
+    tokenizer = load_tokenizer(tmp_path / "plain")
+    assert encode_prompt(tokenizer, "MKV") == tokenizer("MKV", add_special_tokens=False)["input_ids"]
+    assert encode_prompt(tokenizer, "") == [tokenizer.bos_token_id]
 
 
 # --- corpus ----------------------------------------------------------------------------------------------------------

@@ -129,7 +129,7 @@ def adamw(precision: str) -> str:
 
 
 def check_precision(precision: str) -> None:
-    """Refuse a precision that this machine's device cannot train in, and a GPU that this build of torch has no code for.
+    """Refuse a precision that the device cannot train in, and a GPU that this build of torch has no code for.
 
     Raises:
         ValueError: fp16 without a GPU, bf16 on a GPU that lacks it, or a GPU that the build leaves out.
@@ -142,7 +142,8 @@ def check_precision(precision: str) -> None:
     if not any(_runs_on(architecture, capability) for architecture in torch.cuda.get_arch_list()):
         raise ValueError(
             f"torch {torch.__version__} has no code for {name} (compute capability {capability[0]}.{capability[1]}), "
-            f"only for {', '.join(torch.cuda.get_arch_list())}; wanted another build of it, for a V100 the one for CUDA 12.6"
+            f"only for {', '.join(torch.cuda.get_arch_list())}; wanted another build, for a V100 that for CUDA "
+            "12.6"
         )
     if precision == "bf16" and not torch.cuda.is_bf16_supported():
         raise ValueError(f"precision bf16 is not supported by {name}; wanted fp16 or fp32")

@@ -32,8 +32,8 @@ plan: env  ## what would run: number of jobs per rule
 test: env  ## all tests
 	$(BIN)/pytest
 
-test-quick: env  ## the unit tests
-	$(BIN)/pytest tests/unit
+test-quick: env  ## the unit tests, but for a few slow ones
+	$(BIN)/pytest tests/unit -n auto -m "not slow"
 
 lint: env  ## ruff, snakefmt, codespell, snakemake --lint
 	$(BIN)/ruff check .

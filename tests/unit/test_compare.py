@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from math import nan
+from math import isnan, nan
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ import pytest
 from conftest import REPO
 
 from compute_aligned import compare
-from compute_aligned.compare import Number, compare_runs, compare_with_paper, judge
+from compute_aligned.compare import Number, compare_runs, compare_with_paper, judge, table_numbers
 
 REFERENCE = REPO / "results" / "reference" / "tiny"
 REPORTED = pd.read_csv(REPO / "config" / "reported.csv")
@@ -374,3 +374,12 @@ def test_the_paper_and_a_reference_cannot_be_asked_for_at_once(monkeypatch, caps
     with pytest.raises(SystemExit) as stopped:
         compare.main()
     assert stopped.value.code == 2 and "not allowed with" in capsys.readouterr().err
+
+
+def test_the_gains_of_the_alignment_matrix_are_compared_with_their_intervals():
+    path = REFERENCE / "tables" / "gain_table.csv"
+    numbers, table = table_numbers(path), pd.read_csv(path).set_index(["n", "k"])
+    assert len(numbers) == 4 * len(table)
+    row, number = table.loc[(64, 4)], numbers["64 4 gain"]
+    assert (number.value, number.half) == (row["gain"], pytest.approx((row["high"] - row["low"]) / 2))
+    assert isnan(numbers["64 4 value"].half)

@@ -125,6 +125,9 @@ def compare_numbers(own: dict[str, Number], other: dict[str, Number]) -> list[Co
 def table_numbers(path: Path) -> dict[str, Number]:
     """The numbers of a table's CSV by row and column; not the paper's values that stand in it, too."""
     table = _read_csv(path)
+    if "gain" in table:  # train budgets n beside test budgets k
+        columns = ["value", "gain", "alignment", "alignment_gain"]
+        return _numbers(table, path, ["n", "k"], columns, {"gain": ("low", "high")}, True)
     estimate = "objective" in table  # the rows of a table of closed forms are strategies
     rows = ["experiment", "objective"] if estimate else ["strategy", "form"]
     intervals = {}
@@ -215,7 +218,7 @@ def compare_runs(own: Path, other: Path) -> list[Item]:
     for table in _names([own, other], "tables", ".csv"):
         paths = [root / "tables" / f"{table}.csv" for root in (own, other)]
         comparisons = _of_files(paths, table_numbers)
-        if all(path.exists() for path in paths) and "objective" not in _read_csv(paths[0]):
+        if all(path.exists() for path in paths) and "strategy" in _read_csv(paths[0]):
             comparisons += _of_sources(own, other, [job.get(f"tables/{table}.csv") for job in jobs])
         items.append(Item(table, comparisons))
     for figure in _names([own, other], "figures", ".png"):

@@ -16,11 +16,12 @@ rule audit:
         "../../envs/compute_aligned.yaml"
     threads: 1
     params:
+        python=sys.executable,
         results=lambda wildcards, input: Path(input[0]).parents[1],
     message:
         "Verifying every artifact of {RESULTS} against its manifest"
     shell:
-        "python -m compute_aligned.audit {params.results} 2>&1 | tee {log}"
+        "{params.python:q} -m compute_aligned.audit {params.results} 2>&1 | tee {log}"
 
 
 rule check:
@@ -47,8 +48,9 @@ rule pin:
         "../../envs/compute_aligned.yaml"
     threads: 1
     params:
+        python=sys.executable,
         presets=[os.path.relpath(file) for file in workflow.configfiles],
     message:
         "Writing the commits of the hub repositories into {params.presets}"
     shell:
-        "python -m compute_aligned.pin {params.presets:q} 2>&1 | tee {log}"
+        "{params.python:q} -m compute_aligned.pin {params.presets:q} 2>&1 | tee {log}"

@@ -1,0 +1,29 @@
+"""The README shows what the reference holds, and names what exists."""
+
+import re
+
+from conftest import REPO
+
+from compute_aligned.artifacts import read_artifact
+from compute_aligned.claims_table import claims_table
+
+README = (REPO / "README.md").read_text()
+
+
+def test_the_claims_are_those_of_the_reference():
+    shown = re.search(r"<!-- claims -->\n(.*?)\n<!-- end of claims -->", README, flags=re.DOTALL).group(1)
+    assert shown == claims_table(read_artifact("claims", REPO / "results/reference/tiny/claims.csv"))
+
+
+def test_every_file_that_it_links_to_or_shows_exists():
+    links = re.findall(r'(?:\]\(|src=")([^)"#]+)', README)
+    local = [link for link in links if not link.startswith("http")]
+    assert len(local) > 5
+    assert [link for link in local if not (REPO / link).exists()] == []
+
+
+def test_every_code_file_in_its_table_exists():
+    named = re.findall(r"`([a-z_]+\.(?:py|yaml|csv))`", README)
+    files = {path.name for folder in ("workflow", "config") for path in (REPO / folder).rglob("*") if path.is_file()}
+    assert len(named) > 10
+    assert [name for name in named if name not in files] == []

@@ -177,9 +177,7 @@ def test_a_quantised_base_computes_in_the_asked_precision_and_its_adapter_is_flo
         assert {layer.compute_dtype for layer in layers} == {DTYPES[precision]}
 
 
-def test_the_fused_optimiser_is_taken_on_a_gpu_but_for_loss_scaling(monkeypatch):
-    assert {adamw(precision) for precision in DTYPES} == {"adamw_torch"}
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+def test_the_fused_optimiser_is_taken_but_for_loss_scaling():
     names = {precision: adamw(precision) for precision in DTYPES}
     assert names == {"fp32": "adamw_torch_fused", "bf16": "adamw_torch_fused", "fp16": "adamw_torch"}
 

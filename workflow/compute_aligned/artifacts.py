@@ -1,6 +1,7 @@
 """Reading and writing artifacts whose columns are a schema, and writing them whole or not at all."""
 
 import contextlib
+import functools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,7 +53,7 @@ def read_artifact(kind: str, path: str | Path) -> pd.DataFrame:
 
 
 def _check(frame: pd.DataFrame, kind: str, path: str | Path) -> None:
-    columns = yaml.safe_load(SCHEMAS.read_text())[kind]["columns"]
+    columns = _schemas()[kind]["columns"]
     if list(frame.columns) != list(columns):
         raise ValueError(f"{path}: columns of a {kind!r} artifact are {list(columns)}, found {list(frame.columns)}")
     for name, column in columns.items():
@@ -67,6 +68,11 @@ def _check(frame: pd.DataFrame, kind: str, path: str | Path) -> None:
         if "values" in column and not present.isin(column["values"]).all():
             wrong = present[~present.isin(column["values"])].iloc[0]
             raise ValueError(f"{path}: column {name!r} holds {wrong!r}, wanted one of {column['values']}")
+
+
+@functools.cache
+def _schemas() -> dict:
+    return yaml.safe_load(SCHEMAS.read_text())
 
 
 TYPES = {

@@ -26,7 +26,7 @@ def pretrain(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: 
             data_seed=settings["seed"],
             max_steps=settings["steps"],
             per_device_train_batch_size=settings["batch_size"],
-            optim="adamw_torch",
+            optim="adamw_torch_fused",
             learning_rate=settings["learning_rate"],
             lr_scheduler_type="linear",
             warmup_steps=0,

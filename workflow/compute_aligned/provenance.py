@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import datetime
+import gc
 import hashlib
 import importlib.metadata
 import json
@@ -174,6 +175,7 @@ def job(snakemake) -> Iterator[dict]:
                 verify(Path(path), manifests) if Path(path).is_relative_to(root) else describe(Path(path))
                 for path in dict.fromkeys(snakemake.input)
             ]
+            gc.freeze()  # what was imported stays: the collections of each training run need not go through it
             yield facts
             manifest = {
                 "rule": snakemake.rule,

@@ -91,7 +91,7 @@ def minus_log_success(objective, log_p):
 
 
 def assert_same(one, other, tolerance=4e-6):
-    """Equal but for rounding (of float32: 32 times its epsilon): to within the tolerance times the largest entry, or times 1 if all are smaller."""
+    """Equal but for rounding: to within the tolerance (32 times float32's) times the largest entry, or times 1."""
     assert one.keys() == other.keys()
     largest = max(1.0, *(float(tensor.abs().max()) for tensor in other.values()))
     for name in one:

@@ -96,13 +96,21 @@ def test_seeds_more_alike_than_chance_never_shrink_the_variance_below_that_of_th
     assert interval.df == pytest.approx((problems / 3) ** 2 / ((problems / 3) ** 2 / 3 + (interaction / 3) ** 2 / 3))
 
 
-def test_problems_more_alike_than_chance_leave_the_variance_of_the_seeds():
+def test_problems_more_alike_than_chance_leave_the_degrees_of_freedom_of_the_seeds():
     values = np.array([[0.0, 1.0, 0.0, 1.0], [1.0, 0.0, 1.0, 0.0], [0.5, 0.5, 0.5, 0.5]]) + [[0.0], [1.0], [3.0]]
     problems, seeds, interaction = sums_of_squares(values.tolist())
     assert problems == 0 and interaction > 0
     interval = crossed_interval(values)
     assert interval.se == pytest.approx(math.sqrt(seeds / 2 / 12))
-    assert interval.df == pytest.approx((seeds / 2) ** 2 / ((seeds / 2) ** 2 / 2 + (interaction / 6) ** 2 / 6))
+    assert interval.df == 2
+
+
+def test_a_variance_far_below_the_interaction_leaves_an_interval_that_is_finite():
+    values = np.array([[1.0, -1.0, 1.0, -1.0, 1.0], [-1.0, 1.0, -1.0, 1.0, -1.0], [0.0, 0.0, 0.0, 0.0, 1e-4]])
+    interval = crossed_interval(values)
+    assert interval.df == 2 and 0 < interval.se < 1
+    assert interval.high - interval.mean == pytest.approx(stats.t.ppf(0.975, 2) * interval.se)
+    assert interval.high < smallest_detectable_effect(interval) < 10 * interval.high
 
 
 def test_the_degrees_of_freedom_are_those_of_the_variances_spread():
@@ -196,9 +204,7 @@ def test_one_value_that_differs_is_spread():
 @pytest.mark.parametrize(("n_seeds", "n_problems", "independent"), [(1, 40, 40), (5, 1, 5), (5, 40, 5), (60, 40, 40)])
 @pytest.mark.parametrize("level", [0.9, 0.95])
 def test_equal_shares_have_the_binomial_interval_of_their_independent_number(n_seeds, n_problems, independent, level):
-    none, all_of_them = (
-        stats.binomtest(hits, independent).proportion_ci(level, "exact") for hits in (0, independent)
-    )
+    none, all_of_them = (stats.binomtest(hits, independent).proportion_ci(level, "exact") for hits in (0, independent))
     interval = crossed_interval(np.zeros((n_seeds, n_problems)), level, within=(0.0, 1.0))
     assert (interval.mean, interval.low) == (0, 0)
     assert interval.high == pytest.approx(none.high)

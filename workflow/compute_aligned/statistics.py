@@ -9,8 +9,8 @@ populations a claim is about:
 with tau2 the variance between seeds, omega2 between problems and gamma2 that of their interaction, which
 includes the sampling noise of the pools.
 
-Where nothing varies there is no variance to estimate, and no interval or p value is made of it: all of them are NaN, or,
-for values that a range bounds (shares), those of the exact binomial bound (`crossed_interval`).
+Where nothing varies there is no variance to estimate, and no interval or p value is made of it: they are NaN, or, for
+values that a range bounds (shares), those of the exact binomial bound (`crossed_interval`).
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
 FloatArray = NDArray[np.float64]
-ROUNDING = 1e-12  # of metrics, whose units are of the order of 1: spread no larger than this (relative, above 1) is none
+ROUNDING = 1e-12  # spread no larger than this, or than this share of the largest value if that is above 1, is none
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,9 @@ def crossed_interval(
     Two-way random-effects analysis of variance. With MP, MS, ME the mean squares of problems, seeds and
     interaction, V = max(MP, MS, MP + MS - ME) / (n S): the maximum keeps V from falling below what either factor
     shows alone when an estimate of a variance component is negative. t has Satterthwaite's degrees of freedom,
-    (n S V)^2 / (MP^2/(n-1) + MS^2/(S-1) + ME^2/((n-1)(S-1))), whichever of the three V is: choosing them by which is
-    larger would be a test before the test. One seed: problems only (se = sd / sqrt(n), df = n-1). One problem: seeds
+    (n S V)^2 / (MP^2/(n-1) + MS^2/(S-1) + ME^2/((n-1)(S-1))), whichever of the three V is (choosing them by which is
+    larger would be a test before the test), and no fewer than the factor with fewer levels has by itself,
+    min(S, n) - 1, as a V that is small beside ME would have. One seed: problems only (se = sd / sqrt(n), df = n-1). One problem: seeds
     only. Neither: NaN, "none".
 
     Without any spread (V = 0, up to rounding) there is no t interval: NaN. If all values are equal to c and `within`
@@ -87,9 +88,9 @@ def crossed_interval(
     share neither seed nor problem, and so m = min(S, n), not n S, let alone samples; with one seed m = n, with one
     problem m = S.
 
-    Errors: ValueError for an array that is not 2-d, is empty or holds a value that is not finite, for equal
-    values outside their range, or a level outside (0, 1). Source: Satterthwaite 1946; one seed: Miller 2024 (arXiv 2411.00640); the bound:
-    Clopper and Pearson 1934.
+    Errors: ValueError for an array that is not 2-d, is empty or holds a value that is not finite, for equal values
+    outside their range, or a level outside (0, 1). Source: Satterthwaite 1946; one seed: Miller 2024 (arXiv
+    2411.00640); the bound: Clopper and Pearson 1934.
     """
     values = _two_dimensional(values)
     _require_level(level)
@@ -102,9 +103,8 @@ def crossed_interval(
         total = max(mp, ms, mp + ms - me)
         if not _is_rounding(sqrt(total), values):
             se = sqrt(total / values.size)
-            df = total**2 / (
-                mp**2 / (n_problems - 1) + ms**2 / (n_seeds - 1) + me**2 / (n_problems - 1) / (n_seeds - 1)
-            )
+            spread = mp**2 / (n_problems - 1) + ms**2 / (n_seeds - 1) + me**2 / (n_problems - 1) / (n_seeds - 1)
+            df = max(total**2 / spread, min(n_seeds, n_problems) - 1.0)
         tau2, omega2, gamma2 = max(ms - me, 0.0) / n_problems, max(mp - me, 0.0) / n_seeds, me
     elif values.size > 1:
         population = "problems only" if n_seeds == 1 else "seeds only"
@@ -162,8 +162,8 @@ def pigeonhole_bootstrap(
     """Percentile interval of the mean of `values`, shape (seeds, problems), both resampled independently.
 
     A check of `crossed_interval` that assumes no distribution: conservative where sampling noise rules, too
-    short for few seeds; NaN without any spread. Errors: those of `crossed_interval`, and ValueError for fewer than 2 resamples.
-    Source: Owen 2007 (arXiv 0712.1111).
+    short for few seeds; NaN without any spread. Errors: those of `crossed_interval`, and ValueError for fewer than 2
+    resamples. Source: Owen 2007 (arXiv 0712.1111).
     """
     values = _two_dimensional(values)
     _require_level(level)
@@ -198,13 +198,11 @@ def holm(p_values: Sequence[float] | FloatArray) -> FloatArray:
     return adjusted
 
 
-def one_sided_p(
-    interval: CrossedInterval, bound: float, alternative: Literal["greater", "less"] = "greater"
-) -> float:
+def one_sided_p(interval: CrossedInterval, bound: float, alternative: Literal["greater", "less"] = "greater") -> float:
     """The p value against "the mean is at most `bound`", or with the alternative "less" "at least".
 
-    The t test of an interval's own se and df. Where all values are equal and bounded, it is the largest chance that as
-    many independent ones are equal to the mean, were the mean on the other side of the bound; NaN where the interval is.
+    The t test of an interval's own se and df. Where all values are equal and bounded, it is the largest chance that so
+    many independent ones all are, were the true mean on the other side of `bound`. NaN where the interval is.
     """
     if interval.within is not None:
         # The true mean is likeliest to be the bound if all other values lie at the far end of the range.

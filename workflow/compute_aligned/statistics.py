@@ -78,8 +78,8 @@ def crossed_interval(
     shows alone when an estimate of a variance component is negative. t has Satterthwaite's degrees of freedom,
     (n S V)^2 / (MP^2/(n-1) + MS^2/(S-1) + ME^2/((n-1)(S-1))), whichever of the three V is (choosing them by which is
     larger would be a test before the test), and no fewer than the factor with fewer levels has by itself,
-    min(S, n) - 1, as a V that is small beside ME would have. One seed: problems only (se = sd / sqrt(n), df = n-1). One problem: seeds
-    only. Neither: NaN, "none".
+    min(S, n) - 1, as a V that is small beside ME would have. One seed: problems only (se = sd / sqrt(n), df = n-1). One
+    problem: seeds only. Neither: NaN, "none".
 
     Without any spread (V = 0, up to rounding) there is no t interval: NaN. If all values are equal to c and `within`
     says that none can leave [a, b], then the chance q that a new one is not c bounds the mean: it lies in

@@ -1,4 +1,5 @@
-"""How often a nominal 95 % interval of a paired difference covers the truth, which is 0: a table in Markdown.
+"""How often a nominal 95 % interval of a paired difference covers the truth, which is 0, and how often its test finds
+a difference at the levels of Holm's correction: two tables in Markdown.
 
 PYTHONPATH=workflow python benchmarks/coverage.py
 """
@@ -48,6 +49,45 @@ def covers(differences: np.ndarray) -> list[bool]:
     ]
 
 
+DRAWS = 200_000
+LEVELS = (0.05, 0.05 / 6, 0.05 / 12)  # alone; the smallest p value of a family of 6, and of one of 12
+RATIOS = (0, 0.5, 1, 2, 8)
+
+
+def found(rng: np.random.Generator, n_seeds: int, n_problems: int, seeds: float, problems: float) -> np.ndarray:
+    """Shares of two-sided p values below LEVELS, shape (2, levels): by `crossed_interval`'s degrees of freedom, and by
+    a pretest (n-1 if MS <= ME, S-1 if MP <= ME, else Satterthwaite's).
+
+    Of normal values the mean and the mean squares are independent, so these are drawn and not the values; gamma = 1,
+    seeds is n tau^2 and problems S omega^2.
+    """
+    df_p, df_s = n_problems - 1, n_seeds - 1
+    mp = (1 + problems) * rng.chisquare(df_p, DRAWS) / df_p
+    ms = (1 + seeds) * rng.chisquare(df_s, DRAWS) / df_s
+    me = rng.chisquare(df_p * df_s, DRAWS) / (df_p * df_s)
+    total = np.maximum(np.maximum(mp, ms), mp + ms - me)
+    t = np.abs(rng.normal(size=DRAWS)) * np.sqrt((1 + seeds + problems) / total)
+    satterthwaite = total**2 / (mp**2 / df_p + ms**2 / df_s + me**2 / (df_p * df_s))
+    pretest = np.where(ms <= me, df_p, np.where(mp <= me, df_s, satterthwaite))
+    rules = (np.maximum(satterthwaite, min(df_p, df_s)), pretest)
+    return np.array([[np.mean(2 * stats.t.sf(t, df) < level) for level in LEVELS] for df in rules])
+
+
+def sizes() -> None:
+    """A table of the sizes; one seed has the t test of one sample, whose size is the level."""
+    heads = [f"{level:.4f}".rstrip("0") for level in LEVELS]
+    print(f"\n{DRAWS} repetitions; two-sided size at the level, in brackets that of the pretest\n")
+    print(f"| S | n | S omega^2 / gamma^2 | n tau^2 / gamma^2 | {' | '.join(heads)} |")
+    print(f"|---|---|---|---|{'---|' * len(LEVELS)}")
+    for n_seeds in (3, 5, 20):
+        for n_problems in (80, 300):
+            for problems in (0, 1, 8):
+                for seeds in RATIOS:
+                    new, old = found(np.random.default_rng(0), n_seeds, n_problems, seeds, problems)
+                    cells = (f"{ours:.4f} ({pretest:.4f})" for ours, pretest in zip(new, old, strict=True))
+                    print(f"| {n_seeds} | {n_problems} | {problems:g} | {seeds:g} | {' | '.join(cells)} |")
+
+
 def main() -> None:
     print(f"{SEEDS} seeds; tau in points; {REPETITIONS} repetitions, {BOOTSTRAPS} of the bootstrap\n")
     print(f"| differences | n | tau | {' | '.join(METHODS)} | pigeonhole bootstrap |")
@@ -66,6 +106,7 @@ def main() -> None:
                         bootstrapped += interval.low <= 0 <= interval.high
                 shares = [*(hits / REPETITIONS), bootstrapped / BOOTSTRAPS]
                 print(f"| {name} | {n_problems} | {tau:g} | {' | '.join(f'{100 * share:.1f}' for share in shares)} |")
+    sizes()
 
 
 if __name__ == "__main__":

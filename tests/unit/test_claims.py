@@ -9,10 +9,14 @@ import pytest
 import yaml
 from conftest import REPO
 from judge_claims import judge_claims
+from measure import summarise
 from scipy import stats
 
+from compute_aligned.advantages import rl_objective
 from compute_aligned.artifacts import read_artifact, write_artifact
 from compute_aligned.claims import corrected, judge, slope_weights
+from compute_aligned.config import compared_arms, load_settings
+from compute_aligned.objectives import sft_objective
 from compute_aligned.summary import describe_claims
 
 SMALLEST = {"value": 0.5, "because": "a test"}
@@ -212,6 +216,79 @@ def test_what_the_preset_did_not_run_or_measure_is_not_testable():
     assert row["reason"] == "The preset measures k = 4, 8, and not 64."
 
 
+# --- nothing varies ---
+
+
+def constant(result, value=0.0):
+    """The same results with one value everywhere."""
+    return result | {"problems": result["problems"].assign(value=value)}
+
+
+@pytest.mark.parametrize("direction", ["greater", "less", "equal", "not_greater"])
+@pytest.mark.parametrize(("seeds", "problems"), [(5, 80), (3, 4), (1, 8)])
+def test_where_no_sample_is_right_nothing_is_decided(direction, seeds, problems):
+    # The paper's effect is large: an effect of 0 would contradict it, if it were known to be 0.
+    result = compared_runs({("new", 4): 0.0}, seeds=seeds, problems=problems, reported={("new", 4): 0.078})
+    row = judged([difference(direction)], constant(result))
+    independent = min(seeds, problems) if seeds > 1 else problems
+    assert row["verdict"] == "inconclusive"
+    assert row["p"] > 0.05 and row["effect"] == 0 and math.isnan(row["detectable"])
+    bound = 100 * stats.binomtest(0, independent).proportion_ci(method="exact").high
+    assert (row["low"], row["high"]) == pytest.approx((-bound, bound))
+    assert f"(a bound, as all values are equal, {independent} of them independent)" in row["reason"]
+
+
+def test_a_slope_of_shares_that_are_all_0_is_bounded_by_the_largest_slope_that_shares_can_have():
+    part = {"kind": "slope_in_k", "objectives": ["new"], "over": ["ce"], "k": "all", "direction": "greater"}
+    effects = {("new", k): 0.0 for k in (1, 4, 16)}
+    result = constant(compared_runs(effects, seeds=1, problems=50, reported=effects | {("new", 16): 0.1}))
+    row = judged([part], result)
+    assert row["verdict"] == "inconclusive" and row["reported"] == pytest.approx(2.5)
+    # -1/4, 0, 1/4 per doubling: one arm 0 then 1, the other 1 then 0, is half a share per doubling.
+    assert row["high"] == pytest.approx(50 * stats.binomtest(0, 50).proportion_ci(method="exact").high)
+
+
+def test_rewards_that_never_vary_have_no_bound_and_cannot_be_tested():
+    result = constant(compared_runs({("new", 4): 0.0}, metric="bon", reported={("new", 4): 6.6}), 12.16)
+    row = judged([difference()], result)
+    assert row["verdict"] == "not testable here"
+    assert row["reason"] == (
+        "NEW minus CE at k = 4 is 0 reward units without any spread over 5 seeds and 200 problems, so that nothing "
+        "says how far off it may be."
+    )
+    assert all(math.isnan(row[name]) for name in ("low", "high", "p", "p_holm", "detectable"))
+
+
+def test_a_comparison_without_spread_neither_hides_nor_makes_a_failure():
+    effects = {("new", 4): -1.0, ("new", 8): 0.0}
+    result = compared_runs(effects, metric="bon")
+    result["problems"].loc[result["problems"]["k"] == 8, "value"] = 12.16
+    row = judged([difference(k="all")], result)
+    assert row["verdict"] == "contradicted" and row["reason"].startswith("NEW minus CE at k = 4")
+    result = compared_runs({("new", 4): 1.0, ("new", 8): 0.0}, metric="bon")
+    result["problems"].loc[result["problems"]["k"] == 8, "value"] = 12.16
+    row = judged([difference(k="all")], result)
+    assert row["verdict"] == "not testable here" and row["reason"].startswith("NEW minus CE at k = 8")
+
+
+def test_shares_of_samples_that_no_seed_has_do_not_say_that_there_are_none():
+    part = {"kind": "share", "between": [0.65, 0.85], "objectives": ["new"], "over": ["ce"], "direction": "greater"}
+    result = compared_runs({("new", 1): 0.0}, problems=1, seeds=5)
+    result["hydrophobic"] = {arm: [pd.Series([0.4] * 500)] * 5 for arm in ("ce", "new")}
+    row = judged([part | {"reported": {"ce": 6, "new": 66}}], result)
+    assert row["verdict"] == "inconclusive" and row["p"] == 1
+    # Five seeds are what is independent, not 2,500 samples.
+    assert (row["low"], row["high"]) == pytest.approx((-52.2, 52.2), abs=0.05)
+
+
+def test_what_has_no_number_is_not_contradicted():
+    variance = read_artifact("variance", REFERENCE / "scaling_factors.variance.csv").assign(ratio_simulated=math.nan)
+    entries = SHIPPED | {"claims": {"C30": SHIPPED["claims"]["C30"]}}
+    (row,) = judge(entries, {"scaling_factors": {"variance": variance}}, "mine").to_dict("records")
+    assert row["verdict"] == "not testable here"
+    assert row["reason"] == "There is nothing to compute the largest distance of a simulated ratio from."
+
+
 def test_a_weight_that_did_not_act_makes_a_claim_untestable():
     effects = {("new", 4): 0.05}
     row = judged([difference()], compared_runs(effects, shares={"new": 0.99995}))  # variation 0.7 %
@@ -301,6 +378,113 @@ def test_rho_is_averaged_over_the_problems_that_have_one_under_every_seed():
     (row,) = judge(entries, {"diagonal_diagnostic": {"ratios": ratios, "rho": rho}}, "mine").to_dict("records")
     assert row["verdict"] == "reproduced" and row["problems"] == 29 and "29 problems" in row["reason"]
     assert row["effect"] == pytest.approx(0.2, abs=0.05) and row["reported"] == pytest.approx(0.24)
+
+
+# --- the paper's own values ------------------------------------------------------------------------------------------
+
+PAPER_PRESET = REPO / "config" / "paper.yaml"
+SETTINGS_OF_THE_PAPER = load_settings(yaml.safe_load(PAPER_PRESET.read_text()), str(PAPER_PRESET), PAPER_PRESET.parent)
+
+
+def paper_result(name):
+    """An experiment's results had it measured the paper's values, with an error of a thousandth of a point."""
+    experiment = SETTINGS_OF_THE_PAPER["experiments"][name]
+    arms = [arm["name"] for arm in compared_arms(experiment)]
+    rng = np.random.default_rng(0)
+    recipes = {arm["name"]: arm["recipe"] for arm in compared_arms(experiment)}
+    made = {"sft": sft_objective, "grpo": rl_objective}
+    labels = {
+        arm["name"]: experiment.get("labels", {}).get(arm["name"])
+        or made[SETTINGS_OF_THE_PAPER["recipes"][arm["recipe"]]["trainer"]](arm["objective"]).label
+        for arm in compared_arms(experiment)
+    }
+    ks = SETTINGS_OF_THE_PAPER["preset"]["experiments"][name]["k"]
+    problems = pd.DataFrame(
+        [
+            (recipes[arm], arm, seed, experiment["metric"], k, f"p{i}", 1e-5 * rng.normal())
+            for arm in arms
+            for k in ks
+            for seed in (1, 2, 3)
+            for i in range(20)
+        ],
+        columns=["recipe", "objective", "seed", "metric", "k", "problem_id", "value"],
+    )
+    asked = {
+        "name": name,
+        "labels": labels,
+        "beyond_paper": experiment.get("beyond_paper", []),
+        "reported_as": experiment.get("reported_as", {}),
+        "reported_from": experiment.get("reported_from", name),
+        "gain": False,
+        "ks": ks,
+        **{key: experiment[key] for key in ("baseline", "metric", "paper_item")},
+    }
+    runs = [{"name": arm, "recipe": recipes[arm]} for arm in arms]
+    summary = summarise(asked, runs, problems, read_artifact("reported", REPO / "config" / "reported.csv"), 128)
+    # Differences from the baseline, which is all that the paper gives of some figures.
+    summary.loc[summary["objective"] == experiment["baseline"], "reported_difference"] = 0.0
+    shift = summary.set_index(["objective", "k"])["reported_difference"]
+    values = problems["value"] + [shift[cell] for cell in zip(problems["objective"], problems["k"], strict=True)]
+    return {"problems": problems.assign(value=values).dropna(), "summary": summary}
+
+
+def test_a_summary_bounds_shares_that_are_all_0_and_gives_the_baseline_no_difference_to_doubt():
+    problems = [("r", arm, 1, "pass", 4, f"p{i}", 0.0) for arm in ("ce", "new") for i in range(40)]
+    columns = ["recipe", "objective", "seed", "metric", "k", "problem_id", "value"]
+    asked = {"name": "e", "labels": {"ce": "CE", "new": "NEW"}, "beyond_paper": [], "reported_as": {}, "ks": [4]}
+    asked |= {"reported_from": "e", "gain": False, "baseline": "ce", "metric": "pass", "paper_item": "Table 9"}
+    reported = read_artifact("reported", REPO / "config" / "reported.csv")
+    runs = [{"name": arm, "recipe": "r"} for arm in ("ce", "new")]
+    summary = summarise(asked, runs, pd.DataFrame(problems, columns=columns), reported, 8).set_index("objective")
+    bound = stats.binomtest(0, 40).proportion_ci(method="exact").high
+    assert summary["low"].tolist() == [0, 0] and summary["high"].tolist() == pytest.approx([bound, bound])
+    ends = ["difference_low", "difference_high", "difference_p"]
+    assert summary.loc["new", ends].tolist() == pytest.approx([-bound, bound, 1])
+    assert summary.loc["ce", "difference"] == 0 and summary.loc["ce", ends].isna().all()
+
+
+COMPARISONS = [
+    name
+    for name, claim in SHIPPED["claims"].items()
+    if SETTINGS_OF_THE_PAPER["experiments"][claim["experiment"]]["kind"] == "comparison"
+]
+
+
+def test_the_claims_that_compare_runs_are_those_of_the_papers_tables_and_figures():
+    assert COMPARISONS == [f"C{i:02}" for i in range(1, 25)]
+
+
+@pytest.mark.parametrize("name", COMPARISONS)
+def test_the_papers_own_values_satisfy_its_claim_in_every_comparison(name):
+    claim = SHIPPED["claims"][name]
+    result = paper_result(claim["experiment"])
+    for part in claim["parts"]:
+        if part["kind"] == "share":
+            # As many samples in the range as it reports; a few more of one seed.
+            shares = {arm: [share, share + 0.1, share + 0.2] for arm, share in part["reported"].items()}
+            result["hydrophobic"] = {
+                arm: [pd.Series(np.repeat([0.75, 0.4], [round(10 * s), 1000 - round(10 * s)])) for s in by_seed]
+                for arm, by_seed in shares.items()
+            }
+            result["hydrophobic"]["grpo"] = result["hydrophobic"]["grpo"][::-1]
+    (row,) = judge(SHIPPED | {"claims": {name: claim}}, {claim["experiment"]: result}, "paper").to_dict("records")
+    assert row["verdict"] == "reproduced", row["reason"]
+    assert row["effect"] == pytest.approx(row["reported"], abs=0.3 if name == "C20" else 0.005)
+
+
+def test_the_papers_own_ratios_and_alignments_satisfy_their_claims(closed_forms):
+    ratios = read_artifact("diagonal_rho", REFERENCE / "diagonal_diagnostic.rho.csv").set_index("figure")
+    for name, figure in (("C25", "fig9"), ("C26", "fig10")):
+        mean, share = ratios.loc[figure, ["reported_mean", "reported_share_at_least_one"]]
+        rho = ratios.assign(share_at_least_one=share).reset_index()
+        values = [(figure, seed, f"p{i}", mean + 0.01 * (-1) ** (seed + i)) for seed in (1, 2) for i in range(9)]
+        pools = pd.DataFrame(values, columns=["figure", "seed", "problem_id", "rho"])
+        entries = SHIPPED | {"claims": {name: SHIPPED["claims"][name]}}
+        (row,) = judge(entries, {"diagonal_diagnostic": {"ratios": pools, "rho": rho}}, "paper").to_dict("records")
+        assert row["verdict"] == "reproduced", row["reason"]
+    alignment = closed_forms["alignment"]
+    alignment = alignment.assign(alignment=alignment["reported"])
+    assert exactly_judged("C29", closed_forms | {"alignment": alignment})["verdict"] == "reproduced"
 
 
 # --- files -----------------------------------------------------------------------------------------------------------

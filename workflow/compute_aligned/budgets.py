@@ -13,8 +13,8 @@ def gains(summary: pd.DataFrame) -> pd.DataFrame:
         summary: a ``summary`` artifact of Pass@N objectives and cross-entropy, which is N = 1.
 
     Returns:
-        n, k, label, value (%), gain, low, high (points; 0 for N = 1), clear (whether the interval excludes 0), best
-        (whether no other N has a larger value at this k); in the order of n and k.
+        n, k, label, value (%), gain, low, high (points; no interval for N = 1), clear (whether the interval excludes
+        0), best (whether no other N has a larger value at this k); in the order of n and k.
     """
     scale = SCALES["pass"]
     frame = pd.DataFrame(

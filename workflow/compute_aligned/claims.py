@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .captions import DIFFERENCE_UNITS, SCALES
+from .captions import DIFFERENCE_UNITS, RANGES, SCALES
 from .statistics import (
     CrossedInterval,
     crossed_interval,
@@ -44,8 +44,9 @@ class Comparison:
     """One thing that has to hold, in the unit of its claim.
 
     name: what is compared; wanted: what of it is claimed; interval: None where the effect is computed exactly; holds,
-    fails: p values against its not holding and against its holding, 0 or 1 where exact; too_small: p value against an
-    effect as large as the smallest one of interest, NaN where the paper's is not that large; reported: the paper's.
+    fails: p values against its not holding and against its holding, 0 or 1 where exact, NaN where nothing varies that
+    could be judged by; too_small: p value against an effect as large as the smallest one of interest, NaN where the
+    paper's is not that large; reported: the paper's.
     """
 
     name: str
@@ -75,8 +76,13 @@ class Finding:
         return all(comparison.interval is None for comparison in self.compared)
 
     @property
+    def unjudged(self) -> Comparison | None:
+        """The first comparison of which nothing can be said."""
+        return next((comparison for comparison in self.compared if isnan(comparison.holds)), None)
+
+    @property
     def holds(self) -> float:
-        """The p value against "not all comparisons hold" (intersection-union)."""
+        """The p value against "not all comparisons hold" (intersection-union); NaN if one cannot be judged."""
         return intersection_union_p([comparison.holds for comparison in self.compared])
 
     @property
@@ -91,8 +97,8 @@ class Finding:
 
     @property
     def p(self) -> float:
-        """Two-sided; empty where everything is exact."""
-        return nan if self.exact else float(np.minimum(1, 2 * np.minimum(self.holds, self.fails)))
+        """Two-sided; NaN where everything is exact or nothing can be judged; that of failing where only that can be."""
+        return nan if self.exact else float(np.minimum(1, 2 * np.fmin(self.holds, self.fails)))
 
 
 def _smallest(p_values: Sequence[float]) -> float:
@@ -145,10 +151,7 @@ def examine(claim: dict, result: dict | None, least_variation: float) -> Finding
         )
     except NotTestable as reason:
         return Finding(obstacle=str(reason))
-    acted, obstacle = weights_acted(claim, result, least_variation)
-    if any(isnan(comparison.holds) for comparison in compared):
-        obstacle = "One seed and one problem give no interval"
-    return Finding(compared, acted, obstacle)
+    return Finding(compared, *weights_acted(claim, result, least_variation))
 
 
 def weights_acted(claim: dict, result: dict, least_variation: float) -> tuple[bool | None, str | None]:
@@ -193,7 +196,7 @@ def decide(
         level: of a family.
     """
     compared = finding.compared
-    weakest = max(compared, key=lambda comparison: comparison.holds) if compared else None
+    weakest = finding.unjudged or max(compared, key=lambda comparison: comparison.holds, default=None)
     if finding.obstacle is not None:
         return NOT_TESTABLE, weakest, f"{finding.obstacle}."
     of_many = f"the weakest of {len(compared)} comparisons, " if len(compared) > 1 else ""
@@ -211,6 +214,8 @@ def decide(
         worst = min(compared, key=lambda comparison: np.nan_to_num(comparison.too_small, nan=2))
         smallest = f"the smallest effect of interest, {claim['smallest_effect']['value']:g}"
         return CONTRADICTED, worst, _sentence(f"{said(worst)}: less than {smallest}; Holm-corrected p {_p(too_small)}")
+    if finding.unjudged:
+        return NOT_TESTABLE, weakest, _sentence(without_spread(weakest))
     return INCONCLUSIVE, weakest, _sentence(f"{said(weakest, of_many)}; {tested}")
 
 
@@ -245,7 +250,19 @@ def said(comparison: Comparison, prefix: str = "") -> str:
     form = FORMATS.get(comparison.unit, "+.2f")
     between = f"[{interval.low:{form}}, {interval.high:{form}}]"
     over = "" if interval.population in ("seeds x problems", "none") else f" over {interval.population}"
+    if interval.within is not None:
+        over += f" (a bound, as all values are equal, {interval.alike} of them independent)"
     return f"{subject} is {interval.mean:{form}} {comparison.unit} {between}{over}, claimed is {comparison.wanted}"
+
+
+def without_spread(comparison: Comparison) -> str:
+    """Why a comparison cannot be judged."""
+    if comparison.interval.population == "none":
+        return "one seed and one problem give no interval"
+    return (
+        f"{comparison.name.rstrip(',')} is {comparison.effect:.3g} {comparison.unit} without any spread over "
+        f"{comparison.n_seeds} seeds and {comparison.n_problems} problems, so that nothing says how far off it may be"
+    )
 
 
 def _sentence(text: str) -> str:
@@ -260,34 +277,44 @@ def _p(p: float) -> str:
 
 
 def tested(
-    name: str, unit: str, direction: str, values: NDArray[np.float64], smallest: float, reported: float = nan
+    name: str,
+    unit: str,
+    direction: str,
+    values: NDArray[np.float64],
+    smallest: float,
+    reported: float = nan,
+    within: tuple[float, float] | None = None,
 ) -> Comparison:
-    """The comparison of an effect's values, shape (seeds, problems), with what its direction claims."""
-    interval = crossed_interval(values)
-    above, below = one_sided_p(interval, 0), 1 - one_sided_p(interval, 0)
+    """The comparison of an effect's values, shape (seeds, problems), with what its direction claims.
+
+    ``within`` is the range that the values cannot leave, if there is one.
+    """
+    interval = crossed_interval(values, within=within)
+    above, below = one_sided_p(interval, 0), one_sided_p(interval, 0, "less")
     too_small = nan
     if direction == "greater":
         wanted, holds, fails = "> 0", above, below
         if reported >= smallest:
-            too_small = 1 - one_sided_p(interval, smallest)
+            too_small = one_sided_p(interval, smallest, "less")
     elif direction == "less":
         wanted, holds, fails = "< 0", below, above
         if -reported >= smallest:
             too_small = one_sided_p(interval, -smallest)
     elif direction == "not_greater":
         wanted, fails = f"< {smallest:g}", one_sided_p(interval, smallest)
-        holds = 1 - fails
+        holds = one_sided_p(interval, smallest, "less")
     else:
         wanted, holds = f"within ±{smallest:g}", equivalence_p(interval, smallest)
-        fails = float(np.minimum(one_sided_p(interval, smallest), 1 - one_sided_p(interval, -smallest)))
+        fails = float(np.minimum(one_sided_p(interval, smallest), one_sided_p(interval, -smallest, "less")))
     shape = {"n_seeds": values.shape[0], "n_problems": values.shape[1]}
     return Comparison(name, unit, wanted, interval.mean, holds, fails, interval, too_small, reported, **shape)
 
 
-def contrast(result: dict, coefficients: dict[tuple[str, int], float]) -> tuple[NDArray[np.float64], float]:
-    """A linear combination of an experiment's cells: its values, shape (seeds, problems), and the paper's value.
+def contrast(result: dict, coefficients: dict[tuple[str, int], float]) -> dict:
+    """A linear combination of an experiment's cells, as arguments of ``tested``, in points or reward units.
 
-    The paper's is NaN unless it reports every cell. In points or reward units.
+    values, shape (seeds, problems); reported, the paper's, NaN unless it reports every cell; within, the range that
+    the values cannot leave, None of rewards.
 
     Args:
         result: of an experiment that compares runs.
@@ -301,7 +328,12 @@ def contrast(result: dict, coefficients: dict[tuple[str, int], float]) -> tuple[
         row = summary.loc[(arm, k)]
         values = values + coefficient * seeds_by_problems(problems[problems["k"] == k], arm)
         reported += 0.0 if arm == row["baseline"] else coefficient * row["reported_difference"]
-    return SCALES[metric] * values, round(float(SCALES[metric] * reported), 6)
+    within = None
+    if RANGES[metric] is not None:
+        ends = SCALES[metric] * np.outer(list(coefficients.values()), RANGES[metric])
+        within = (float(ends.min(axis=1).sum()), float(ends.max(axis=1).sum()))
+    reported = round(float(SCALES[metric] * reported), 6)
+    return {"values": SCALES[metric] * values, "reported": reported, "within": within}
 
 
 def budgets(part: dict, result: dict) -> list[int]:
@@ -325,9 +357,9 @@ def differences(part: dict, result: dict, smallest: float) -> Iterator[Compariso
     labels = _labels(result)
     for k in budgets(part, result):
         for arm, over in _pairs(part):
-            values, reported = contrast(result, {(arm, k): 1.0, (over, k): -1.0})
             name = f"{labels[arm]} minus {labels[over]} at k = {k}"
-            yield tested(name, _unit(result), part["direction"], values, smallest, reported)
+            apart = contrast(result, {(arm, k): 1.0, (over, k): -1.0})
+            yield tested(name, _unit(result), part["direction"], smallest=smallest, **apart)
 
 
 def slopes_in_n(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
@@ -337,9 +369,8 @@ def slopes_in_n(part: dict, result: dict, smallest: float) -> Iterator[Compariso
     for k in budgets(part, result):
         weights = slope_weights(part["objectives"].values())
         coefficients = {(arm, k): c for arm, c in zip(part["objectives"], weights, strict=True)}
-        values, reported = contrast(result, coefficients)
         name = f"the slope over {named} at k = {k}"
-        yield tested(name, unit, part["direction"], values, smallest, reported)
+        yield tested(name, unit, part["direction"], smallest=smallest, **contrast(result, coefficients))
 
 
 def slopes_in_k(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
@@ -350,9 +381,8 @@ def slopes_in_k(part: dict, result: dict, smallest: float) -> Iterator[Compariso
     for arm, over in _pairs(part):
         weights = dict(zip(ks, slope_weights(ks), strict=True))
         signed = {(arm, k): c for k, c in weights.items()} | {(over, k): -c for k, c in weights.items()}
-        values, reported = contrast(result, signed)
         name = f"the slope of {labels[arm]} minus {labels[over]} over k = {', '.join(map(str, ks))}"
-        yield tested(name, unit, part["direction"], values, smallest, reported)
+        yield tested(name, unit, part["direction"], smallest=smallest, **contrast(result, signed))
 
 
 def slope_weights(budgets: Sequence[int]) -> NDArray[np.float64]:
@@ -372,7 +402,8 @@ def shares_of_samples(part: dict, result: dict, smallest: float) -> Iterator[Com
     for arm, over in _pairs(part):
         reported = paper.get(arm, nan) - paper.get(over, nan)
         name = f"the share of samples with h from {low:g} to {high:g}, {labels[arm]} minus {labels[over]},"
-        yield tested(name, "points", part["direction"], shares[arm] - shares[over], smallest, reported)
+        apart = shares[arm] - shares[over]
+        yield tested(name, "points", part["direction"], apart, smallest, reported, within=(-100.0, 100.0))
 
 
 def _pairs(part: dict) -> list[tuple[str, str]]:
@@ -391,7 +422,13 @@ def _unit(result: dict) -> str:
 
 
 def exact(name: str, unit: str, wanted: str, effect: float, holds: bool, reported: float = nan) -> Comparison:
-    """The comparison of a number without error."""
+    """The comparison of a number without error.
+
+    Raises:
+        NotTestable: there is no such number.
+    """
+    if isnan(effect):
+        raise NotTestable(f"There is nothing to compute {name} from")
     return Comparison(name, unit, wanted, effect, float(not holds), float(holds), reported=reported)
 
 

@@ -196,7 +196,7 @@ def _numbers(
             if isnan(value):
                 continue
             ends = [scale * _float(cells[end], path, name, end) for end in intervals.get(column, ())]
-            half = (ends[1] - ends[0]) / 2 if ends else nan
+            half = max(ends[1] - value, value - ends[0]) if ends else nan  # a bound may have one side
             key = f"{name} {column}"
             if key in numbers:
                 raise ValueError(f"{path}: two rows are {name!r}")

@@ -8,11 +8,15 @@ populations a claim is about:
 
 with tau2 the variance between seeds, omega2 between problems and gamma2 that of their interaction, which
 includes the sampling noise of the pools.
+
+Where nothing varies there is no variance to estimate, and no interval or p value is made of it: they are NaN, or, for
+values that a range bounds (shares), those of the exact binomial bound (`crossed_interval`).
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import nan, sqrt
+from math import isnan, nan, sqrt
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -20,16 +24,18 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
 FloatArray = NDArray[np.float64]
+ROUNDING = 1e-12  # spread no larger than this, or than this share of the largest value if that is above 1, is none
 
 
 @dataclass(frozen=True)
 class CrossedInterval:
     """A mean and its confidence interval, in the units of the values.
 
-    se: standard error of the mean; df: degrees of freedom of its t distribution; tau2, omega2, gamma2:
-    variance components (squared units; estimates below 0 are given as 0; NaN where one seed or one problem
-    cannot tell them apart); population: what the interval speaks about, "seeds x problems", "problems only",
-    "seeds only" or "none".
+    se: standard error of the mean; df: degrees of freedom of its t distribution (both NaN without any spread); tau2,
+    omega2, gamma2: variance components (squared units; estimates below 0 are given as 0; NaN where one seed or one
+    problem cannot tell them apart); population: what the interval speaks about, "seeds x problems", "problems only",
+    "seeds only" or "none"; alike, within: only where all values are equal and a range bounds them, the number of
+    independent ones and that range, else 0 and None.
     """
 
     mean: float
@@ -41,13 +47,15 @@ class CrossedInterval:
     omega2: float
     gamma2: float
     population: str
+    alike: int = 0
+    within: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
 class PairedDifference(CrossedInterval):
     """The interval of a difference, and the two-sided p value against a true difference of 0."""
 
-    p_value: float
+    p_value: float = nan
 
 
 @dataclass(frozen=True)
@@ -60,53 +68,69 @@ class BootstrapInterval:
     se: float
 
 
-def crossed_interval(values: ArrayLike, level: float = 0.95) -> CrossedInterval:
+def crossed_interval(
+    values: ArrayLike, level: float = 0.95, within: tuple[float, float] | None = None
+) -> CrossedInterval:
     """Confidence interval of the mean of `values`, shape (seeds S, problems n), for new seeds and problems.
 
     Two-way random-effects analysis of variance. With MP, MS, ME the mean squares of problems, seeds and
     interaction, V = max(MP, MS, MP + MS - ME) / (n S): the maximum keeps V from falling below what either factor
-    shows alone when an estimate of a variance component is negative. t has the degrees of freedom of what V consists
-    of: n-1 if MS <= ME (seeds show no variance), else S-1 if MP <= ME, else Satterthwaite's of the sum,
-    (n S V)^2 / (MP^2/(n-1) + MS^2/(S-1) + ME^2/((n-1)(S-1))). One seed: problems only (se = sd / sqrt(n),
-    df = n-1). One problem: seeds only. Neither: NaN, "none".
+    shows alone when an estimate of a variance component is negative. t has Satterthwaite's degrees of freedom,
+    (n S V)^2 / (MP^2/(n-1) + MS^2/(S-1) + ME^2/((n-1)(S-1))), whichever of the three V is (choosing them by which is
+    larger would be a test before the test), and no fewer than the factor with fewer levels has by itself,
+    min(S, n) - 1, as a V that is small beside ME would have. One seed: problems only (se = sd / sqrt(n), df = n-1). One
+    problem: seeds only. Neither: NaN, "none".
 
-    Errors: ValueError for an array that is not 2-d, is empty or holds a value that is not finite, or a level
-    outside (0, 1). Source: Satterthwaite 1946; one seed: Miller 2024 (arXiv 2411.00640).
+    Without any spread (V = 0, up to rounding) there is no t interval: NaN. If all values are equal to c and `within`
+    says that none can leave [a, b], then the chance q that a new one is not c bounds the mean: it lies in
+    [c - q (c-a), c + q (b-c)]. Of m equal and independent values q is at most 1 - ((1-level)/2)^(1/m), the exact
+    binomial interval of 0 in m (about 3.7/m at 95 %; one-sided 3/m, the rule of three). Independent are values that
+    share neither seed nor problem, and so m = min(S, n), not n S, let alone samples; with one seed m = n, with one
+    problem m = S.
+
+    Errors: ValueError for an array that is not 2-d, is empty or holds a value that is not finite, for equal values
+    outside their range, or a level outside (0, 1). Source: Satterthwaite 1946; one seed: Miller 2024 (arXiv
+    2411.00640); the bound: Clopper and Pearson 1934.
     """
     values = _two_dimensional(values)
     _require_level(level)
     n_seeds, n_problems = values.shape
-    tau2 = omega2 = gamma2 = nan
+    mean = float(values.mean())
+    tau2 = omega2 = gamma2 = se = df = nan
     if n_seeds > 1 and n_problems > 1:
         population = "seeds x problems"
         mp, ms, me = _mean_squares(values)
         total = max(mp, ms, mp + ms - me)
-        se = sqrt(total / values.size)
-        if ms <= me:  # no variance between seeds to be seen
-            df = float(n_problems - 1)
-        elif mp <= me:
-            df = float(n_seeds - 1)
-        else:
-            df = total**2 / (
-                mp**2 / (n_problems - 1) + ms**2 / (n_seeds - 1) + me**2 / (n_problems - 1) / (n_seeds - 1)
-            )
+        if not _is_rounding(sqrt(total), values):
+            se = sqrt(total / values.size)
+            spread = mp**2 / (n_problems - 1) + ms**2 / (n_seeds - 1) + me**2 / (n_problems - 1) / (n_seeds - 1)
+            df = max(total**2 / spread, min(n_seeds, n_problems) - 1.0)
         tau2, omega2, gamma2 = max(ms - me, 0.0) / n_problems, max(mp - me, 0.0) / n_seeds, me
     elif values.size > 1:
         population = "problems only" if n_seeds == 1 else "seeds only"
         _, se = mean_and_se(values.ravel())
-        df = float(values.size - 1)
+        df = nan if isnan(se) else float(values.size - 1)
     else:
-        population, se, df = "none", nan, nan
-    mean = float(values.mean())
+        population = "none"
+    components = {"tau2": tau2, "omega2": omega2, "gamma2": gamma2, "population": population}
+    if within is not None and values.size > 1 and _is_rounding(float(np.ptp(values)), values):
+        if not within[0] <= values.flat[0] <= within[1]:
+            raise ValueError(f"all values are {values.flat[0]}, wanted from {within[0]} to {within[1]}")
+        alike = min(n_seeds, n_problems) if min(n_seeds, n_problems) > 1 else values.size
+        another = 1 - (0.5 - level / 2) ** (1 / alike)
+        low, high = mean - another * (mean - within[0]), mean + another * (within[1] - mean)
+        return CrossedInterval(mean, low, high, se, df, **components, alike=alike, within=within)
     half_width = float(stats.t.ppf(0.5 + level / 2, df)) * se
-    return CrossedInterval(mean, mean - half_width, mean + half_width, se, df, tau2, omega2, gamma2, population)
+    return CrossedInterval(mean, mean - half_width, mean + half_width, se, df, **components)
 
 
-def paired_difference(values: ArrayLike, baseline: ArrayLike, level: float = 0.95) -> PairedDifference:
-    """`crossed_interval` of `values - baseline`, and the p value of its t test against 0.
+def paired_difference(
+    values: ArrayLike, baseline: ArrayLike, level: float = 0.95, within: tuple[float, float] | None = None
+) -> PairedDifference:
+    """`crossed_interval` of `values - baseline`, and the two-sided p value of its test against 0.
 
-    Both have shape (seeds, problems), paired by seed and problem. p is NaN where the interval is; without any
-    spread it is 1 for a difference of 0 and 0 otherwise.
+    Both have shape (seeds, problems), paired by seed and problem; `within` is a range that neither can leave. p is NaN
+    where the interval is.
     Errors: ValueError for different shapes, and those of `crossed_interval`.
     """
     values, baseline = _two_dimensional(values), _two_dimensional(baseline)
@@ -115,23 +139,21 @@ def paired_difference(values: ArrayLike, baseline: ArrayLike, level: float = 0.9
             "a paired difference needs the same seeds and problems on both sides, "
             f"got shapes {values.shape} and {baseline.shape}"
         )
-    interval = crossed_interval(values - baseline, level)
-    if interval.se == 0:
-        p_value = 1.0 if interval.mean == 0 else 0.0
-    else:
-        p_value = float(2 * stats.t.sf(abs(interval.mean) / interval.se, interval.df))
-    return PairedDifference(**asdict(interval), p_value=p_value)
+    apart = None if within is None else (within[0] - within[1], within[1] - within[0])
+    interval = crossed_interval(values - baseline, level, apart)
+    smaller = np.minimum(one_sided_p(interval, 0.0), one_sided_p(interval, 0.0, "less"))
+    return PairedDifference(**asdict(interval), p_value=float(np.minimum(1.0, 2 * smaller)))
 
 
 def mean_and_se(values: ArrayLike) -> tuple[float, float]:
-    """Mean of one run's `values`, shape (problems,), and its standard error; NaN for one problem.
+    """Mean of one run's `values`, shape (problems,), and its standard error; NaN for one problem or without spread.
 
     Errors: ValueError for an array that is not 1-d, is empty or holds a value that is not finite.
     Source: sample sd / sqrt(n), the +- of the paper's tables.
     """
     values = _finite(values, ("problems",))
-    se = float(values.std(ddof=1)) / sqrt(len(values)) if len(values) > 1 else nan
-    return float(values.mean()), se
+    sd = float(values.std(ddof=1)) if len(values) > 1 else nan
+    return float(values.mean()), nan if _is_rounding(sd, values) else sd / sqrt(len(values))
 
 
 def pigeonhole_bootstrap(
@@ -140,8 +162,8 @@ def pigeonhole_bootstrap(
     """Percentile interval of the mean of `values`, shape (seeds, problems), both resampled independently.
 
     A check of `crossed_interval` that assumes no distribution: conservative where sampling noise rules, too
-    short for few seeds. Errors: those of `crossed_interval`, and ValueError for fewer than 2 resamples.
-    Source: Owen 2007 (arXiv 0712.1111).
+    short for few seeds; NaN without any spread. Errors: those of `crossed_interval`, and ValueError for fewer than 2
+    resamples. Source: Owen 2007 (arXiv 0712.1111).
     """
     values = _two_dimensional(values)
     _require_level(level)
@@ -151,8 +173,11 @@ def pigeonhole_bootstrap(
     seed_counts = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=n_resamples)
     problem_counts = rng.multinomial(n_problems, np.full(n_problems, 1 / n_problems), size=n_resamples)
     means = ((seed_counts @ values) * problem_counts).sum(axis=1) / values.size
+    se = float(means.std(ddof=1))
+    if _is_rounding(se, values):
+        return BootstrapInterval(float(values.mean()), nan, nan, nan)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return BootstrapInterval(float(values.mean()), float(low), float(high), float(means.std(ddof=1)))
+    return BootstrapInterval(float(values.mean()), float(low), float(high), se)
 
 
 def holm(p_values: Sequence[float] | FloatArray) -> FloatArray:
@@ -173,25 +198,29 @@ def holm(p_values: Sequence[float] | FloatArray) -> FloatArray:
     return adjusted
 
 
-def one_sided_p(interval: CrossedInterval, bound: float) -> float:
-    """The p value of "the mean is at most `bound`" against "it is greater": the t test of an interval's own se and df.
+def one_sided_p(interval: CrossedInterval, bound: float, alternative: Literal["greater", "less"] = "greater") -> float:
+    """The p value against "the mean is at most `bound`", or with the alternative "less" "at least".
 
-    That of the opposite test is 1 minus it. NaN where the interval is; without any spread 0 if the mean is greater, 1
-    if it is smaller, and 1/2 if it is the bound.
+    The t test of an interval's own se and df. Where all values are equal and bounded, it is the largest chance that so
+    many independent ones all are, were the true mean on the other side of `bound`. NaN where the interval is.
     """
-    if interval.se == 0:
-        return float(np.heaviside(bound - interval.mean, 0.5))
-    return float(stats.t.sf((interval.mean - bound) / interval.se, interval.df))
+    if interval.within is not None:
+        # The true mean is likeliest to be the bound if all other values lie at the far end of the range.
+        end = interval.within[0 if alternative == "greater" else 1]
+        share = (bound - end) / (interval.mean - end) if interval.mean != end else 1.0
+        return float(np.clip(share, 0.0, 1.0) ** interval.alike)
+    tail = stats.t.sf if alternative == "greater" else stats.t.cdf
+    return float(tail((interval.mean - bound) / interval.se, interval.df))
 
 
 def equivalence_p(interval: CrossedInterval, margin: float) -> float:
-    """The p value of "the mean is `margin` or farther from 0": the larger one of two one-sided t tests.
+    """The p value of "the mean is `margin` or farther from 0": the larger one of two one-sided tests.
 
     Errors: ValueError for a margin that is not positive. Source: Schuirmann 1987 (TOST).
     """
     if not margin > 0:
         raise ValueError(f"an equivalence test needs a margin > 0, got {margin}")
-    return float(np.maximum(one_sided_p(interval, -margin), 1 - one_sided_p(interval, margin)))
+    return float(np.maximum(one_sided_p(interval, -margin), one_sided_p(interval, margin, "less")))
 
 
 def intersection_union_p(p_values: Sequence[float]) -> float:
@@ -208,13 +237,13 @@ def smallest_detectable_effect(interval: CrossedInterval, level: float = 0.05, p
     """The true mean that the two-sided t test of an interval's se and df finds, on its side, with a chance of `power`.
 
     In the units of the values; for many degrees of freedom 2.80 se at 5 % and 80 %. By the noncentral t distribution,
-    the se taken for the true one; NaN where the interval is and without any spread.
+    the se taken for the true one; NaN without an se.
     Errors: ValueError for a power that is not between the level and 1.
     """
     _require_level(1 - level)
     if not level < power < 1:
         raise ValueError(f"the power must be between the level {level} and 1, got {power}")
-    if not interval.se > 0:
+    if isnan(interval.se):
         return nan
     critical = stats.t.ppf(1 - level / 2, interval.df)
 
@@ -250,6 +279,11 @@ def _mean_squares(values: FloatArray) -> tuple[float, float, float]:
         float(n_problems * by_seed.var(ddof=1)),
         float((interaction**2).sum() / ((n_seeds - 1) * (n_problems - 1))),
     )
+
+
+def _is_rounding(spread: float, values: FloatArray) -> bool:
+    """Whether a standard deviation, or a range, of values is no more than their rounding; False for NaN."""
+    return spread <= ROUNDING * max(1.0, float(np.abs(values).max()))
 
 
 def _two_dimensional(values: ArrayLike) -> FloatArray:

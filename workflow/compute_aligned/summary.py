@@ -29,10 +29,11 @@ def describe_results(preset: dict, results: Path) -> str:
         for label, group in rows.groupby("label", sort=False):
             row = group.iloc[-1]  # the largest test budget
             scale, n = SCALES[row["metric"]], digits(row["metric"])
+            low, high = (scale * row[f"difference_{end}"] for end in ("low", "high"))
+            interval = "(no interval)" if pd.isna(low) else f"[{low:+.{n}f}, {high:+.{n}f}]"
             lines.append(
                 f"  {label:12} {METRIC_NAMES[row['metric']]}@{row['k']} minus {baseline}: "
-                f"{scale * row['difference']:+.{n}f} {DIFFERENCE_UNITS[row['metric']]} "
-                f"[{scale * row['difference_low']:+.{n}f}, {scale * row['difference_high']:+.{n}f}]"
+                f"{scale * row['difference']:+.{n}f} {DIFFERENCE_UNITS[row['metric']]} {interval}"
             )
     files = [file for kind in ("tables", "figures") for file in sorted((results / kind).iterdir())]
     return "\n".join([*lines, "", "Written:", *(f"  {file}" for file in files)])

@@ -112,7 +112,7 @@ def latex_table(summary: pd.DataFrame, caption: str) -> str:
         cells, differences = [], []
         for _, row in group.iterrows():
             half = row.copy()
-            half["half"] = (row["high"] - row["low"]) / 2
+            half["half"] = max(row["high"] - row["value"], row["value"] - row["low"])  # a bound may have one side
             pm = "" if pd.isna(row["low"]) else rf"$\,\pm\,${_number_of(half, 'half')}"
             cells.append(f"{_number_of(row, 'value')}{pm}")
             if row["objective"] == row["baseline"]:

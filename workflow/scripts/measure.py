@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from compute_aligned.artifacts import read_artifact, write_artifact
-from compute_aligned.captions import SCALES
+from compute_aligned.captions import RANGES, SCALES
 from compute_aligned.metrics import best_of_curve, majority_curve, pass_curve
 from compute_aligned.provenance import job
 from compute_aligned.statistics import crossed_interval, mean_and_se, paired_difference, seeds_by_problems
@@ -107,8 +107,8 @@ def summarise(
     for (metric, k), matrices in values.items():
         paper = _reported(reported, experiment, metric, k)
         for objective, matrix in matrices.items():
-            interval = crossed_interval(matrix)
-            difference = paired_difference(matrix, matrices[experiment["baseline"]])
+            interval = crossed_interval(matrix, within=RANGES[metric])
+            difference = _difference(experiment, objective, matrices, RANGES[metric])
             rows.append(
                 {
                     "experiment": experiment["name"],
@@ -122,10 +122,7 @@ def summarise(
                     "value": interval.mean,
                     "low": interval.low,
                     "high": interval.high,
-                    "difference": difference.mean,
-                    "difference_low": difference.low,
-                    "difference_high": difference.high,
-                    "difference_p": difference.p_value,
+                    **difference,
                     "population": interval.population,
                     "reported": paper[objective][0],
                     "reported_difference": paper[objective][1],
@@ -135,6 +132,17 @@ def summarise(
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _difference(
+    experiment: dict, objective: str, matrices: dict[str, np.ndarray], within: tuple[float, float] | None
+) -> dict:
+    """The columns of an arm's paired difference from the baseline; the baseline's own is 0 by definition."""
+    names = ("difference", "difference_low", "difference_high", "difference_p")
+    if objective == experiment["baseline"]:
+        return dict(zip(names, (0.0, np.nan, np.nan, np.nan), strict=True))
+    found = paired_difference(matrices[objective], matrices[experiment["baseline"]], within=within)
+    return dict(zip(names, (found.mean, found.low, found.high, found.p_value), strict=True))
 
 
 def _reported(reported: pd.DataFrame, experiment: dict, metric: str, k: int) -> dict[str, tuple[float, float]]:

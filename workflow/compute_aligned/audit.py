@@ -161,13 +161,13 @@ def verify_artifacts(folder: Folder, names: Iterable[str], jobs: Iterable[dict])
         )
     jobs = list(jobs)
     found.false += dict.fromkeys(sentence for job in jobs for sentence in false_links(job, folder.manifests))
-    found.false += dict.fromkeys(
-        f"{entry['path']}: no manifest says where it came from; {made_by(job)} was made from it"
-        for entry, job in _read_without_manifest(folder, jobs)
-        if folder.holds(entry["path"])
-    )
-    for name, of in sorted(_by_path((name, job) for job in jobs for name in remade_inputs(job, folder.manifests))):
-        found.notes.append(f"{name} was made again, in another way with the same content, since {_all_made(of)}")
+    unknown = ((entry["path"], job) for entry, job in _read_without_manifest(folder, jobs))
+    for name, of in _by_path((name, job) for name, job in unknown if folder.holds(name)):
+        found.false.append(f"{name}: no manifest says where it came from; it was read for {_all_made(of)}")
+    for name, of in _by_path((name, job) for job in jobs for name in remade_inputs(job, folder.manifests)):
+        found.notes.append(
+            f"{name} was made again, in another way with the same content, since it was read for {_all_made(of)}"
+        )
     outside, missing = _compare_outside(folder, jobs)
     (found.notes if folder.is_reference else found.false).extend(outside)
     found.notes += missing
@@ -214,13 +214,12 @@ def _compare_outside(folder: Folder, jobs: Iterable[dict]) -> tuple[list[str], l
             readers.setdefault((entry["path"], entry["sha256"]), []).append(job)
     now = {path: describe(Path(path))["sha256"] for path, _ in readers if Path(path).exists()}
     other = [
-        f"{_all_made(of)}: made from another version of {path} (SHA-256 {sha256[:12]}...) than the one that is there "
-        f"({now[path][:12]}...)"
+        f"{path}: its SHA-256 is {now[path][:12]}..., it was {sha256[:12]}... when it was read for {_all_made(of)}"
         for (path, sha256), of in sorted(readers.items())
         if now.get(path, sha256) != sha256
     ]
     missing = [
-        f"{path} is not here, and so not compared with what {_all_made(of)} was made from"
+        f"{path} is not here, and so not compared with what was read for {_all_made(of)}"
         for (path, _), of in sorted(readers.items())
         if path not in now
     ]
@@ -235,7 +234,7 @@ def _by_path(pairs: Iterable[tuple[str, dict]]) -> list[tuple[str, list[dict]]]:
 
 
 def _all_made(jobs: list[dict]) -> str:
-    return made_by(jobs[0]) + (f", and what {len(jobs) - 1} other jobs made" if len(jobs) > 1 else "")
+    return made_by(jobs[0]) + (f", and for {len(jobs) - 1} other jobs" if len(jobs) > 1 else "")
 
 
 # --- telling ---------------------------------------------------------------------------------------------------------

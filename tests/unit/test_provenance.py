@@ -568,6 +568,15 @@ def test_an_input_whose_own_input_is_another_now_is_refused(results):
         described_inputs([f"{root}/scores/a"], root, patience=0)
 
 
+def test_a_changed_input_is_not_blamed_on_another_jobs_broken_manifest(results):
+    root, _ = results
+    (root / "provenance" / "other.json").write_text("")
+    (root / "scores" / "a").write_text("changed")
+    with pytest.raises(UnverifiedArtifact) as error:
+        described_inputs([f"{root}/scores/a"], root, patience=0)
+    assert "was changed after it was made" in str(error.value) and "other.json" not in str(error.value)
+
+
 def test_a_job_waits_as_long_as_snakemake_says(run_job, monkeypatch):
     monkeypatch.setenv(LATENCY_WAIT, "60")
     _, root = run_job()  # makes the folder

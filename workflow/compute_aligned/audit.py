@@ -83,7 +83,7 @@ class Folder:
 
     def is_left_out(self, name: str) -> bool:
         """Whether an artifact is one that references do not keep."""
-        return self.is_reference and not is_kept(Path(name).relative_to(self.recorded_root))
+        return self.is_reference and self.holds(name) and not is_kept(Path(name).relative_to(self.recorded_root))
 
 
 def holds_manifests(path: Path) -> bool:

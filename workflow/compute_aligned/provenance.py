@@ -160,13 +160,13 @@ def _check_manifest(manifest: object) -> None:
         raise ValueError(f"found a {type(manifest).__name__}, wanted a mapping with {', '.join(kinds)}")
     for key, kind in kinds.items():
         if not isinstance(manifest.get(key), kind):
-            raise ValueError(f"{key} is {manifest.get(key)!r}, wanted a {kind.__name__}")
+            raise ValueError(f"{key} is a {type(manifest.get(key)).__name__}, wanted a {kind.__name__}")
     for key, kind in {"started": str, "ended": str, "packages": dict, "git": dict | None}.items():  # as far as given
         if key in manifest and not isinstance(manifest[key], kind):
-            raise ValueError(f"{key} is {manifest[key]!r}")
+            raise ValueError(f"{key} is a {type(manifest[key]).__name__}")
     for entry in manifest["inputs"] + manifest["outputs"]:
         if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("path", "sha256")):
-            raise ValueError(f"an input or output is {entry!r}, wanted a mapping with path and sha256")
+            raise ValueError("an input or output is no mapping with path and sha256")
 
 
 def load_manifests(root: Path) -> Manifests:
@@ -177,6 +177,18 @@ def load_manifests(root: Path) -> Manifests:
             manifests.add(json.loads(file.read_text()), file)
         except (ValueError, OSError) as error:
             manifests.unreadable.append(f"{file}: cannot be read as a manifest ({error})")
+    return manifests
+
+
+def readable_manifests(root: Path) -> Manifests:
+    """All manifests of a results folder, where none may be missing.
+
+    Raises:
+        ValueError: one of them cannot be read.
+    """
+    manifests = load_manifests(root)
+    if manifests.unreadable:
+        raise ValueError(manifests.unreadable[0])
     return manifests
 
 
@@ -338,7 +350,8 @@ def described_inputs(paths: Iterable[str], root: Path, patience: float) -> list[
             break
         except UnverifiedArtifact as error:
             if time.monotonic() >= deadline:
-                raise UnverifiedArtifact("; ".join([str(error), *manifests.unreadable])) from error
+                one_may_be_its = manifests.unreadable if any(path not in manifests for path in artifacts) else []
+                raise UnverifiedArtifact("; ".join([str(error), *one_may_be_its])) from error
             time.sleep(1)
     return [found[path] for path in dict.fromkeys(paths)]
 

@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from .provenance import Manifests, load_manifests
+from .provenance import Manifests, readable_manifests
 
 # What is copied of a results folder, besides claims.csv: folders, and which of their files.
 KEPT = (("tables", "*"), ("figures", "*"), ("metrics", "*.csv"))
@@ -21,9 +21,7 @@ def write_reference(root: Path, target: Path) -> None:
         root: the results folder.
         target: the reference folder; its README is left as it is.
     """
-    manifests = load_manifests(root)
-    if manifests.unreadable:
-        raise ValueError(manifests.unreadable[0])
+    manifests = readable_manifests(root)
     for folder, pattern in KEPT:
         shutil.rmtree(target / folder, ignore_errors=True)
         (target / folder).mkdir(parents=True)

@@ -180,7 +180,7 @@ def verify_folder(folder: Folder) -> Findings:
     """Check everything in a results folder or reference."""
     manifests = folder.manifests
     found = verify_artifacts(folder, manifests, {id(job): job for job in manifests.values()}.values())
-    found.false += manifests.unreadable
+    found.false[:0] = manifests.unreadable
     known = set(manifests) | {entry["path"] for job in manifests.values() for entry in job["inputs"]}
     for file in _artifact_files(folder):
         if not known & {folder.name(path) for path in (file, *file.parents) if path.is_relative_to(folder.root)}:

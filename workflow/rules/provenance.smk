@@ -19,7 +19,7 @@ rule audit:
     threads: 1
     params:
         python=sys.executable,
-        results=RESULTS,
+        results=lambda wildcards, input: str(Path(input[0]).parents[1]),
     message:
         "Verifying every artifact of {RESULTS} against its manifest, and what each was made from"
     shell:

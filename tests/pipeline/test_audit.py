@@ -89,9 +89,12 @@ def test_an_artifact_replaced_with_its_manifest_is_found_by_what_was_made_from_i
         manifest.write_text(json.dumps(job))
     code, output = call(rerun, "audit", ROOT)
     assert code == 1
-    assert "3 complaints" in output  # the metrics of two experiments were made from the scores
-    assert re.search(rf"^{ROOT}/metrics/math_sft_pass.* made from another version of {SCORES} ", output, re.M)
-    assert re.search(rf"^{ROOT}/samples/.*: its manifest was changed after {ROOT}/scores/", output, re.M)
+    *found, _ = output.splitlines()
+    forged = [line for line in found if f" version of {SCORES} (" in line]
+    assert forged and all(" made from another version of " in line for line in forged), output
+    assert any(line.startswith(f"{ROOT}/metrics/math_sft_pass.") for line in forged)
+    (told,) = [line for line in found if line not in forged]
+    assert told.startswith(f"{SAMPLES} and 1 more of its job: its manifest was changed after {ROOT}/scores/")
 
 
 def test_every_file_of_a_finished_run_has_an_answer(finished, tmp_path):
@@ -107,7 +110,7 @@ def test_every_file_of_a_finished_run_has_an_answer(finished, tmp_path):
         code, output = call(finished, "audit", f"{finished / ROOT}/{path}", *options)
         assert code == 0 and told in output.splitlines()[0], output
     code, output = call(finished, "audit", "results")
-    assert code == 2 and f"wanted one of {ROOT}, results/reference" in output
+    assert code == 2 and f"wanted one of {ROOT}\n" in output
 
 
 def test_the_audit_of_everything_is_a_target_of_its_own(finished):

@@ -289,6 +289,15 @@ def test_a_manifest_that_tells_another_story_of_the_same_content_is_found():
     assert sentence.startswith("samples: its manifest was changed after scores was made from it")
 
 
+def test_what_one_job_made_is_one_sentence_however_many_of_it_are_others():
+    sample = manifest("sample", [], [entry(f"samples{seed}", "1") for seed in range(3)], hour=1)
+    read = [entry(f"samples{seed}", "1", sample) for seed in range(3)]
+    grade = manifest("grade", read, [entry(f"scores{seed}", "2") for seed in range(3)], hour=2)
+    again = manifest("sample", [], [entry(f"samples{seed}", str(seed)) for seed in range(3)], hour=3)
+    (sentence,) = false_links(grade, {f"samples{seed}": again for seed in range(3)})  # samples1 are the same
+    assert sentence.startswith("scores0 and 2 more of its job: made from an older version of samples0 and 1 more of ")
+
+
 def test_what_is_made_again_with_the_same_content_leaves_the_chain_true_and_is_noted():
     manifests = chain_of_three()
     again = {"hour": 5, "max_new_tokens": 16}

@@ -263,53 +263,61 @@ def jobs_behind(
 
 def made_by(job: dict) -> str:
     """What a job made, as the subject of a sentence."""
-    first, *others = (entry["path"] for entry in job["outputs"])
-    return f"{first} and {len(others)} more of its job" if others else first
+    return _first_of(job["outputs"])
+
+
+def _first_of(entries: list[dict]) -> str:
+    return entries[0]["path"] + (f" and {len(entries) - 1} more of its job" if len(entries) > 1 else "")
 
 
 def false_links(job: dict, manifests: dict[str, dict]) -> list[str]:
-    """A sentence for each input of a job that is on record as something else than what the job read.
+    """A sentence for each job whose outputs are on record as something else than what another job read.
 
-    An input that was made again since with the same content is none (``remade_inputs``).
+    Inputs that were made again since with the same content are none (``remade_inputs``).
     """
     sentences = []
-    for entry, source in _sources(job, manifests):
-        recorded = recorded_output(source, entry["path"])["sha256"]
-        if recorded != entry["sha256"]:
+    for source, entries in _sources(job, manifests):
+        other = [entry for entry in entries if recorded_output(source, entry["path"])["sha256"] != entry["sha256"]]
+        if other:
             age = "an older" if _ended_after(source, job) else "another"
+            now = recorded_output(source, other[0]["path"])["sha256"]
             sentences.append(
-                f"{made_by(job)}: made from {age} version of {entry['path']} (SHA-256 {entry['sha256'][:12]}...) than "
-                f"the one on record now ({recorded[:12]}...); delete it and let Snakemake make it again"
+                f"{made_by(job)}: made from {age} version of {_first_of(other)} (SHA-256 {other[0]['sha256'][:12]}...) "
+                f"than the one on record now ({now[:12]}...); delete it and let Snakemake make it again"
             )
-        elif _told_otherwise(entry, source) and not _ended_after(source, job):
+        elif _told_otherwise(entries, source) and not _ended_after(source, job):
             sentences.append(
-                f"{entry['path']}: its manifest was changed after {made_by(job)} was made from it; "
+                f"{_first_of(entries)}: its manifest was changed after {made_by(job)} was made from it; "
                 "delete it and let Snakemake make it again"
             )
     return sentences
 
 
 def remade_inputs(job: dict, manifests: dict[str, dict]) -> list[str]:
-    """Paths of the inputs that were made again since a job read them, in another way with the same content."""
+    """The inputs that were made again since a job read them, in another way with the same content; one per job."""
     return [
-        entry["path"]
-        for entry, source in _sources(job, manifests)
-        if recorded_output(source, entry["path"])["sha256"] == entry["sha256"]
-        and _told_otherwise(entry, source)
+        _first_of(entries)
+        for source, entries in _sources(job, manifests)
+        if all(recorded_output(source, entry["path"])["sha256"] == entry["sha256"] for entry in entries)
+        and _told_otherwise(entries, source)
         and _ended_after(source, job)
     ]
 
 
-def _sources(job: dict, manifests: dict[str, dict]) -> Iterator[tuple[dict, dict]]:
-    """Each input of a job with the manifest of the job that made it."""
+def _sources(job: dict, manifests: dict[str, dict]) -> list[tuple[dict, list[dict]]]:
+    """The manifests of the jobs that made a job's inputs, each with the inputs that it made."""
+    grouped: dict[int, tuple[dict, list[dict]]] = {}
     for entry in job["inputs"]:
         if entry["path"] in manifests:
-            yield entry, manifests[entry["path"]]
+            source = manifests[entry["path"]]
+            grouped.setdefault(id(source), (source, []))[1].append(entry)
+    return list(grouped.values())
 
 
-def _told_otherwise(entry: dict, source: dict) -> bool:
+def _told_otherwise(entries: list[dict], source: dict) -> bool:
     # Manifests of the time before digests were recorded hold none.
-    return "manifest" in entry and entry["manifest"] != manifest_digest(source)
+    digest = manifest_digest(source)
+    return any(entry.get("manifest", digest) != digest for entry in entries)
 
 
 def _ended_after(source: dict, job: dict) -> bool:

@@ -17,6 +17,7 @@ for name, value in {"MMAP_MAX": 0, "TRIM_THRESHOLD": 2**30, "TOP_PAD": 2**26}.it
     os.environ.setdefault(f"MALLOC_{name}_", str(value))
 
 from compute_aligned.config import ConfigError, load_settings
+from compute_aligned.provenance import LATENCY_WAIT
 
 # Only without --configfile: Snakemake would lay a preset over tiny and fill its gaps with tiny's values.
 if not workflow.overwrite_configfiles:
@@ -41,6 +42,11 @@ EXPERIMENTS = {name: SETTINGS["experiments"][name] | entry for name, entry in PR
 
 
 report: "workflow/report/workflow.rst"
+
+
+# Here, since the setting is not known before; every job inherits it, one of Slurm, too.
+onstart:
+    os.environ[LATENCY_WAIT] = str(workflow.execution_settings.latency_wait)
 
 
 include: "workflow/rules/common.smk"

@@ -1,5 +1,6 @@
 """`snakemake check`: it passes on a finished run, and says what is wrong with one that was tampered with."""
 
+import json
 import os
 
 import pandas as pd
@@ -31,6 +32,9 @@ def test_each_tampered_artifact_gets_its_sentence(rerun):
     tamper(rerun, metrics, lambda f: f[f["seed"] == 1])
     tamper(rerun, summary, lambda f: f.assign(value=f["value"] + 2))
     tamper(rerun, f"{ROOT}/training/math_sft_pass/ce/seed1.parquet", lambda f: f.drop(columns="weight"))
+    manifest = rerun / ROOT / "provenance/table/table3.json"
+    job = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(job | {"packages": job["packages"] | {"torch": "1.0"}}))
     code, output = rerun.try_to_run("check", preset="seconds", options=["--quiet", "rules"])
     assert code != 0
     for sentence in (
@@ -40,6 +44,7 @@ def test_each_tampered_artifact_gets_its_sentence(rerun):
         f"{summary}: a share of ",
         f"{summary}: the value lies outside its interval at objective ",
         f"{ROOT}/training/math_sft_pass/ce/seed1.parquet: columns of a 'training' artifact are ",
+        f"{ROOT}: torch: 3 artifacts were made with 1.0, such as {ROOT}/tables/table3.csv; installed is ",
     ):
         (line,) = [line for line in output.splitlines() if line.startswith(sentence)]
     assert "check_results.py" not in output.split(" failed\n")[0]  # no traceback among the sentences

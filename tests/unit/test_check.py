@@ -1,5 +1,6 @@
 """The checks behind `snakemake check`, on one small run: a sentence per failure and the exit code."""
 
+import json
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from conftest import REPO
 from measure import run_metrics
 
 from compute_aligned.artifacts import write_artifact
+from compute_aligned.provenance import installed_versions
 
 N_PROBLEMS, N_SAMPLES = 3, 4
 KEYS = ["recipe", "objective", "seed", "metric", "k", "problem_id", "value"]
@@ -79,3 +81,25 @@ def test_what_was_tampered_with_is_named_in_a_sentence_each(expected, tmp_path):
         assert any(line.startswith(sentence) for line in lines), (sentence, lines)
     assert any("missing.csv" in line for line in lines)
     assert lines[-1] == "7 checks, 6 failed"
+
+
+def test_versions_of_packages_that_are_not_installed_are_named_a_line_each(expected, tmp_path):
+    here = installed_versions()
+    (tmp_path / "provenance").mkdir()
+    for name, versions in {"a": {}, "b": {"torch": "1.0"}, "c": {"torch": "1.0", "numpy": "1.1"}}.items():
+        output = {"path": f"{tmp_path}/{name}", "sha256": "0"}
+        job = {
+            "rule": "r",
+            "wildcards": {},
+            "params": {},
+            "inputs": [],
+            "outputs": [output],
+            "packages": here | versions,
+        }
+        (tmp_path / "provenance" / f"{name}.json").write_text(json.dumps(job))
+    code, lines = check(expected | {"folders": [str(tmp_path)]}, tmp_path / "log")
+    assert code != 0 and lines == [
+        f"{tmp_path}: numpy: 1 artifacts were made with 1.1, such as {tmp_path}/c; installed is {here['numpy']}",
+        f"{tmp_path}: torch: 2 artifacts were made with 1.0, such as {tmp_path}/b; installed is {here['torch']}",
+        "7 checks, 1 failed",
+    ]

@@ -1,17 +1,35 @@
 """Code hashes that count code alone, artifacts checked against their manifests, and jobs that leave either both
 an output and its manifest or one clear sentence."""
 
+import copy
 import json
 import shutil
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 
 import pytest
 from conftest import REPO
 
 from compute_aligned import provenance
-from compute_aligned.provenance import UnverifiedArtifact, code_hash, describe, hash_settings, load_manifests, verify
+from compute_aligned.provenance import (
+    LATENCY_WAIT,
+    UnverifiedArtifact,
+    code_hash,
+    describe,
+    described_inputs,
+    false_links,
+    hash_settings,
+    installed_versions,
+    jobs_behind,
+    load_manifests,
+    manifest_digest,
+    other_versions,
+    remade_inputs,
+    verify,
+)
 
 SCRIPTS = REPO / "workflow" / "scripts"
 
@@ -214,6 +232,162 @@ def test_an_artifact_without_manifest_is_reported(tmp_path):
     assert "\n" not in sentence and str(tmp_path / "a") in sentence and "no manifest" in sentence
 
 
+# --- manifests -------------------------------------------------------------------------------------------------------
+
+
+def manifest(rule, inputs=(), outputs=(), hour=1, **params):
+    """The manifest of a job that took the half of an hour."""
+    times = {"started": f"2026-01-01T{hour:02d}:00", "ended": f"2026-01-01T{hour:02d}:30"}
+    sides = {"inputs": list(inputs), "outputs": list(outputs)}
+    return {"rule": rule, "wildcards": {}, "params": params, **sides, **times}
+
+
+def entry(path, content, source=None):
+    """An input or output; as an input of a job of today, with the digest of the manifest of the job that made it."""
+    digest = {} if source is None else {"manifest": manifest_digest(source)}
+    return {"path": path, "sha256": f"{content:0>12}" * 5, **digest}
+
+
+def chain_of_three():
+    """Samples, scores made from them, and a table made from these: manifests by output."""
+    sample = manifest("sample", [], [entry("samples", "1")], hour=1, max_new_tokens=16)
+    grade = manifest("grade", [entry("samples", "1", sample)], [entry("scores", "2")], hour=2)
+    table = manifest("table", [entry("scores", "2", grade)], [entry("table", "3")], hour=3)
+    return {"samples": sample, "scores": grade, "table": table}
+
+
+def links_of(manifests):
+    """All that is said of the chain that ends in the table."""
+    jobs = jobs_behind(["table"], manifests)
+    assert [job["rule"] for job in jobs] == ["table", "grade", "sample"]
+    return [sentence for job in jobs for sentence in false_links(job, manifests)]
+
+
+def test_a_chain_in_which_each_read_what_is_on_record_is_true():
+    assert links_of(chain_of_three()) == []
+
+
+def test_what_was_made_from_an_older_version_is_named_with_its_input():
+    manifests = chain_of_three()
+    manifests["samples"] = manifest("sample", [], [entry("samples", "9")], hour=4, max_new_tokens=8)
+    (sentence,) = links_of(manifests)
+    assert sentence.startswith("scores: made from an older version of samples (SHA-256 000000000001...)")
+    assert "the one on record now (000000000009...)" in sentence and "\n" not in sentence
+
+
+def test_an_artifact_replaced_together_with_its_manifest_breaks_the_link_above_it():
+    manifests = chain_of_three()
+    manifests["samples"]["outputs"] = [entry("samples", "9")]  # nothing else, not even the time, tells
+    (sentence,) = links_of(manifests)
+    assert sentence.startswith("scores: made from another version of samples")
+
+
+def test_a_manifest_that_tells_another_story_of_the_same_content_is_found():
+    manifests = chain_of_three()
+    manifests["samples"]["params"]["max_new_tokens"] = 8
+    (sentence,) = links_of(manifests)
+    assert sentence.startswith("samples: its manifest was changed after scores was made from it")
+
+
+def test_what_one_job_made_is_one_sentence_however_many_of_it_are_others():
+    sample = manifest("sample", [], [entry(f"samples{seed}", "1") for seed in range(3)], hour=1)
+    read = [entry(f"samples{seed}", "1", sample) for seed in range(3)]
+    grade = manifest("grade", read, [entry(f"scores{seed}", "2") for seed in range(3)], hour=2)
+    again = manifest("sample", [], [entry(f"samples{seed}", str(seed)) for seed in range(3)], hour=3)
+    (sentence,) = false_links(grade, {f"samples{seed}": again for seed in range(3)})  # samples1 are the same
+    assert sentence.startswith("scores0 and 2 more of its job: made from an older version of samples0 and 1 more of ")
+
+
+def test_what_is_made_again_with_the_same_content_leaves_the_chain_true_and_is_noted():
+    manifests = chain_of_three()
+    again = {"hour": 5, "max_new_tokens": 16}
+    manifests["samples"] = manifest("sample", [], [entry("samples", "1")], **again)  # from the same, later
+    assert links_of(manifests) == [] and remade_inputs(manifests["scores"], manifests) == []
+    again["max_new_tokens"] = 32  # from other settings: Snakemake makes nothing anew from equal content
+    manifests["samples"] = manifest("sample", [], [entry("samples", "1")], **again)
+    assert links_of(manifests) == [] and remade_inputs(manifests["scores"], manifests) == ["samples"]
+
+
+def test_manifests_from_before_digests_were_recorded_are_held_to_their_hashes_alone():
+    manifests = chain_of_three()
+    del manifests["scores"]["inputs"][0]["manifest"], manifests["table"]["inputs"][0]["manifest"]
+    manifests["samples"]["params"]["max_new_tokens"] = 8
+    assert links_of(manifests) == []
+    manifests["samples"]["outputs"] = [entry("samples", "9")]
+    assert len(links_of(manifests)) == 1
+
+
+def test_the_digest_of_a_manifest_stands_for_all_that_led_to_its_outputs_and_for_no_time_or_machine():
+    job = chain_of_three()["scores"]
+    digest = manifest_digest(job)
+    other = copy.deepcopy(job) | {"ended": "later", "host": "elsewhere", "facts": {"seconds": 3}, "packages": {}}
+    other["inputs"][0] |= {"size": 7, "files": []}
+    assert manifest_digest(other) == digest == manifest_digest(json.loads(json.dumps(job)))
+    for change in (
+        lambda m: m["params"].update(timeout=1),
+        lambda m: m["wildcards"].update(seed="2"),
+        lambda m: m.update(rule="score_proteins"),
+        lambda m: m["inputs"][0].update(sha256="0"),
+        lambda m: m["inputs"][0].update(manifest="0"),  # and with it all that led to the input
+        lambda m: m["outputs"][0].update(sha256="0"),
+        lambda m: m["outputs"][0].update(path="elsewhere"),
+    ):
+        changed = copy.deepcopy(job)
+        change(changed)
+        assert manifest_digest(changed) != digest
+
+
+def test_of_several_manifests_that_name_an_artifact_the_last_to_end_counts(tmp_path):
+    """Seeds that had a job each and then one for all, or the other way round, leave both."""
+    for name, hour in (("a", 2), ("b", 1)):
+        (tmp_path / "provenance" / name).mkdir(parents=True)
+        job = manifest("sample", [], [entry("samples", str(hour))], hour=hour)
+        (tmp_path / "provenance" / name / "all.json").write_text(json.dumps(job))
+    manifests = load_manifests(tmp_path)
+    assert manifests["samples"]["ended"] == "2026-01-01T02:30"
+    assert manifests.files["samples"] == tmp_path / "provenance" / "a" / "all.json"
+
+
+NO_MANIFESTS = {
+    "cut": '{"rule": "grade", "inp',
+    "empty": "",
+    "list": "[]",
+    "null": "null",
+    "no_outputs": '{"rule": "grade", "wildcards": {}, "params": {}, "inputs": []}',
+    "text_for_an_output": '{"rule": "grade", "wildcards": {}, "params": {}, "inputs": [], "outputs": ["scores"]}',
+    "number_for_a_time": '{"rule": "a", "wildcards": {}, "params": {}, "inputs": [], "outputs": [], "ended": 3}',
+    "no_text": b"\xff\xfe",
+}
+
+
+@pytest.mark.parametrize("content", NO_MANIFESTS.values(), ids=NO_MANIFESTS)
+def test_a_file_that_is_no_manifest_is_named_and_the_others_are_read(tmp_path, content):
+    folder = tmp_path / "provenance" / "grade"
+    folder.mkdir(parents=True)
+    (folder / "bad.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+    (folder / "good.json").write_text(json.dumps(manifest("grade", [], [entry("scores", "1")])))
+    manifests = load_manifests(tmp_path)
+    assert list(manifests) == ["scores"]
+    (sentence,) = manifests.unreadable
+    assert sentence.startswith(f"{folder / 'bad.json'}: cannot be read as a manifest (") and "\n" not in sentence
+
+
+def test_each_version_of_a_package_that_is_not_the_one_installed_is_named_once(monkeypatch):
+    installed = installed_versions()
+    assert {"torch", "transformers", "numpy"} <= set(installed)
+    monkeypatch.setattr(provenance, "installed_versions", lambda: {"torch": "2.0", "numpy": "2.1"})
+    made_with = {"a": ("2.0", "2.1"), "b": ("1.9", "2.1"), "c": ("1.9", "2.1"), "d": ("1.8", "2.1")}
+    jobs = [
+        manifest("sample", [], [entry(name, "1")]) | {"packages": {"torch": torch, "numpy": numpy, "vllm": "0.9"}}
+        for name, (torch, numpy) in made_with.items()
+    ]
+    assert other_versions(jobs) == [
+        "torch: 1 artifacts were made with 1.8, such as d; installed is 2.0",
+        "torch: 2 artifacts were made with 1.9, such as b; installed is 2.0",
+    ]
+    assert other_versions(jobs[:1]) == []
+
+
 # --- jobs ------------------------------------------------------------------------------------------------------------
 
 JOB = """
@@ -260,7 +434,7 @@ def run_job(tmp_path):
     (root / "unknown.txt").write_text("abc")
     (root / "provenance" / "made").mkdir(parents=True)
     entry = describe(root / "in.txt") | {"path": "results/p/in.txt"}
-    (root / "provenance" / "made" / "all.json").write_text(json.dumps({"outputs": [entry]}))
+    (root / "provenance" / "made" / "all.json").write_text(json.dumps(manifest("made", outputs=[entry])))
 
     def run(work="pass", input="in.txt"):
         script = tmp_path / "job.py"
@@ -331,3 +505,110 @@ def test_a_killed_job_leaves_no_manifest(run_job):
     done, root = run_job("import os; os.kill(os.getpid(), 9)")
     assert done.returncode == -9
     assert not (root / "provenance" / "guess").exists()
+
+
+# --- inputs of jobs --------------------------------------------------------------------------------------------------
+
+
+def late(action, seconds=1.0):
+    """Do something after a while, beside what goes on."""
+    thread = threading.Timer(seconds, action)
+    thread.start()
+    return thread
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """A results folder with samples and scores made from them; the working folder lies above it."""
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "results" / "p"
+    for name in ("samples", "scores"):
+        (root / name).mkdir(parents=True)
+        (root / name / "a").write_text(name)
+    described = {name: describe(root / name / "a") | {"path": f"results/p/{name}/a"} for name in ("samples", "scores")}
+    sample = manifest("sample", [], [described["samples"]], hour=1)
+    grade = manifest("grade", [described["samples"] | {"manifest": manifest_digest(sample)}], [described["scores"]], 2)
+    write_manifests(root, {"sample": sample, "grade": grade})
+    return root.relative_to(tmp_path), {"sample": sample, "grade": grade}
+
+
+def write_manifests(root, manifests):
+    for name, job in manifests.items():
+        (root / "provenance" / name).mkdir(parents=True, exist_ok=True)
+        (root / "provenance" / name / "all.json").write_text(json.dumps(job))
+
+
+def test_a_described_input_carries_the_digest_of_its_manifest(results, tmp_path):
+    root, manifests = results
+    (tmp_path / "outside").write_text("1")
+    scores, outside = described_inputs([f"{root}/scores/a", "outside", f"{root}/scores/a"], root, patience=0)
+    assert scores == describe(root / "scores" / "a") | {"manifest": manifest_digest(manifests["grade"])}
+    assert outside == {"path": "outside", "size": 1, "sha256": describe(tmp_path / "outside")["sha256"]}
+
+
+@pytest.mark.parametrize("state", ["missing", "cut", "of_another_version"])
+def test_a_manifest_that_comes_late_is_waited_for_and_not_longer_than_said(results, state):
+    root, manifests = results
+    file, inputs = root / "provenance" / "grade" / "all.json", [f"{root}/scores/a"]
+    whole = file.read_text()
+    if state == "missing":
+        file.unlink()
+    else:
+        old = json.dumps(manifest("grade", [], [entry(f"{root}/scores/a", "7")], hour=1))
+        file.write_text(whole[:100] if state == "cut" else old)
+    with pytest.raises(UnverifiedArtifact) as error:
+        described_inputs(inputs, root, patience=0)
+    assert f"{root}/scores/a: " in str(error.value)
+    assert (str(file) in str(error.value)) == (state == "cut")
+    start = time.monotonic()
+    thread = late(lambda: file.write_text(whole))
+    (found,) = described_inputs(inputs, root, patience=30)
+    thread.join()
+    assert found["manifest"] == manifest_digest(manifests["grade"])
+    assert 1 <= time.monotonic() - start < 10
+
+
+def test_an_input_whose_own_input_is_another_now_is_refused(results):
+    root, manifests = results
+    (root / "samples" / "a").write_text("others")
+    entry_now = describe(root / "samples" / "a")
+    write_manifests(root, {"sample": manifest("sample", [], [entry_now], hour=5)})
+    with pytest.raises(UnverifiedArtifact, match="results/p/scores/a: made from an older version of results/p/samples"):
+        described_inputs([f"{root}/scores/a"], root, patience=0)
+
+
+def test_a_changed_input_is_not_blamed_on_another_jobs_broken_manifest(results):
+    root, _ = results
+    (root / "provenance" / "other.json").write_text("")
+    (root / "scores" / "a").write_text("changed")
+    with pytest.raises(UnverifiedArtifact) as error:
+        described_inputs([f"{root}/scores/a"], root, patience=0)
+    assert "was changed after it was made" in str(error.value) and "other.json" not in str(error.value)
+
+
+def test_a_job_waits_as_long_as_snakemake_says(run_job, monkeypatch):
+    monkeypatch.setenv(LATENCY_WAIT, "60")
+    _, root = run_job()  # makes the folder
+    shutil.rmtree(root / "provenance" / "guess")
+    file = root / "provenance" / "made" / "all.json"
+    whole = file.read_text()
+    file.write_text("")
+    thread = late(lambda: file.write_text(whole), seconds=4)  # a job needs a second to start
+    done, _ = run_job()
+    thread.join()
+    assert done.returncode == 0, done.stderr
+    monkeypatch.setenv(LATENCY_WAIT, "0")
+    file.write_text("")
+    done, _ = run_job()
+    assert done.returncode == 1
+    assert "results/p/in.txt: no manifest says where it came from" in done.stderr
+    assert "results/p/provenance/made/all.json: cannot be read as a manifest" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_job_that_does_not_need_a_broken_manifest_does_its_work(run_job):
+    _, root = run_job()
+    for name in ("cut", "empty"):
+        (root / "provenance" / "made" / f"{name}.json").write_text({"cut": '{"ru', "empty": ""}[name])
+    done, _ = run_job()
+    assert done.returncode == 0, done.stderr

@@ -16,7 +16,7 @@ from make_table import make_table
 
 from compute_aligned import report
 from compute_aligned.artifacts import write_artifact
-from compute_aligned.provenance import describe
+from compute_aligned.provenance import describe, jobs_behind
 
 POPULATIONS = {1: "problems only", 5: "seeds x problems"}
 EXPERIMENT = {
@@ -294,7 +294,7 @@ def test_jobs_behind_an_artifact_are_all_that_led_to_it_each_once():
         name: {"inputs": [{"path": path} for path in inputs], "name": name}
         for name, inputs in {"d": ["b", "c"], "b": ["a"], "c": ["a", "outside"], "a": [], "other": ["a"]}.items()
     }
-    assert sorted(job["name"] for job in report.jobs_behind(["d"], jobs)) == ["a", "b", "c", "d"]
+    assert sorted(job["name"] for job in jobs_behind(["d"], jobs)) == ["a", "b", "c", "d"]
 
 
 def test_costs_are_those_of_the_benchmarks_and_of_the_manifest_where_one_is_gone(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""What the checks share: the artifacts, runs and experiments that the preset should have made, a test for each."""
+"""What the checks share: the results folder, artifacts, runs and experiments of the preset, a test for each."""
 
 from functools import lru_cache
 
@@ -8,6 +8,7 @@ import pytest
 from compute_aligned.artifacts import read_artifact
 
 NAMES = {
+    "folder": lambda folder: folder,
     "artifact": lambda artifact: artifact["path"],
     "run": lambda run: f"{run['recipe']}-{run['objective']}-seed{run['seed']}",
     "experiment": lambda experiment: experiment["name"],
@@ -19,7 +20,7 @@ def pytest_generate_tests(metafunc):
     for name, label in NAMES.items():
         if name in metafunc.fixturenames:
             # Of module scope, so that all checks of a run come together and its files are read once.
-            metafunc.parametrize(name, expected[f"{name}s"], ids=label, scope="module")
+            metafunc.parametrize(name, expected.get(f"{name}s", []), ids=label, scope="module")
 
 
 @lru_cache(maxsize=4)

@@ -1,7 +1,11 @@
 """What every finished run must satisfy, whatever its numbers are. Run by `snakemake check`, not by `make test`."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+
+from compute_aligned.provenance import load_manifests, other_versions
 
 ROUNDING = 1e-9
 
@@ -18,6 +22,12 @@ def first(frame: pd.DataFrame, broken: pd.Series) -> str:
 def test_an_artifact_is_there_and_has_its_columns(read, require, artifact):
     frame = read(artifact["kind"], artifact["path"])
     require(len(frame) > 0, f"{artifact['path']}: it has no row")
+
+
+def test_everything_was_made_with_the_packages_that_are_installed(require, folder):
+    manifests = load_manifests(Path(folder))
+    other = other_versions({id(job): job for job in manifests.values()}.values())
+    require(not other, "\n".join(f"{folder}: {sentence}" for sentence in other))
 
 
 # --- pools -----------------------------------------------------------------------------------------------------------

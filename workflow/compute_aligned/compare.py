@@ -16,7 +16,7 @@ import pandas as pd
 
 from .artifacts import SCHEMAS, read_artifact
 from .captions import METRIC_NAMES, SCALES
-from .provenance import load_manifests
+from .provenance import readable_manifests
 
 REPORTED = SCHEMAS.parents[2] / "config" / "reported.csv"
 # An item's verdict is the last of these that one of its numbers has.
@@ -320,9 +320,9 @@ def _jobs(root: Path) -> dict[str, dict[str, str]]:
     """What each file was made from, by its path in the folder: path in the folder -> SHA-256."""
     published = root / "manifests.json"  # of a reference
     try:
-        manifests = json.loads(published.read_text()) if published.exists() else load_manifests(root).values()
+        manifests = json.loads(published.read_text()) if published.exists() else readable_manifests(root).values()
     except json.JSONDecodeError as error:
-        raise ValueError(f"{published if published.exists() else root}: a manifest is no JSON: {error}") from None
+        raise ValueError(f"{published}: a manifest is no JSON: {error}") from None
 
     def inside(path: str) -> str:
         return str(Path(*Path(path).parts[2:]))  # without results/<preset>

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import MaxNLocator
 
 from .captions import DIFFERENCE_UNITS, METRIC_NAMES, SCALES, UNITS, baseline_label, digits
-from .provenance import manifest_folder
+from .provenance import Manifests, recorded_output
 from .tables import WEIGHT_COLUMNS
 
 VERDICTS = ("reproduced", "contradicted", "inconclusive", "not testable here")
@@ -226,22 +225,6 @@ def caption(manifest: dict, folder: Path) -> str:
     return " ".join(template.render(snakemake=SimpleNamespace(**names)).split())
 
 
-def jobs_behind(paths: Iterable[str], manifests: dict[str, dict]) -> list[dict]:
-    """The manifests of all jobs that led to some artifacts, each once.
-
-    Args:
-        paths: the artifacts.
-        manifests: ``provenance.load_manifests``.
-    """
-    found, pending = {}, list(paths)
-    while pending:
-        manifest = manifests.get(pending.pop())
-        if manifest is not None and id(manifest) not in found:
-            found[id(manifest)] = manifest
-            pending += [entry["path"] for entry in manifest["inputs"]]
-    return list(found.values())
-
-
 def costs(jobs: Sequence[dict], benchmarks: Path) -> list[dict]:
     """Per rule the number of jobs, their time and their largest memory, from Snakemake's benchmarks.
 
@@ -285,28 +268,18 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 120 else f"{seconds / 3600:.1f} h"
 
 
-def manifest_files(root: Path) -> dict[str, str]:
-    """The manifest's file of each output of the jobs of a results folder, by the output's path."""
-    files = {}
-    for file in sorted(manifest_folder(root).rglob("*.json")):
-        files |= {entry["path"]: str(file) for entry in json.loads(file.read_text())["outputs"]}
-    return files
-
-
-def origin(path: Path, manifests: dict[str, dict], files: dict[str, str]) -> dict:
+def origin(path: Path, manifests: Manifests) -> dict:
     """Where an artifact came from: path, hash, manifest, commit and time, as text.
 
     Args:
         path: the artifact.
         manifests: ``provenance.load_manifests``.
-        files: ``manifest_files``.
     """
     manifest = manifests[str(path)]
-    entry = next(entry for entry in manifest["outputs"] if entry["path"] == str(path))
     return {
         "path": str(path),
-        "sha256": entry["sha256"][:12],
-        "manifest": files[str(path)],
+        "sha256": recorded_output(manifest, str(path))["sha256"][:12],
+        "manifest": str(manifests.files[str(path)]),
         "commit": commit(manifest),
         "ended": manifest["ended"][:16].replace("T", " "),
     }

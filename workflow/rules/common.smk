@@ -257,6 +257,7 @@ def expected_results():
         if "pass_rates" in entry["figures"].values():
             artifacts[f"{RESULTS}/metrics/{name}.pass_rates.csv"] = "pass_rates"
     return {
+        "folders": [RESULTS],
         "runs": runs,
         "experiments": experiments,
         "artifacts": [{"kind": kind, "path": path} for path, kind in artifacts.items()],

@@ -10,6 +10,8 @@ localrules:
 rule audit:
     input:
         [file for experiment in EXPERIMENTS for file in items(experiment)],
+        f"{RESULTS}/claims.csv",
+        f"{RESULTS}/report.html",
     log:
         f"{RESULTS}/logs/audit.log",
     conda:
@@ -17,11 +19,11 @@ rule audit:
     threads: 1
     params:
         python=sys.executable,
-        results=lambda wildcards, input: Path(input[0]).parents[1],
+        results=lambda wildcards, input: str(Path(input[0]).parents[1]),
     message:
-        "Verifying every artifact of {RESULTS} against its manifest"
+        "Verifying every artifact of {RESULTS} against its manifest, and what each was made from"
     shell:
-        "{params.python:q} -m compute_aligned.audit {params.results} 2>&1 | tee {log}"
+        "{params.python:q} -m compute_aligned.audit {params.results:q} 2>&1 | tee {log}"
 
 
 rule check:

@@ -9,7 +9,7 @@ import pandas as pd
 from compute_aligned import report
 from compute_aligned.artifacts import read_artifact, whole
 from compute_aligned.captions import against_the_paper, what_was_run
-from compute_aligned.provenance import job, load_manifests
+from compute_aligned.provenance import Manifests, job, jobs_behind, load_manifests
 
 
 def make_report(
@@ -39,14 +39,14 @@ def make_report(
     Returns:
         counts for the manifest.
     """
-    manifests, files = load_manifests(results), report.manifest_files(results)
+    manifests = load_manifests(results)
     claims = read_artifact("claims", path_to_claims)
     sections = [
-        _section(name, entry, preset, claims, command, results, manifests, files, captions)
+        _section(name, entry, preset, claims, command, results, manifests, captions)
         for name, entry in experiments.items()
     ]
     items = [path for section in sections for path in section["paths"]]
-    jobs = report.jobs_behind([*items, path_to_claims], manifests)
+    jobs = jobs_behind([*items, path_to_claims], manifests)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(path_to_template).parent),
         autoescape=True,
@@ -85,8 +85,7 @@ def _section(
     claims: pd.DataFrame,
     command: str,
     results: Path,
-    manifests: dict[str, dict],
-    files: dict[str, str],
+    manifests: Manifests,
     captions: Path,
 ) -> dict:
     """What the page says of one experiment."""
@@ -111,10 +110,10 @@ def _section(
                 "head": head,
                 "command": f"{command} --force {shown}",
                 "trace": _trace(kind, item, entry, results),
-                "files": [report.origin(Path(path), manifests, files) for path in made],
+                "files": [report.origin(Path(path), manifests) for path in made],
             }
         )
-    jobs = report.jobs_behind(paths, manifests)
+    jobs = jobs_behind(paths, manifests)
     costs = report.costs(jobs, results / "benchmarks")
     section = {
         "name": name,

@@ -1,0 +1,447 @@
+"""What audit says of a small results folder, of a reference made from it, and of files that are neither."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import REPO
+
+from compute_aligned import audit
+from compute_aligned.provenance import describe, installed_versions, manifest_digest
+from compute_aligned.reference import write_reference
+
+ROOT = "results/mini"
+TABLE = "experiment,objective,label,Pass@1,Pass@1 low,Pass@1 high\ne,ce,CE,10,8,12\ne,pass_n4,Pass@4,9,7,11\n"
+CLAIMS = "claim,experiment,verdict,reason\nC01,e,reproduced,As it was said.\nC02,other,inconclusive,Too few.\n"
+
+
+class Results:
+    """A results folder made by hand: each job's files and manifest."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.hour = 0
+
+    def make(self, rule, outputs, inputs=(), name="all", **params):
+        """Write outputs (path -> content, a mapping for a folder) and the manifest of the job that made them."""
+        self.hour += 1
+        root = self.folder / ROOT
+        for path, content in outputs.items():
+            for file, text in content.items() if isinstance(content, dict) else [("", content)]:
+                (root / path / file).parent.mkdir(parents=True, exist_ok=True)
+                (root / path / file).write_bytes(text if isinstance(text, bytes) else text.encode())
+        made = {entry["path"]: job for job in self.manifests() for entry in job["outputs"]}
+        manifest = {
+            "rule": rule,
+            "wildcards": {},
+            "params": {"code": "0123456789abcdef", **params},
+            "inputs": [self.entry(path, made.get(path)) for path in inputs],
+            "outputs": [self.entry(f"{ROOT}/{path}") for path in outputs],
+            "started": f"2026-01-01T{self.hour:02d}:00:00",
+            "ended": f"2026-01-01T{self.hour:02d}:30:00",
+            "git": {"commit": "c" * 40, "dirty": False},
+            "packages": installed_versions(),
+            "python": "3.11.7",
+            "host": "laptop",
+        }
+        file = root / "provenance" / rule / f"{name}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(manifest))
+
+    def entry(self, path, source=None):
+        digest = {} if source is None else {"manifest": manifest_digest(source)}
+        return describe(self.folder / path) | {"path": path} | digest
+
+    def manifests(self):
+        return [json.loads(file.read_text()) for file in (self.folder / ROOT / "provenance").rglob("*.json")]
+
+    def __truediv__(self, path):
+        return self.folder / ROOT / path
+
+    def change_manifest(self, rule, change):
+        file = self / f"provenance/{rule}/all.json"
+        manifest = json.loads(file.read_text())
+        change(manifest)
+        file.write_text(json.dumps(manifest))
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Weights, samples, scores, metrics, a table, a figure, claims and the page; by-products; config beside them."""
+    results = Results(tmp_path)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "reported.csv").write_text("k,value\n1,2\n")
+    results.make("train_sft", {"models/r/ce/seed1": {"config.json": "{}", "model.safetensors": "weights"}})
+    results.make("sample", {"samples/r/ce/seed1.parquet": "samples"}, [f"{ROOT}/models/r/ce/seed1"], max_new_tokens=16)
+    results.make("grade", {"scores/r/ce/seed1.parquet": "scores"}, [f"{ROOT}/samples/r/ce/seed1.parquet"])
+    metrics = {"metrics/e.csv": "k,value\n1,10\n", "metrics/e.summary.csv": "k\n1\n", "metrics/e.problems.parquet": "p"}
+    results.make("measure", metrics, [f"{ROOT}/scores/r/ce/seed1.parquet", "config/reported.csv"])
+    tables = {f"tables/table2.{ending}": TABLE for ending in ("csv", "md", "tex")}
+    results.make("table", tables, [f"{ROOT}/metrics/e.summary.csv"])
+    results.make("closed_forms", {"metrics/f.variance.csv": "x\n1\n"})
+    results.make("weight_table", {"tables/table1.csv": "strategy,x\npass,1\n"}, [f"{ROOT}/metrics/f.variance.csv"])
+    results.make("alignment_table", {"tables/gain_table.csv": "n,k\n1,1\n"}, [f"{ROOT}/metrics/e.summary.csv"])
+    figure = {"figures/fig1.png": b"\x89PNG\r\n\x1a\n\x00\xff", "figures/fig1.pdf": b"%PDF\xe2"}
+    results.make("figure", figure, [f"{ROOT}/metrics/e.summary.csv"])
+    read = [f"{ROOT}/metrics/e.summary.csv", f"{ROOT}/metrics/f.variance.csv"]
+    files = {"e": {"summary": read[0]}, "other": {"variance": [read[1]]}}
+    results.make("claims", {"claims.csv": CLAIMS}, read, files=files, claims={"a": "long " * 1000})
+    results.make("report", {"report.html": "<html>"}, [f"{ROOT}/claims.csv", f"{ROOT}/tables/table2.md"])
+    for file in ("logs/table/table2.log", "benchmarks/table.tsv", "checkpoints/0/r/training_record.json"):
+        (results / file).parent.mkdir(parents=True, exist_ok=True)
+        (results / file).write_text("a by-product")
+    return results
+
+
+N_ARTIFACTS = 16
+
+
+@pytest.fixture
+def ask(results, monkeypatch, capsys):
+    """Ask audit: exit code and what it says; never a traceback."""
+
+    def asking(*arguments, cwd=results.folder):
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["audit", *map(str, arguments)])
+        code = audit.main()
+        said = capsys.readouterr()
+        assert (said.err != "") == (said.out == ""), said
+        if said.err:
+            assert said.err.startswith("audit: ") and said.err.count("\n") == 1, said.err
+        return code, said.out + said.err
+
+    return asking
+
+
+def complaints(output):
+    """All lines but the count, which must be right."""
+    *lines, count = output.splitlines()
+    found = [line for line in lines if not line.startswith("note: ")]
+    assert count.endswith(f" artifacts verified, {len(found)} complaints"), output
+    return found
+
+
+# --- whole folders ---
+
+
+def test_a_sound_folder_is_verified_whole(ask):
+    assert ask(ROOT) == (0, f"{N_ARTIFACTS} artifacts verified, 0 complaints\n")
+
+
+@pytest.mark.parametrize("form", ["absolute", "dots", "inside", "elsewhere"])
+@pytest.mark.parametrize("path", [ROOT, f"{ROOT}/figures/fig1.png", f"{ROOT}/tables/table2.csv"])
+def test_the_answer_is_the_same_from_wherever_and_however_the_path_is_named(results, ask, tmp_path, form, path):
+    (results / "tables/table2.md").write_text("changed")
+    options = ["--model", "ce", "--k", "1"] if path.endswith("table2.csv") else []
+    named, cwd = {
+        "absolute": (results.folder / path, results.folder),
+        "dots": (f"results/../config/../{path}", results.folder),
+        "inside": (os.path.relpath(path, f"{ROOT}/tables"), results / "tables"),
+        "elsewhere": (os.path.relpath(results.folder / path, REPO), REPO),
+    }[form]
+    assert ask(named, *options, cwd=cwd) == ask(path, *options)
+
+
+def test_a_folder_that_was_moved_and_renamed_is_still_verified(results, ask, tmp_path):
+    (tmp_path / "archive").mkdir()
+    shutil.move(results / "", tmp_path / "archive" / "mini-2026")
+    code, output = ask("archive/mini-2026")
+    assert code == 0 and f"{N_ARTIFACTS} artifacts verified" in output
+    (tmp_path / "archive/mini-2026/claims.csv").write_text("x")
+    code, output = ask("archive/mini-2026")
+    assert code == 1 and complaints(output)[0].startswith("archive/mini-2026/claims.csv: its SHA-256 is")
+
+
+@pytest.mark.parametrize("artifact", ["claims.csv", "report.html", "figures/fig1.png", "models/r/ce/seed1"])
+def test_every_kind_of_artifact_is_looked_for(results, ask, artifact):
+    moved = (results / artifact).rename(results.folder / "away")
+    code, output = ask(ROOT)
+    assert code == 1 and complaints(output) == [f"{ROOT}/{artifact}: its manifest exists, the artifact does not"]
+    moved.rename(results / artifact)
+    changed = results / artifact if (results / artifact).is_file() else results / artifact / "config.json"
+    changed.write_text("changed")
+    code, output = ask(ROOT)
+    (line,) = complaints(output)
+    assert code == 1 and line.startswith(f"{ROOT}/{artifact}: its SHA-256 is")
+
+
+@pytest.mark.parametrize("file", ["notes.txt", "tables/mine.csv", "new/folder/x", ".hidden", "report2.html"])
+def test_a_foreign_file_anywhere_but_among_by_products_is_named(results, ask, file):
+    (results / file).parent.mkdir(parents=True, exist_ok=True)
+    (results / file).write_text("mine")
+    for by_product in ("logs/mine", "benchmarks/mine", "checkpoints/mine", "models/r/ce/seed1/.snakemake_timestamp"):
+        (results / by_product).write_text("mine")
+    code, output = ask(ROOT)
+    assert code == 1 and complaints(output) == [f"{ROOT}/{file}: no manifest says where it came from"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"rule": "gra', "null", '{"outputs": 3}'])
+def test_a_broken_manifest_is_a_finding_and_the_rest_is_audited(results, ask, content):
+    (results / "provenance/weight_table/all.json").write_text(content)
+    (results / "tables/table2.md").write_text("changed")
+    code, output = ask(ROOT)
+    found = complaints(output)
+    assert code == 1 and len(found) == 3
+    assert any(line.startswith(f"{ROOT}/provenance/weight_table/all.json: cannot be read as a man") for line in found)
+    assert f"{ROOT}/tables/table1.csv: no manifest says where it came from" in found
+    assert any(line.startswith(f"{ROOT}/tables/table2.md: its SHA-256 is") for line in found)
+
+
+def test_an_input_without_manifest_is_named_once_with_what_was_made_from_it(results, ask):
+    (results / "provenance/measure/all.json").unlink()
+    code, output = ask(ROOT)
+    found = complaints(output)
+    (line,) = [line for line in found if "e.summary.csv" in line]
+    assert code == 1
+    assert line.startswith(f"{ROOT}/metrics/e.summary.csv: no manifest says where it came from; it was read for ")
+    assert line.endswith(", and for 3 other jobs")
+
+
+@pytest.mark.parametrize("path", ["results", "docs", "empty", "config/reported.csv", "missing", "results/none"])
+def test_what_is_no_results_folder_is_no_success(results, ask, path):
+    for folder in ("docs", "empty"):
+        (results.folder / folder).mkdir()
+    (results.folder / "docs" / "a.md").write_text("text")
+    code, output = ask(path)
+    assert code == 2 and output.startswith(f"audit: {path}: no ")
+    assert ("wanted one of results/mini" in output) == (path == "results")
+
+
+# --- chains ---
+
+
+def test_a_file_made_again_under_other_settings_makes_the_old_table_a_false_story(results, ask):
+    table = [f"{ROOT}/tables/table2.csv", "--model", "ce", "--k", "1"]
+    assert ask(*table)[0] == 0
+    results.make("sample", {"samples/r/ce/seed1.parquet": "other samples"}, [f"{ROOT}/models/r/ce/seed1"], settings=8)
+    sentence = f"{ROOT}/scores/r/ce/seed1.parquet: made from an older version of {ROOT}/samples/r/ce/seed1.parquet "
+    for question in ([ROOT], table, table[:1], [f"{ROOT}/claims.csv", "--claim", "C01"], [f"{ROOT}/report.html"]):
+        code, output = ask(*question)
+        (line,) = complaints(output)  # and no story
+        assert code == 1 and line.startswith(sentence), question
+    # What was not made from it has its story still.
+    for question in ([f"{ROOT}/tables/table1.csv"], [f"{ROOT}/claims.csv", "--claim", "C02"]):
+        assert ask(*question)[0] == 0
+
+
+def test_an_artifact_replaced_together_with_its_manifest_is_found(results, ask):
+    (results / "scores/r/ce/seed1.parquet").write_text("forged")
+    forged = results.entry(f"{ROOT}/scores/r/ce/seed1.parquet")
+    results.change_manifest("grade", lambda manifest: manifest.update(outputs=[forged]))
+    code, output = ask(ROOT)
+    (line,) = complaints(output)
+    assert code == 1
+    assert line.startswith(f"{ROOT}/metrics/e.csv and 2 more of its job: made from another version of {forged['path']}")
+
+
+def test_a_changed_setting_in_a_manifest_is_found(results, ask):
+    results.change_manifest("sample", lambda manifest: manifest["params"].update(max_new_tokens=8))
+    code, output = ask(ROOT)
+    (line,) = complaints(output)
+    assert code == 1 and line.startswith(f"{ROOT}/samples/r/ce/seed1.parquet: its manifest was changed after {ROOT}/sc")
+
+
+def test_what_was_made_again_with_the_same_content_is_a_note(results, ask):
+    results.make("sample", {"samples/r/ce/seed1.parquet": "samples"}, [f"{ROOT}/models/r/ce/seed1"], max_new_tokens=16)
+    assert ask(ROOT) == (0, f"{N_ARTIFACTS} artifacts verified, 0 complaints\n")  # the same job, later
+    results.make("sample", {"samples/r/ce/seed1.parquet": "samples"}, [f"{ROOT}/models/r/ce/seed1"], max_new_tokens=32)
+    code, output = ask(ROOT)
+    note, count = output.splitlines()
+    assert code == 0 and count.endswith("0 complaints")
+    assert note.startswith(f"note: {ROOT}/samples/r/ce/seed1.parquet was made again, in another way with the same cont")
+
+
+def test_an_input_from_outside_that_is_another_now_is_named_and_one_that_is_gone_noted(results, ask):
+    outside = results.folder / "config" / "reported.csv"
+    outside.write_text("k,value\n1,3\n")
+    code, output = ask(ROOT)
+    (line,) = complaints(output)
+    assert code == 1
+    assert line.startswith("config/reported.csv: its SHA-256 is ")
+    assert line.endswith(f"... when it was read for {ROOT}/metrics/e.csv and 2 more of its job")
+    outside.unlink()
+    code, output = ask(ROOT)
+    assert code == 0 and output.startswith("note: config/reported.csv is not here, and so not compared with ")
+
+
+def test_other_versions_of_packages_are_complaints_a_line_each_and_the_story_is_told(results, ask):
+    for rule, version in (("sample", "1.0"), ("grade", "1.0"), ("figure", "1.1")):
+        results.change_manifest(rule, lambda manifest, version=version: manifest["packages"].update(torch=version))
+    code, output = ask(ROOT)
+    here = installed_versions()["torch"]
+    assert code == 1
+    assert complaints(output) == [
+        f"torch: 2 artifacts were made with 1.0, such as {ROOT}/scores/r/ce/seed1.parquet; installed is {here}",
+        f"torch: 2 artifacts were made with 1.1, such as {ROOT}/figures/fig1.png; installed is {here}",
+    ]
+    code, output = ask(f"{ROOT}/tables/table2.csv", "--model", "ce", "--k", "1")
+    assert code == 1 and output.startswith("Pass@1 of ce: 10.00 % [8.00, 12.00], in ")
+    assert "torch: 2 artifacts were made with 1.0" in output and "with 1.1" not in output
+
+
+def test_each_file_is_read_once(results, ask, monkeypatch):
+    read = []
+    hashing = audit.describe.__globals__["sha256_file"]
+    monkeypatch.setitem(audit.describe.__globals__, "sha256_file", lambda path: read.append(path) or hashing(path))
+    assert ask(ROOT)[0] == 0
+    assert len(read) == len(set(read)) == N_ARTIFACTS + 2  # the model is two files, and the config
+
+
+# --- files ---
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["tables/table2.md", "tables/table2.tex", "tables/table1.csv", "tables/gain_table.csv", "figures/fig1.png"]
+    + ["figures/fig1.pdf", "claims.csv", "report.html", "metrics/e.csv", "metrics/e.problems.parquet"]
+    + ["samples/r/ce/seed1.parquet", "models/r/ce/seed1", "models/r/ce/seed1/model.safetensors"],
+)
+def test_of_any_artifact_audit_says_what_made_it_and_from_what(results, ask, file):
+    code, output = ask(f"{ROOT}/{file}")
+    assert code == 0, output
+    assert output.startswith(f"{ROOT}/{file}: made by a job of rule ")
+    assert "code 0123456789abcdef, commit cccccccccccc, 2026-01-01T" in output
+    assert " artifacts verified, 0 complaints" in output
+    if file == "report.html":
+        assert "- behind it: 1 claims, 1 table, 1 measure, 1 closed_forms, 1 grade, 1 sample, 1 train_sft\n" in output
+        assert "read config/reported.csv (" in output
+
+
+@pytest.mark.parametrize(
+    ("question", "code", "sentence"),
+    [
+        ("tables/table2.md --model ce --k 1", 2, "table2.md: --model and --k are for the CSV of a table"),
+        ("figures/fig1.png --model ce --k 1", 2, "fig1.png: --model and --k are for the CSV of a table"),
+        ("claims.csv --model ce --k 1", 2, "claims.csv: --model and --k are for the CSV of a table"),
+        ("tables/table2.csv --model ce", 2, "a number of a table needs --model and --k"),
+        ("tables/table2.csv --claim C01", 2, "table2.csv: --claim is for claims.csv"),
+        ("claims.csv --claim C01 --k 1", 2, "--claim and --k ask different questions"),
+        ("claims.csv --claim C09", 1, "claims.csv: no claim 'C09'; claims are C01, C02"),
+        ("tables/gain_table.csv --model ce --k 1", 2, "gain_table.csv: its rows are not one model each"),
+        (
+            "tables/table1.csv --model ce --k 1",
+            1,
+            "table1.csv: no number of it was measured on a model; it is computed",
+        ),
+        ("tables/table2.csv --model ce --k 9", 1, "no number for model 'ce' and k 9; models are ce, pass_n4, k are 1"),
+        (" --model ce --k 1", 2, "--model is for a file, not for a whole folder"),
+        ("logs/table/table2.log", 2, "table2.log: a by-product (logs), of which no manifest is kept"),
+        ("checkpoints/0/r", 2, "a by-product (checkpoints)"),
+        ("provenance/table/all.json", 2, f"the manifest of {ROOT}/tables/table2.csv, {ROOT}/tables/table2.md"),
+        ("tables", 2, f"tables: a part of {ROOT}; wanted that folder, or one artifact of it"),
+        ("notes.txt", 1, "notes.txt: no manifest says where it came from"),
+    ],
+)
+def test_what_audit_cannot_answer_it_says_in_one_sentence(results, ask, question, code, sentence):
+    (results / "notes.txt").write_text("mine")
+    file, *options = question.split(" ")
+    found, output = ask(f"{ROOT}/{file}", *filter(None, options))
+    assert found == code and sentence in output
+
+
+def test_a_changed_table_is_not_read(results, ask):
+    (results / "tables/table2.csv").write_text("objective\n\xff")
+    code, output = ask(f"{ROOT}/tables/table2.csv", "--model", "ce", "--k", "1")
+    assert code == 1 and "table2.csv: its SHA-256 is" in output
+
+
+def test_a_verdict_is_traced_through_what_decides_it_alone(ask):
+    code, output = ask(f"{ROOT}/claims.csv", "--claim", "C01")
+    assert code == 0 and output.startswith("C01: reproduced. As it was said.\n- claims: ")
+    assert "- behind it: 1 measure, 1 grade, 1 sample, 1 train_sft\n" in output and "long long" not in output
+    code, output = ask(f"{ROOT}/claims.csv", "--claim", "C02")
+    assert code == 0 and "- behind it: 1 closed_forms\n" in output
+
+
+# --- references ---
+
+
+@pytest.fixture
+def reference(results):
+    folder = results.folder / "results" / "reference" / "mini"
+    write_reference(results.folder / ROOT, folder)
+    (folder / "README.md").write_text("What it shows.")
+    for file in ("data", "models", "samples", "scores"):  # a clone has the reference alone
+        shutil.rmtree(results / file, ignore_errors=True)
+    shutil.rmtree(results.folder / ROOT)
+    return folder
+
+
+def test_a_reference_is_verified_as_far_as_it_is_kept(reference, ask):
+    code, output = ask("results/reference/mini")
+    note, count = output.splitlines()
+    assert code == 0 and count == "11 artifacts verified, 0 complaints"
+    assert note.startswith("note: 5 artifacts are not kept in a reference (1 of metrics, 1 of models, 1 of report.html")
+    code, output = ask("results/reference/mini/tables/table2.csv", "--model", "ce", "--k", "1")
+    assert code == 0 and output.startswith("Pass@1 of ce: 10.00 % ") and "'max_new_tokens': 16" in output
+    code, output = ask("results/reference/mini/claims.csv", "--claim", "C01")
+    assert code == 0 and "1 train_sft" in output
+
+
+def test_what_is_wrong_with_a_reference_is_named(reference, ask):
+    (reference / "tables/table2.md").write_text("changed")
+    (reference / "figures/fig1.png").unlink()
+    (reference / "tables/mine.csv").write_text("mine")
+    jobs = json.loads((reference / "manifests.json").read_text())
+    (grade,) = [job for job in jobs if job["rule"] == "grade"]
+    grade["outputs"][0]["sha256"] = "0" * 64
+    (reference / "manifests.json").write_text(json.dumps(jobs))
+    code, output = ask("results/reference/mini")
+    found = complaints(output)
+    assert code == 1 and len(found) == 4
+    for sentence in (
+        "results/reference/mini/tables/table2.md: its SHA-256 is",
+        "results/reference/mini/figures/fig1.png: its manifest exists, the artifact does not",
+        "results/reference/mini/tables/mine.csv: no manifest says where it came from",
+        f"{ROOT}/metrics/e.csv and 2 more of its job: made from another version of {ROOT}/scores/r/ce/seed1.parquet",
+    ):
+        assert any(line.startswith(sentence) for line in found), sentence
+
+
+def test_a_reference_is_held_to_its_own_record_of_packages_and_config(results, reference, ask):
+    jobs = json.loads((reference / "manifests.json").read_text())
+    for job in jobs:
+        job["packages"]["torch"] = "1.0"
+    (reference / "manifests.json").write_text(json.dumps(jobs))
+    (results.folder / "config" / "reported.csv").write_text("another")
+    code, output = ask("results/reference/mini")
+    assert code == 0 and "torch" not in output
+    assert "note: config/reported.csv: its SHA-256 is " in output
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "code", "sentence"),
+    [
+        ("README.md", None, 2, "README.md: written by hand; no job made it"),
+        ("manifests.json", None, 2, "manifests.json: the manifests of all that is in its folder"),
+        ("tables/table2.csv", "[]", 1, "manifests.json: cannot be read as manifests (found no manifest"),
+        ("tables/table2.csv", "", 1, "manifests.json: cannot be read as manifests (Expecting value"),
+        ("tables/table2.csv", '{"rule": 1}', 1, "manifests.json: cannot be read as manifests (found dict"),
+        ("tables/table2.csv", "[3]", 1, "manifests.json: cannot be read as manifests (found a int"),
+    ],
+)
+def test_of_a_references_own_files_one_sentence(reference, ask, file, content, code, sentence):
+    if content is not None:
+        (reference / "manifests.json").write_text(content)
+    found, output = ask(f"results/reference/mini/{file}")
+    assert found == code and f"results/reference/mini/{sentence}" in output
+
+
+@pytest.mark.parametrize("preset", ["tiny", "small"])
+def test_the_committed_references_are_what_their_manifests_say(preset):
+    command = [sys.executable, "-m", "compute_aligned.audit", str(REPO / "results" / "reference" / preset)]
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith(" artifacts verified, 0 complaints")
+    assert "not kept in a reference" in done.stdout
+
+
+def test_a_reference_is_not_written_from_manifests_that_cannot_be_read(results, tmp_path):
+    (results / "provenance/grade/all.json").write_text("[]")
+    with pytest.raises(ValueError, match="provenance/grade/all.json: cannot be read as a manifest"):
+        write_reference(results.folder / ROOT, tmp_path / "reference")
+    assert not Path(tmp_path / "reference").exists()

@@ -1,30 +1,45 @@
 """Copy what a run found, and what made it: `python -m compute_aligned.reference results/tiny`."""
 
+import argparse
 import json
 import shutil
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 from .provenance import load_manifests
 
 # Of the machine only what bears on the numbers is published.
 PRIVATE = ("host", "interpreter")
+COPIED = ("tables/*", "figures/*", "metrics/*.csv", "claims.csv")
 
 
 def write_reference(root: Path, target: Path) -> None:
     """Copy tables, figures, metric summaries and claims of a results folder, and one file with all its manifests.
 
+    What no job made is left out.
+
     Args:
         root: the results folder.
         target: the reference folder; its README is left as it is.
+
+    Raises:
+        ValueError: the results folder is none, or lacks what its manifests name; the reference is as it was.
     """
-    for folder, pattern in (("tables", "*"), ("figures", "*"), ("metrics", "*.csv")):
+    manifests = load_manifests(root)
+    made = sorted({Path(*Path(path).parts[2:]) for path in manifests})  # without results/<preset>
+    copied = [file for file in made if any(fnmatch(str(file), pattern) for pattern in COPIED)]
+    if Path("claims.csv") not in copied:
+        raise ValueError(f"{root}: no manifest of a claims.csv in it; wanted the folder of a whole run (results/tiny)")
+    for file in copied:
+        if not (root / file).is_file():
+            raise ValueError(f"{root / file}: no such file, but its manifest; let Snakemake make it again")
+    for folder in {str(Path(pattern).parent) for pattern in COPIED} - {"."}:
         shutil.rmtree(target / folder, ignore_errors=True)
         (target / folder).mkdir(parents=True)
-        for file in sorted((root / folder).glob(pattern)):
-            shutil.copy(file, target / folder)
-    shutil.copy(root / "claims.csv", target)
-    jobs = {id(manifest): manifest for manifest in load_manifests(root).values()}
+    for file in copied:
+        shutil.copy(root / file, target / file)
+    jobs = {id(manifest): manifest for manifest in manifests.values()}
     published = [{key: value for key, value in job.items() if key not in PRIVATE} for job in jobs.values()]
     for job in published:  # a folder's files stand in the manifest of the job that wrote it
         job["inputs"] = [{key: entry[key] for key in entry if key != "files"} for entry in job["inputs"]]
@@ -33,6 +48,15 @@ def write_reference(root: Path, target: Path) -> None:
     )
 
 
-if __name__ == "__main__":
-    results = Path(sys.argv[1])
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m compute_aligned.reference", description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path, help="the results folder of a whole run, such as results/tiny")
+    results = parser.parse_args().results
     write_reference(results, results.parent / "reference" / results.name)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"reference: {error}")

@@ -175,6 +175,10 @@ NAME = "wanted a name like ^[A-Za-z0-9]"
         (f"{TINY_RECIPE}.learning_rate", "５e-4", [f"{TINY_RECIPE}.learning_rate: found '５e-4'", "type number"]),
         ("models.protein.source.learning_rate", math.nan, ["models.protein.source.learning_rate: found nan"]),
         ("experiments.math_sft_pass.k", [1.0], ["experiments.math_sft_pass.k.0: found 1.0", "type integer"]),
+        (f"{TINY_RECIPE}.train_problems", "", [f"{TINY_RECIPE}.train_problems: found ''", "type integer or null"]),
+        (f"{TINY_RECIPE}.train_problems", "# 9", [f"{TINY_RECIPE}.train_problems: found '# 9'"]),
+        ("data.math.seed", -1, ["data.math.seed: found -1", "at least 0"]),  # random.Random(-1) draws as Random(1)
+        ("models.math.source.seed", -1, ["models.math.source.seed: found -1", "at least 0"]),
         # the architecture is closed, too
         (
             "models.math.source.architecture.hiden_size",

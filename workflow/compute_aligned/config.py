@@ -160,9 +160,11 @@ def _plain_value(text: str):
     if re.fullmatch(r"[+-]?[0-9]+[eE][+-]?[0-9]+", text):  # YAML 1.1 reads 5e-4, without a point, as text
         return float(text)
     try:
-        return yaml.load(text, _StrictLoader)
+        value = yaml.load(text, _StrictLoader)
     except (yaml.YAMLError, ValueError):
         return text
+    # YAML reads nothing, and a comment alone, as null, which is a choice of its own where a key allows it.
+    return text if value is None and text.strip() not in ("null", "~") else value
 
 
 def _check_schema(content: dict, schema: str, file: str) -> None:

@@ -16,7 +16,7 @@ os.environ.update(PYTHONPATH=PACKAGE_ROOT)
 for name, value in {"MMAP_MAX": 0, "TRIM_THRESHOLD": 2**30, "TOP_PAD": 2**26}.items():
     os.environ.setdefault(f"MALLOC_{name}_", str(value))
 
-from compute_aligned.config import ConfigError, load_settings
+from compute_aligned.config import ConfigError, load_settings, read_yaml
 from compute_aligned.provenance import LATENCY_WAIT
 
 # Only without --configfile: Snakemake would lay a preset over tiny and fill its gaps with tiny's values.
@@ -26,6 +26,8 @@ if not workflow.overwrite_configfiles:
 
 
 try:
+    for file in workflow.configfiles:
+        read_yaml(file)  # Snakemake keeps the last of two equal keys in silence
     SETTINGS = load_settings(
         config,
         " + ".join(str(file) for file in workflow.configfiles),

@@ -221,6 +221,14 @@ def test_an_unknown_key_is_refused(fresh):
     assert "learning_rate" in line  # among what is allowed
 
 
+def test_a_key_that_stands_twice_in_a_preset_is_refused_though_snakemake_takes_the_last(fresh):
+    fresh.write_config("seconds", fresh.config("seconds"))
+    with open(fresh / "config/seconds.yaml", "a") as file:
+        file.write("seeds: [9]\n")
+    line = complaint(fresh, preset="seconds")
+    assert "seconds.yaml: seeds: the key stands twice, in lines " in line
+
+
 def test_a_budget_larger_than_the_pool_is_refused(fresh):
     preset = fresh.config("seconds")
     preset["experiments"]["math_sft_pass"]["k"] = [1, 9]

@@ -2,11 +2,14 @@
 
 import copy
 import json
+import math
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
+import torch
 import yaml
 from conftest import REPO
 
@@ -15,6 +18,8 @@ from compute_aligned.config import (
     closed_form_settings,
     diagonal_settings,
     load_settings,
+    read_preset,
+    read_yaml,
     recipes_and_objectives,
     rl_settings,
     sampling_settings,
@@ -145,6 +150,197 @@ def test_a_preset_that_cannot_be_run_is_refused_in_one_sentence(key, value, said
     sentence = complaint(changed((key, value)))
     assert sentence.startswith("my.yaml: ")
     assert [word for word in said if word not in sentence] == [], sentence
+
+
+NAME = "wanted a name like ^[A-Za-z0-9]"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        # numbers: whole ones are written so, and all are finite
+        ("seeds", [2.0], ["seeds.0: found 2.0", "type integer"]),
+        ("seeds", [True], ["seeds.0: found True", "type integer"]),
+        ("seeds", [2**53 + 2], ["seeds.0: found 9007199254740994", "type integer, finite and at most 2^53"]),
+        ("seeds", ["２"], ["seeds.0: found '２'", "type integer"]),
+        ("seeds", ["010"], ["seeds.0: found '010'", "type integer"]),  # YAML 1.1 reads 8
+        ("seeds", ["1:30"], ["seeds.0: found '1:30'", "type integer"]),  # and here 90
+        ("seeds", ["9" * 5000], ["seeds.0: found '9999", "...", "type integer"]),
+        (f"{TINY_RECIPE}.epochs", 2.0, [f"{TINY_RECIPE}.epochs: found 2.0", "type integer"]),
+        (f"{TINY_RECIPE}.epochs", "2.0", [f"{TINY_RECIPE}.epochs: found 2.0", "type integer"]),
+        (f"{TINY_RECIPE}.learning_rate", math.nan, [f"{TINY_RECIPE}.learning_rate: found nan", "type number, finite"]),
+        (f"{TINY_RECIPE}.learning_rate", math.inf, [f"{TINY_RECIPE}.learning_rate: found inf", "type number, finite"]),
+        (f"{TINY_RECIPE}.learning_rate", "1e999", [f"{TINY_RECIPE}.learning_rate: found inf", "finite"]),
+        (f"{TINY_RECIPE}.learning_rate", ".nan", [f"{TINY_RECIPE}.learning_rate: found nan", "finite"]),
+        (f"{TINY_RECIPE}.learning_rate", "５e-4", [f"{TINY_RECIPE}.learning_rate: found '５e-4'", "type number"]),
+        ("models.protein.source.learning_rate", math.nan, ["models.protein.source.learning_rate: found nan"]),
+        ("experiments.math_sft_pass.k", [1.0], ["experiments.math_sft_pass.k.0: found 1.0", "type integer"]),
+        (f"{TINY_RECIPE}.train_problems", "", [f"{TINY_RECIPE}.train_problems: found ''", "type integer or null"]),
+        (f"{TINY_RECIPE}.train_problems", "# 9", [f"{TINY_RECIPE}.train_problems: found '# 9'"]),
+        ("data.math.seed", -1, ["data.math.seed: found -1", "at least 0"]),  # random.Random(-1) draws as Random(1)
+        ("models.math.source.seed", -1, ["models.math.source.seed: found -1", "at least 0"]),
+        # the architecture is closed, too
+        (
+            "models.math.source.architecture.hiden_size",
+            64,
+            ["models.math.source.architecture: unknown key 'hiden_size'", "allowed are model_type, hidden_size"],
+        ),
+        (
+            "models.protein.source.architecture.hidden_size",  # of the other model type
+            64,
+            ["models.protein.source.architecture: unknown key 'hidden_size'", "allowed are model_type, n_embd"],
+        ),
+        ("models.math.source.architecture.model_type", "alpaca", ["'alpaca'", "wanted model_type one of llama, gpt2"]),
+        ("models.math.source.architecture.model_type", REMOVED, ["architecture: the key 'model_type' is missing"]),
+        ("models.math.source.architecture.hidden_size", 64.0, ["architecture.hidden_size: found 64.0", "type integer"]),
+        ("models.protein.source.architecture.attn_pdrop", 1, ["architecture.attn_pdrop: found 1", "less than 1"]),
+        # names: they become files, rules and patterns
+        ("preset", "reference", ["preset: found 'reference'", "wanted another name: results/reference holds"]),
+        ("preset", "Reference", ["preset: found 'Reference'", "wanted another name"]),
+        ("preset", "tiny\n", [r"preset: found 'tiny\n'", NAME]),
+        ("preset", "..", ["preset: found '..'", NAME]),
+        ("preset", "a/b", ["preset: found 'a/b'", NAME]),
+        ("preset", "-n", ["preset: found '-n'", NAME]),
+        ("preset", "", ["preset: found ''", NAME]),
+        ("preset", "ｔｉｎｙ", ["preset: found 'ｔｉｎｙ'", NAME]),
+        ("preset", "a" * 101, ["preset: found 'aaa", NAME]),
+        # nothing to do
+        ("experiments", {}, ["experiments: found {}", "at least 1 entries"]),
+    ],
+)
+def test_what_was_once_taken_in_silence_is_refused_in_one_sentence(key, value, said):
+    sentence = complaint(changed((key, value)))
+    assert sentence.startswith("my.yaml: ")
+    assert [word for word in said if word not in sentence] == [], sentence
+    assert len(sentence) < 600
+
+
+@pytest.mark.parametrize("name", ["../up", "a b", "x\n", ".", "", "-x", "a" * 101])
+@pytest.mark.parametrize("kind", ["models", "data", "recipes", "experiments"])
+def test_a_name_that_is_no_file_s_is_refused_in_one_sentence(kind, name):
+    content = preset()
+    content[kind][name] = next(iter(content[kind].values()))
+    assert complaint(content).startswith(f"my.yaml: {kind}: found {name!r}, {NAME}")
+
+
+@pytest.mark.parametrize("key", ["train_file", "test_file"])
+def test_one_local_file_of_two_is_refused_where_the_other_would_come_from_the_hub(key):
+    sentence = complaint(changed((f"data.math.source.{key}", "rows.jsonl"), name="small"))
+    other = {"train_file": "test_file", "test_file": "train_file"}[key]
+    assert sentence == f"my.yaml: data.math.source: the key '{other}' is missing beside '{key}'"
+
+
+OBJECTIVE_NUMBERS = [
+    ("pass_n04", "begins with 0"),
+    ("majority_n16_k04", "begins with 0"),
+    ("pass_n４", "unknown"),
+    ("pass_n4\n", "unknown"),
+    ("pass_n1025", "above 1024"),
+    (f"pass_n{'9' * 400}", "above 1024"),
+    (f"pass_n{'9' * 5000}", "above 1024"),
+    ("majority_n1000000_k500000", "above 1024"),
+    ("majority_n16_k1000000", "above 1024"),
+]
+
+
+@pytest.mark.parametrize(("name", "said"), OBJECTIVE_NUMBERS)
+def test_a_number_in_a_name_is_plain_and_one_that_is_computed_at_once(folder_with, name, said):
+    for file, key in (
+        ("recipes", "recipes.math_sft_pass.objectives"),
+        ("experiments", "experiments.scaling_factors.values.strategies"),
+    ):
+        folder = folder_with(file, key, [name])
+        start = time.perf_counter()
+        sentence = complaint(preset(), folder)
+        assert time.perf_counter() - start < 5
+        assert sentence.startswith(f"{folder / file}.yaml: {key}: ")
+        assert said in sentence and len(sentence) < 600
+
+
+def test_the_largest_number_in_a_name_is_computed_at_once():
+    from compute_aligned.objectives import LARGEST_NUMBER, strategy
+
+    operator, _ = strategy(f"majority_n{LARGEST_NUMBER}_k{LARGEST_NUMBER // 2}")
+    log_p = torch.linspace(-20, 0, 100, dtype=torch.float64)
+    start = time.perf_counter()
+    values = operator.log_success(log_p), operator.sft_weight(log_p), operator.rl_weight(log_p)
+    assert time.perf_counter() - start < 5  # a fifth of a second on one slow core
+    assert all(value.isfinite().all() for value in values)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("experiments.math_sft_pass.figures", {"fig\n": "values"}, r"figures: found 'fig\n', wanted a name like"),
+        ("experiments.math_sft_majority.figures", {"fig1": "values"}, "found 'fig1', which 'math_sft_pass' shows"),
+        ("experiments.math_sft_majority.figures", {"table2": "values"}, "found 'table2', which 'math_sft_pass' shows"),
+        ("experiments.alignment_matrix.table", "table2", "found 'table2', which 'math_sft_pass' shows"),
+        ("experiments.majority_sweep.figures", {}, "majority_sweep: found neither a table nor figures"),
+        ("experiments.diagonal_diagnostic.n", 1025, "diagonal_diagnostic.n: found 1025, wanted at most 1024"),
+        ("recipes.math_sft_pass.levels", [1.0], "levels.0: found 1.0, wanted a value of type integer"),
+        ("recipes.math_sft_pass.weight_decay", math.inf, "weight_decay: found inf, wanted a value of type number, fin"),
+        ("recipes.math_rl_pass.rl.beta", math.nan, "rl.beta: found nan, wanted a value of type number, finite"),
+        ("claims.C01.parts.0.k", [4.0], "claims.C01.parts.0.k.0: found 4.0, wanted a value of type integer"),
+    ],
+)
+def test_the_paper_s_own_files_are_no_less_strict(folder_with, key, value, said):
+    folder = folder_with(key.split(".")[0], key, value)
+    assert said in complaint(preset(), folder)
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+TINY = (CONFIG / "tiny.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (TINY.replace("seeds: [", "seeds: [9]\nseeds: [").encode(), "seeds: the key stands twice, in lines 5 and 6"),
+        (TINY.replace("    epochs: 10", "    epochs: 10\n    epochs: 1", 1).encode(), "epochs: the key stands twice"),
+        (TINY.replace("    epochs: 10", "    epochs: 010", 1).encode(), "found '010', wanted a number in plain digits"),
+        (TINY.replace("    epochs: 10", "    epochs: 1_0", 1).encode(), "found '1_0', wanted a number in plain digits"),
+        (TINY.replace("    epochs: 10", "    epochs: 1:30", 1).encode(), "found '1:30', wanted a number in plain dig"),
+        (b"? [a]\n: 1\n", "line 1: found a list or a mapping as a key"),
+        (b"", "found None, wanted keys and their values"),
+        (b"- preset\n", "found ['preset'], wanted keys and their values"),
+        (b"preset: [\n", "no YAML: "),
+        (b"preset: t\xefny\n", "found bytes that are no UTF-8"),
+        (None, "No such file or directory; wanted a configuration file"),
+    ],
+)
+def test_a_preset_s_file_that_cannot_be_meant_is_refused_in_one_sentence(tmp_path, content, said):
+    file = tmp_path / "my.yaml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigError) as error:
+        read_preset(file)
+    sentence = str(error.value).splitlines()[0]
+    assert sentence.startswith(f"{file}: ") and said in sentence
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_keys_that_an_alias_brings_in_may_be_given_again(tmp_path):
+    file = tmp_path / "my.yaml"
+    file.write_text("a: &a {x: 1, y: 2}\nb:\n  <<: *a\n  x: 3\n")
+    assert read_yaml(file)["b"] == {"x": 3, "y": 2}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_shipped_preset_is_read_as_snakemake_reads_it(name):
+    assert read_preset(CONFIG / f"{name}.yaml") == preset(name)
+
+
+def test_a_file_with_many_mistakes_is_probably_another_one():
+    with pytest.raises(ConfigError) as error:
+        read_preset(CONFIG / "recipes.yaml")
+    lines = str(error.value).splitlines()
+    assert len(lines) == 11 and "more; is it the file that was meant?" in lines[-1]
+
+
+def test_keys_that_are_no_text_are_unknown_keys():
+    with pytest.raises(ConfigError, match="my.yaml: top level: unknown key 1; allowed are preset"):
+        load_settings({1: "a", False: "b", None: "c"}, "my.yaml", CONFIG)
 
 
 def test_an_unknown_recipe_is_refused():

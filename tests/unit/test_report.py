@@ -208,6 +208,18 @@ class Text(HTMLParser):
         self.words.append(data)
 
 
+# --- strays ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_stray_file_beside_a_table_or_figure_changes_nothing(page):
+    without = page().read_text()
+    root = Path("results/mini")
+    for stray in ("tables/table2.bak", "tables/table2.csv~", "tables/table2.d/x", "figures/fig1.svg", "metrics/a.csv"):
+        (root / stray).parent.mkdir(exist_ok=True)
+        (root / stray).write_text("stray")
+    assert page().read_text() == without
+
+
 # --- claims ----------------------------------------------------------------------------------------------------------
 
 

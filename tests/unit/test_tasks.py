@@ -1,7 +1,10 @@
 """Problems: splits that share nothing, solutions that are true, rows that are refused by name."""
 
+import csv
+import io
 import json
 import math
+import os
 import re
 from collections import Counter
 
@@ -13,6 +16,7 @@ from make_problems import make_problems
 
 import compute_aligned.tasks.arithmetic as arithmetic_task
 from compute_aligned.artifacts import read_artifact
+from compute_aligned.provenance import sha256_file
 from compute_aligned.tasks import Problem, refuse_overlap, select
 from compute_aligned.tasks.arithmetic import ALPHABET, generate_splits
 from compute_aligned.tasks.loading import load_task
@@ -215,6 +219,164 @@ def test_a_bad_row_is_named(write_rows, column, value, said):
     with pytest.raises(ValueError) as error:
         load(write_rows(rows, TEST))
     assert [word for word in said if word not in one_sentence(error)] == []
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("problem", " \n", "column 'problem' is missing or empty: found ' \\n', wanted a value"),
+        ("answer", "\t", "column 'answer' is missing or empty: found '\\t', wanted a value"),
+        ("answer", 0.5, "column 'answer': found 0.5, wanted a text or a whole number"),
+        ("answer", math.inf, "column 'answer': found inf, wanted a text or a whole number"),
+        ("answer", True, "column 'answer': found True, wanted a text or a whole number"),
+        ("answer", ["5"], "column 'answer': found ['5'], wanted a text or a whole number"),
+        ("answer", {"value": "5"}, "column 'answer': found {'value': '5'}, wanted a text or a whole number"),
+        ("problem", 5, "column 'problem': found 5, wanted a text"),
+        ("problem", ["x"] * 99, "column 'problem': found ['x', 'x', "),
+        ("solution", {"text": "x"}, "column 'solution': found {'text': 'x'}, wanted a text"),
+        ("subject", False, "column 'subject': found False, wanted a text"),
+        ("level", True, "column 'level': level is True, wanted 1 to 5"),
+        ("level", 3.0, "column 'level': level is 3.0, wanted 1 to 5"),
+        ("level", [3], "column 'level': level is [3], wanted 1 to 5"),
+        ("unique_id", "", "column 'unique_id': found '', wanted a text or a whole number"),
+        ("unique_id", ["a"], "column 'unique_id': found ['a'], wanted a text or a whole number"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_with_its_file_row_and_column(write_rows, ending, column, value, said):
+    # All rows, since a column of Parquet has one type.
+    source = write_rows([row | {column: value} for row in TRAIN], TEST, ending)
+    with pytest.raises(ValueError) as error:
+        load(source)
+    line = ", line 1" if ending == "jsonl" else ""
+    assert one_sentence(error).startswith(f"{source['train_file']}{line}: MATH train row 0: {said}")
+    assert len(str(error.value)) < 400
+
+
+def test_whole_numbers_are_read_as_the_text_that_they_are(write_rows):
+    rows = [row | {"answer": int(row["answer"]), "unique_id": number} for number, row in enumerate(TRAIN)]
+    for ending in ("jsonl", "parquet"):
+        splits = load(write_rows(rows, TEST, ending))
+        found = {p.problem_id: p.answer for p in splits["train"] + splits["validation"]}
+        assert found == {str(number): row["answer"] for number, row in enumerate(TRAIN)}
+
+
+LINES = [json.dumps(row) for row in TRAIN]
+
+
+def as_csv(rows):
+    file = io.StringIO()
+    writer = csv.DictWriter(file, rows[0])
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue().encode()
+
+
+def as_parquet(rows):
+    file = io.BytesIO()
+    pd.DataFrame(rows).to_parquet(file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("rows.jsonl", b"", ": found no rows, wanted at least one"),
+        ("rows.jsonl", b"\n \r\n", ": found no rows, wanted at least one"),
+        ("rows.json", b"[]", ": found no rows, wanted at least one"),
+        ("rows.parquet", b"", ": found no whole Parquet file, wanted one ("),
+        ("rows.parquet", as_parquet(TRAIN)[:-20], ": found no whole Parquet file, wanted one ("),
+        ("rows.parquet", as_parquet(TRAIN[:0]), ": found no rows, wanted at least one"),
+        ("rows.parquet", "\n".join(LINES).encode(), ": found no whole Parquet file, wanted one ("),
+        ("rows.jsonl", as_parquet(TRAIN), ": found a Parquet file, wanted JSON; its name should end in .parquet"),
+        (
+            "rows.jsonl",
+            as_csv(TRAIN),
+            ", line 1: found 'problem,solution,answer,subject,level,unique_id', wanted a JSON",
+        ),
+        ("rows.jsonl", "\n".join([*LINES[:3], LINES[3][:40]]).encode(), ', line 4: found \'{"problem": "What is 3+1?'),
+        (
+            "rows.jsonl",
+            "\n\n".join([LINES[0], "{'problem': 1}"]).encode(),
+            ", line 3: found \"{'problem': 1}\", wanted a",
+        ),
+        ("rows.jsonl", (LINES[0] + LINES[1]).encode(), ", line 1: found '{"),
+        ("rows.jsonl", b"[1, 2]", ", line 1: found [1, 2], wanted a JSON object"),
+        ("rows.jsonl", b"[" * 100_000, ", line 1: found '[[["),
+        ("rows.jsonl", b'{"answer": "1", "answer": "2"}', ", line 1: found column 'answer' twice, wanted it once"),
+        ("rows.json", json.dumps(TRAIN, indent=1).encode()[:-3], ": found '[\\n {"),
+        ("rows.json", b'["a"]', ": found 'a', wanted a JSON object"),
+        (
+            "rows.jsonl",
+            "\n".join([LINES[0], LINES[1].replace("What", "Où")]).encode("latin-1"),
+            ", line 2: found the byte",
+        ),
+        (
+            "rows.jsonl",
+            LINES[0].encode("utf-16"),
+            ", line 1: found the byte 0xff, which is no UTF-8, wanted text in UTF-8",
+        ),
+        (
+            "rows.jsonl",
+            LINES[0].replace("What", r"\ud800").encode(),
+            ", line 1: MATH test row 0: column 'problem': found",
+        ),
+    ],
+)
+def test_a_broken_file_is_named_with_line_what_was_found_and_what_was_wanted(write_rows, tmp_path, name, content, said):
+    file = tmp_path / name
+    file.write_bytes(content)
+    with pytest.raises(ValueError) as error:
+        load(write_rows(TRAIN, TEST) | {"test_file": str(file)})
+    assert one_sentence(error).startswith(f"{file}{said}")
+    assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rows.jsonl", "\ufeff" + "\r\n".join(LINES) + "\r\n\r\n"),
+        ("rows.json", json.dumps(TRAIN, indent=2)),
+        ("rows.json", "\n".join(LINES)),
+        # U+2028 may stand as it is in a JSON text; it ends no line
+        ("rows.jsonl", "\n".join(json.dumps(row | {"subject": "A\u2028B"}, ensure_ascii=False) for row in TRAIN)),
+    ],
+)
+def test_marks_blank_lines_and_arrays_do_no_harm(write_rows, tmp_path, name, content):
+    file = tmp_path / name
+    file.write_bytes(content.encode())
+    splits = load(write_rows(TRAIN, TEST) | {"train_file": str(file)})
+    found = {p.problem_id: p.answer for p in splits["train"] + splits["validation"]}
+    assert found == {row["unique_id"]: row["answer"] for row in TRAIN}
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_a_file_replaced_at_its_path_with_its_size_and_time_is_read_anew(write_rows, tmp_path, ending):
+    source = write_rows(TRAIN, TEST, ending)
+    file = tmp_path / f"test.{ending}"
+    paths = {split: str(tmp_path / f"{split} problems.parquet") for split in ("train", "validation", "test")}
+    data = {"loader": "math", "seed": 1, "validation_size": 3, "expected": None, "source": source}
+
+    def answers():
+        make_problems(data, paths)
+        return list(read_artifact("problems", paths["test"])["answer"])
+
+    before, times, size, content = answers(), file.stat(), file.stat().st_size, sha256_file(file)
+    write_rows(TRAIN, [row | {"answer": str(int(row["answer"]) + 1)} for row in TEST], ending)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert file.stat().st_size == size and file.stat().st_mtime_ns == times.st_mtime_ns
+    assert sha256_file(file) != content  # what the manifest says of it
+    assert answers() == [str(int(answer) + 1) for answer in before]
+
+
+def test_rows_of_the_hub_are_checked_alike(monkeypatch):
+    def load_dataset(hub, revision, split):
+        assert (hub, revision) == ("someone/math", "main")
+        return [*(TRAIN if split == "train" else TEST), math_row(300, answer=0.5)]
+
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    with pytest.raises(ValueError, match="someone/math: MATH train row 10: column 'answer': found 0.5, wanted a text"):
+        load({"hub": "someone/math", "revision": "main"})
 
 
 def test_a_missing_column_is_named(write_rows):

@@ -45,9 +45,18 @@ def write_artifact(frame: pd.DataFrame, kind: str, path: str | Path) -> None:
 
 
 def read_artifact(kind: str, path: str | Path) -> pd.DataFrame:
-    """Read a table and check it against the schema of its kind."""
+    """Read a table and check it against the schema of its kind.
+
+    Raises:
+        ValueError: there is no such file, it is no such table, or its content is not of the schema.
+    """
     path = Path(path)
-    frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; wanted a {kind!r} artifact")
+    try:
+        frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pandas and pyarrow name no file
+        raise ValueError(f"{path}: wanted a {kind!r} artifact, found none: {' '.join(str(error).split())}") from None
     _check(frame, kind, path)
     return frame
 
@@ -77,7 +86,7 @@ def _schemas() -> dict:
 
 TYPES = {
     "string": lambda value: isinstance(value, str),
-    "integer": lambda value: float(value).is_integer(),
+    "integer": lambda value: not isinstance(value, str) and float(value).is_integer(),
     "number": lambda value: not isinstance(value, str),
     "boolean": lambda value: value in (True, False),
 }

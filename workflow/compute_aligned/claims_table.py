@@ -1,6 +1,8 @@
 """Claims and verdicts as a Markdown table: `python -m compute_aligned.claims_table results/tiny/claims.csv`."""
 
+import argparse
 import sys
+from pathlib import Path
 
 import pandas as pd
 
@@ -27,5 +29,14 @@ def claims_table(claims: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m compute_aligned.claims_table", description=__doc__.splitlines()[0])
+    parser.add_argument("claims", type=Path, help="a claims.csv, such as results/tiny/claims.csv")
+    print(claims_table(read_artifact("claims", parser.parse_args().claims)))
+
+
 if __name__ == "__main__":
-    print(claims_table(read_artifact("claims", sys.argv[1])))
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"claims_table: {error}")

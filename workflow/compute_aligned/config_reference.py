@@ -12,7 +12,8 @@ Generated from `workflow/schemas/` by `python -m compute_aligned.config_referenc
 
 A preset (`--configfile config/small.yaml`) is complete on its own and closed: an unknown or missing key is an error.
 `--config 'seeds=[1]' preset=mine` changes single values; name another `preset` to keep the results apart. `<name>`
-stands for a name that you choose or that another file defines.
+stands for a name that you choose or that another file defines: up to 100 letters, digits, `_` and `-`, the first a
+letter or a digit. Numbers are finite, and whole ones have no decimal point.
 """
 FILES = {
     "preset": "config/tiny.yaml, small.yaml, paper.yaml: scale",

@@ -11,10 +11,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from transformers import AutoConfig, PreTrainedConfig
 
-from .config import load_settings, rl_settings, sampling_settings, training_settings
+from .config import load_settings, read_yaml, rl_settings, sampling_settings, training_settings
 from .tasks.loading import load_task
 
 GIB = 2**30
@@ -367,9 +366,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m compute_aligned.memory", description=__doc__.splitlines()[0])
     parser.add_argument("preset", type=Path, help="a preset, such as config/paper.yaml")
     preset = parser.parse_args().preset
-    if not preset.is_file():
-        raise ValueError(f"{preset}: no such file; wanted a preset, such as config/paper.yaml")
-    settings = load_settings(yaml.safe_load(preset.read_text()), str(preset), preset.parent)
+    settings = load_settings(read_yaml(preset), str(preset), preset.parent)
     print(
         f"GiB of the {(DEVICE - RESERVED) / GIB:.2f} that torch has on a V100 of 16 GB, "
         f"{TOLERANCE:.0%} added to what is not exact"
@@ -387,5 +384,5 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"memory: {error}")

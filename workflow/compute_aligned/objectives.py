@@ -120,6 +120,11 @@ class TokenMargin:
         return torch.full_like(gold.log_p, torch.nan, dtype=torch.float64)
 
 
+# Of a budget in a name. Up to it the binomials of a majority vote take less than a tenth of a second and its tensors,
+# N times as large as log p, fit in memory.
+LARGEST_NUMBER = 1024
+LONGEST_SHOWN = 60  # characters of a wrong name that a sentence repeats
+
 # pattern of the name -> objective, made from the numbers in the name
 SFT_OBJECTIVES: dict[str, Callable[..., SFTObjective]] = {
     r"ce": lambda: SequenceForm(PassAtN(1), "CE"),
@@ -159,10 +164,18 @@ def made_from_name(name: str, registry: dict[str, Callable], kind: str, *first):
     """What a registry makes of a name: the entry whose pattern fits, called with ``first`` and the name's numbers.
 
     Raises:
-        ValueError: no pattern fits; or the entry's own, for numbers that it cannot take.
+        ValueError: no pattern fits; a number begins with 0 or is above ``LARGEST_NUMBER``; or the entry's own, for
+            numbers that it cannot take.
     """
+    shown = repr(name if len(name) <= LONGEST_SHOWN else f"{name[:LONGEST_SHOWN]}...")
     for pattern, make in registry.items():
-        if match := re.fullmatch(pattern, name):
-            return make(*first, *(int(number) for number in match.groups()))
+        if match := re.fullmatch(pattern, name, re.ASCII):  # \d alone would take digits of every script
+            numbers = match.groups()
+            if any(re.fullmatch("0.+", number) for number in numbers):
+                raise ValueError(f"{kind} {shown}: found a number that begins with 0, wanted it without")
+            # By length first: int() refuses thousands of digits.
+            if any(len(number) > len(str(LARGEST_NUMBER)) or int(number) > LARGEST_NUMBER for number in numbers):
+                raise ValueError(f"{kind} {shown}: found a number above {LARGEST_NUMBER}, wanted at most that")
+            return make(*first, *map(int, numbers))
     wanted = ", ".join(pattern.replace(r"n(\d+)", "n<N>").replace(r"k(\d+)", "k<k>") for pattern in registry)
-    raise ValueError(f"unknown {kind} {name!r}; wanted {wanted}")
+    raise ValueError(f"unknown {kind} {shown}; wanted {wanted}")

@@ -3,6 +3,7 @@
 A branch or tag behind `revision:` is replaced by the commit that it stands for now; every other byte of the file stays.
 """
 
+import argparse
 import re
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from .config import read_yaml
 from .hub import commit_of
 
 
@@ -57,8 +59,10 @@ def pin(file: Path) -> list[str]:
         a sentence for each repository.
 
     Raises:
-        ValueError: the hub cannot be reached, or has no such repository or revision; the file is as it was.
+        ValueError: the file is no configuration, or the hub cannot be reached, or has no such repository or revision;
+            the file is as it was.
     """
+    read_yaml(file)  # says what is wrong with a file that is no configuration
     text = file.read_bytes().decode()
     found = revisions(text)
     sentences = [] if found else [f"{file}: no hub repository to pin"]
@@ -83,9 +87,15 @@ def pin(file: Path) -> list[str]:
     return sentences
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m compute_aligned.pin", description=__doc__.splitlines()[0])
+    parser.add_argument("presets", nargs="+", type=Path, help="presets, such as config/paper.yaml")
+    for preset in parser.parse_args().presets:
+        print("\n".join(pin(preset)))
+
+
 if __name__ == "__main__":
     try:
-        for name in sys.argv[1:]:
-            print("\n".join(pin(Path(name))))
+        main()
     except (ValueError, OSError) as error:
         sys.exit(f"pin: {error}")

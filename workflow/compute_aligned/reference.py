@@ -1,14 +1,16 @@
 """Copy what a run found, and what made it: `python -m compute_aligned.reference results/tiny`."""
 
+import argparse
 import json
 import shutil
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 from .provenance import Manifests, readable_manifests
 
-# What is copied of a results folder, besides claims.csv: folders, and which of their files.
-KEPT = (("tables", "*"), ("figures", "*"), ("metrics", "*.csv"))
+# What is copied of a results folder.
+KEPT = ("tables/*", "figures/*", "metrics/*.csv", "claims.csv")
 # Of the machine only what bears on the numbers is published.
 PRIVATE = ("host", "interpreter")
 PUBLISHED = "manifests.json"
@@ -17,17 +19,28 @@ PUBLISHED = "manifests.json"
 def write_reference(root: Path, target: Path) -> None:
     """Copy tables, figures, metric summaries and claims of a results folder, and one file with all its manifests.
 
+    What no job made is left out.
+
     Args:
         root: the results folder.
         target: the reference folder; its README is left as it is.
+
+    Raises:
+        ValueError: the results folder is none, or lacks what its manifests name; the reference is as it was.
     """
     manifests = readable_manifests(root)
-    for folder, pattern in KEPT:
+    made = sorted({Path(*Path(path).parts[2:]) for path in manifests})  # without results/<preset>
+    copied = [file for file in made if is_kept(file)]
+    if Path("claims.csv") not in copied:
+        raise ValueError(f"{root}: no manifest of a claims.csv in it; wanted the folder of a whole run (results/tiny)")
+    for file in copied:
+        if not (root / file).is_file():
+            raise ValueError(f"{root / file}: no such file, but its manifest; let Snakemake make it again")
+    for folder in {str(Path(pattern).parent) for pattern in KEPT} - {"."}:
         shutil.rmtree(target / folder, ignore_errors=True)
         (target / folder).mkdir(parents=True)
-        for file in sorted((root / folder).glob(pattern)):
-            shutil.copy(file, target / folder)
-    shutil.copy(root / "claims.csv", target)
+    for file in copied:
+        shutil.copy(root / file, target / file)
     jobs = {id(manifest): manifest for manifest in manifests.values()}
     published = [{key: value for key, value in job.items() if key not in PRIVATE} for job in jobs.values()]
     for job in published:  # a folder's files stand in the manifest of the job that wrote it
@@ -56,11 +69,18 @@ def published_manifests(reference: Path) -> Manifests:
 
 def is_kept(path: Path) -> bool:
     """Whether a reference holds a copy of a file of the results folder, named from there."""
-    return str(path) == "claims.csv" or any(
-        path.parent == Path(folder) and path.match(pattern) for folder, pattern in KEPT
-    )
+    return any(fnmatch(str(path), pattern) for pattern in KEPT)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m compute_aligned.reference", description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path, help="the results folder of a whole run, such as results/tiny")
+    results = parser.parse_args().results
+    write_reference(results, results.parent / "reference" / results.name)
 
 
 if __name__ == "__main__":
-    results = Path(sys.argv[1])
-    write_reference(results, results.parent / "reference" / results.name)
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"reference: {error}")

@@ -1,14 +1,16 @@
 """What a run has produced, in a few lines for the terminal: `python -m compute_aligned.summary config/tiny.yaml`."""
 
+import argparse
 import sys
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from .artifacts import read_artifact
 from .captions import DIFFERENCE_UNITS, METRIC_NAMES, SCALES, baseline_label, digits, what_was_run
 from .claims import VERDICTS
+from .config import read_preset
+from .provenance import load_manifests
 
 
 def describe_results(preset: dict, results: Path) -> str:
@@ -35,7 +37,8 @@ def describe_results(preset: dict, results: Path) -> str:
                 f"  {label:12} {METRIC_NAMES[row['metric']]}@{row['k']} minus {baseline}: "
                 f"{scale * row['difference']:+.{n}f} {DIFFERENCE_UNITS[row['metric']]} {interval}"
             )
-    files = [file for kind in ("tables", "figures") for file in sorted((results / kind).iterdir())]
+    made = sorted(map(Path, load_manifests(results)))
+    files = [file for kind in ("tables", "figures") for file in made if file.parent == results / kind and file.exists()]
     return "\n".join([*lines, "", "Written:", *(f"  {file}" for file in files)])
 
 
@@ -53,8 +56,20 @@ def describe_claims(claims: pd.DataFrame, report: Path) -> str:
     return "\n".join([*lines, "", f"Report: {report}"])
 
 
-if __name__ == "__main__":
-    content = yaml.safe_load(Path(sys.argv[1]).read_text())
-    folder = Path("results") / content["preset"]
-    print(describe_results(content, folder))
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m compute_aligned.summary", description=__doc__.splitlines()[0])
+    parser.add_argument("preset", type=Path, help="a preset that was run, such as config/tiny.yaml")
+    file = parser.parse_args().preset
+    preset = read_preset(file)
+    folder = Path("results") / preset["preset"]
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder; wanted the results of {file}, run from here")
+    print(describe_results(preset, folder))
     print(f"\n{describe_claims(read_artifact('claims', folder / 'claims.csv'), folder / 'report.html')}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"summary: {error}")

@@ -93,7 +93,8 @@ def _section(
     tables, figures, origins, paths = [], [], [], []
     for kind, item in entry["items"]:
         folder = results / ("tables" if kind == "table" else "figures")
-        made = sorted(str(path) for path in folder.glob(f"{item}.*"))
+        # A stray file beside them, such as an editor's copy, has no manifest and is none of theirs.
+        made = [path for path in map(str, sorted(folder.glob(f"{item}.*"))) if path in manifests]
         paths += made
         shown = folder / f"{item}.{'md' if kind == 'table' else 'png'}"
         head = report.item_name(item)

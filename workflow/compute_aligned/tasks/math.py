@@ -2,9 +2,10 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from .local_files import read_rows, shortened
 from .problems import Problem, folded, refuse_overlap, split_without_overlap
 
 COLUMNS = ("problem", "solution", "answer", "subject", "level")
@@ -26,11 +27,16 @@ def load_splits(
         the splits, and what the manifest should say: rows of the data and repeated problems (``drop_repeats``).
 
     Raises:
-        ValueError: a column is missing, a row is empty or of an unknown level, an id stands twice, or there are other
-            numbers of rows than expected.
+        ValueError: a file is not there or broken, a column is missing, a value is blank or of another type, a level
+            is unknown, an id stands twice, or there are other numbers of rows than expected.
     """
-    rows = {split: _read(source, split) for split in ("train", "test")}
-    problems = {split: [_problem(row, split, i) for i, row in enumerate(rows[split])] for split in rows}
+    problems = {
+        split: [
+            _problem(row, f"{where}: MATH {split} row {index}", f"{split}/{index:05d}")
+            for index, (where, row) in enumerate(_read(source, split))
+        ]
+        for split in ("train", "test")
+    }
     _refuse_repeated_ids(problems)
     found = count_rows(problems)
     if expected is not None:
@@ -102,32 +108,61 @@ def _refuse_repeated_ids(problems: dict[str, list[Problem]]) -> None:
             raise ValueError(f"MATH: the id {problem_id!r} stands {n} times in train and test; each row needs its own")
 
 
-def _read(source: dict, split: str) -> Iterable[dict]:
+def _read(source: dict, split: str) -> Iterator[tuple[str, dict]]:
+    """Where each row of a split stands, and the row."""
+    if f"{split}_file" in source:
+        path = Path(source[f"{split}_file"])
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file; it is named as {split}_file in the config")
+        yield from read_rows(path)
+        return
     from datasets import load_dataset
 
-    if f"{split}_file" not in source:
-        return load_dataset(source["hub"], revision=source["revision"], split=split)
-    path = Path(source[f"{split}_file"])
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; it is named as {split}_file in the config")
-    kind = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}.get(path.suffix)
-    if kind is None:
-        raise ValueError(f"{path}: wanted a .jsonl, .json or .parquet file")
-    return load_dataset(kind, data_files=str(path), split="train")
+    # A cache does no harm here: it is that of the commit.
+    rows = load_dataset(source["hub"], revision=source["revision"], split=split)
+    yield from ((source["hub"], row) for row in rows)
 
 
-def _problem(row: dict, split: str, index: int) -> Problem:
+def _problem(row: dict, where: str, number: str) -> Problem:
+    """The problem of a row.
+
+    Args:
+        row: the five columns; ``answer`` may be a whole number, ``level`` 3, "3" or "Level 3", and ``unique_id`` a text
+            or a whole number, or be left out.
+        where: for messages.
+        number: the id of a row without one.
+    """
     for column in COLUMNS:
-        if row.get(column) in (None, ""):
-            raise ValueError(f"MATH {split} row {index}: column {column!r} is missing or empty")
-    level = str(row["level"]).removeprefix("Level ")
-    if level not in {"1", "2", "3", "4", "5"}:
-        raise ValueError(f"MATH {split} row {index}: level is {row['level']!r}, wanted 1 to 5")
+        if column not in row:
+            raise ValueError(f"{where}: column {column!r} is missing; found {', '.join(map(str, row)) or 'none'}")
+        if row[column] is None or (isinstance(row[column], str) and not row[column].strip()):
+            raise ValueError(f"{where}: column {column!r} is missing or empty: found {row[column]!r}, wanted a value")
+    level = row["level"]
+    if isinstance(level, bool) or str(level).removeprefix("Level ") not in {"1", "2", "3", "4", "5"}:
+        raise ValueError(f"{where}: column 'level': level is {shortened(level)}, wanted 1 to 5")
     return Problem(
-        problem_id=str(row.get("unique_id") or f"{split}/{index:05d}"),
-        prompt=PROMPT.format(problem=row["problem"]),
-        target=row["solution"],
-        answer=str(row["answer"]),
-        subject=row["subject"],
-        level=int(level),
+        problem_id=number if row.get("unique_id") is None else _text(row, "unique_id", where, whole_numbers=True),
+        prompt=PROMPT.format(problem=_text(row, "problem", where)),
+        target=_text(row, "solution", where),
+        answer=_text(row, "answer", where, whole_numbers=True),
+        subject=_text(row, "subject", where),
+        level=int(str(level).removeprefix("Level ")),
     )
+
+
+def _text(row: dict, column: str, where: str, whole_numbers: bool = False) -> str:
+    """The text of a column.
+
+    A whole number has one way to be written; what a decimal number looked like in the data, no reader can say.
+    """
+    value = row[column]
+    if whole_numbers and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    wanted = f"a text{' or a whole number' if whole_numbers else ''}"
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{where}: column {column!r}: found {shortened(value)}, wanted {wanted}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can spell
+        raise ValueError(f"{where}: column {column!r}: found {shortened(value)}, which is no Unicode text") from None
+    return value

@@ -304,9 +304,9 @@ def _contradicts_itself(part) -> bool:
 
 
 def _same_number(a, b) -> bool:
-    """Whether two constants are equal; a decimal may be the other one rounded, as in x = \sqrt{17} = 4.12."""
+    r"""Whether two constants are equal; a decimal may be the other one rounded, as in x = \sqrt{17} = 4.12."""
     steps = [10.0 ** Decimal(repr(float(one))).as_tuple().exponent for one in (a, b) if one.is_Float]
-    return abs(a - b) <= 0.500001 * max(steps) if steps else _verify([a], [b])
+    return abs(complex(a - b)) <= 0.500001 * max(steps) if steps else _verify([a], [b])
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,7 @@
-r"""What the notation of an answer says and math-verify drops or misreads.
+"""What the notation of an answer says and math-verify drops or misreads: bases, units, words, parentheses for braces.
 
 It drops the base of 52_8 and the unit of 5 cm, whatever they are, reads words without a text box as products of
-letters, and takes \sqrt(2), where parentheses stand for braces, for no formula at all. Nothing here computes or fails.
+letters, and cannot read a root whose argument stands in parentheses. Nothing here computes a value.
 """
 
 import re

@@ -115,7 +115,7 @@ def case_grades():
     grades = {}
     for whole_is_answer in (True, False):
         pairs = [(c["completion"], c["gold"]) for c in CASES if c["whole_is_answer"] is whole_is_answer]
-        results = grade_in_pool(pairs, whole_is_answer=whole_is_answer)
+        results = grade_in_pool(pairs, whole_is_answer=whole_is_answer, time_limit_s=120)
         grades |= {(*pair, whole_is_answer): grade for pair, grade in zip(pairs, results, strict=True)}
     return grades
 

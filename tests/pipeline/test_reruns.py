@@ -89,6 +89,7 @@ def add_code(repository, file):
         (f"{PACKAGE}/pools.py", FROM_SUCCESS_RATES | FROM_SAMPLE),
         (f"{PACKAGE}/vllm_backend.py", {}),  # not the backend in use
         (f"{PACKAGE}/grading.py", FROM_GRADING),
+        (f"{PACKAGE}/notation.py", FROM_GRADING),
         (f"{PACKAGE}/metrics.py", FROM_MEASURE),
         (f"{PACKAGE}/statistics.py", FROM_MEASURE),
         (f"{PACKAGE}/weights.py", FROM_TRAIN),  # the effective share that a training logs

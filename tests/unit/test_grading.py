@@ -4,6 +4,7 @@ import faulthandler
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -114,7 +115,7 @@ def case_grades():
     grades = {}
     for whole_is_answer in (True, False):
         pairs = [(c["completion"], c["gold"]) for c in CASES if c["whole_is_answer"] is whole_is_answer]
-        results = grade_in_pool(pairs, whole_is_answer=whole_is_answer)
+        results = grade_in_pool(pairs, whole_is_answer=whole_is_answer, time_limit_s=120)
         grades |= {(*pair, whole_is_answer): grade for pair, grade in zip(pairs, results, strict=True)}
     return grades
 
@@ -159,6 +160,48 @@ def test_every_math_500_gold_is_right_against_itself(math_500, column, whole_is_
 def test_every_math_500_gold_is_right_to_math_verify_itself(math_500):
     """Without the comparison of strings that answers these pairs first."""
     assert [row["answer"] for row in math_500 if not math_verify_verdict(row["answer"], row["answer"])] == []
+
+
+@pytest.mark.parametrize("mark", ["_8", r"\text{ cm}"])
+def test_no_two_math_500_golds_with_a_base_or_a_unit_are_taken_for_each_other(math_500, mark):
+    """Each gold answer with a base or a unit, and the same digits with another one."""
+    golds = {row["answer"] for row in math_500}
+    based = [gold for gold in golds if "_" in gold]
+    units = [gold for gold in golds if "box{" in gold or gold.endswith(("cents}", "degrees}"))]
+    assert len(based) == 6 and len(units) == 4
+    if mark == "_8":
+        changed = [(re.sub(r"_\{?(\d+)\}?", lambda m: f"_{{{int(m[1]) + 1}}}", gold), gold) for gold in based]
+    else:
+        changed = [(re.sub(r"\\(?:text|mbox)\s*\{.*", r"\\text{ gallons}", gold), gold) for gold in units]
+    assert all(answer != gold for answer, gold in changed)
+    assert [grade.outcome for grade in grade_in_pool(changed)] == ["wrong"] * len(changed)
+
+
+# --- numbers ---
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 99), st.integers(1, 99), st.integers(-60, -1))
+def test_two_fractions_of_any_size_are_equal_where_their_values_are(top, other, exponent):
+    answer, gold = (rf"\frac{{{number}}}{{10^{{{-exponent}}}}}" for number in (top, other))
+    assert math_verify_verdict(answer, gold) is (top == other)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1000, 9999), st.integers(1000, 9999), st.integers(4, 30))
+def test_decimals_of_any_size_show_four_digits(digits, others, zeros):
+    answer, gold = f"0.{'0' * zeros}{digits}", f"0.{'0' * zeros}{others}"
+    # The gold answer's zeros at the end are no digits of its number, so a digit of tolerance is left open.
+    assert math_verify_verdict(answer, answer)
+    if abs(digits - others) > 1:
+        assert not math_verify_verdict(answer, gold)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(-20, 20), min_size=2, max_size=4))
+def test_a_chain_of_equations_gives_its_last_number_where_it_is_true(numbers):
+    sums = [f"{number - 1}+1" for number in numbers]
+    assert math_verify_verdict("x=" + "=".join(sums), str(numbers[-1])) is (len(set(numbers)) == 1)
 
 
 # --- the shortcuts agree with math-verify ---
@@ -347,3 +390,23 @@ def test_ten_thousand_characters_take_no_time(text):
         for pair in ((text, "1"), ("1", text), (rf"\boxed{{{text}}}", text)):
             grade_in_pool([pair], raising, whole_is_answer=whole_is_answer)
     assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize("end", [",1", ",", "", "x", ".1.1", ",1111", "..."])
+def test_time_to_find_the_last_number_grows_with_the_length_not_its_square(end):
+    def seconds(length: int) -> float:
+        text = "1" + ",111" * (length // 4) + end
+        times = []
+        for _ in range(3):
+            start = time.process_time()
+            extract_answer(text, whole_is_answer=False)
+            times.append(time.process_time() - start)
+        return min(times)
+
+    assert seconds(64_000) < 8 * max(seconds(16_000), 1e-3)  # 4 times where it is linear, 16 where it is quadratic
+
+
+def test_thousands_groups_are_one_number_only_where_no_digit_follows():
+    for text, number in [("1,234,567", "1,234,567"), ("1,234.5", "1,234.5"), ("1,234,56", "56"), ("12,34", "34")]:
+        assert extract_answer(f"it is {text}.", whole_is_answer=False) == number
+    assert extract_answer("1" + ",111" * 100, whole_is_answer=False) == "1" + ",111" * 100

@@ -11,6 +11,7 @@ short string. It is imported when the first pair needs it.
 
 import contextlib
 import logging
+import math
 import multiprocessing
 import pickle
 import re
@@ -18,10 +19,13 @@ import signal
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from .notation import TEXT_BOX, closing, split_bases, split_unit, with_braces, without_end, words
 
 if TYPE_CHECKING:
     from pebble import ProcessPool
@@ -50,16 +54,24 @@ _LONGEST_SIMPLE_NUMBER = 128  # with three digits of exponent, bounds the intege
 _TOLERANCE = Fraction(1, 10_000)
 
 # A number stands alone: not a piece of x2, 5cm, 52_8 or 1.2.3. A full stop after it ends the sentence.
+# It has at most 100 groups of thousands: every group of 1,111,111,1, which is no number, is tried as the first
+# one, and without a bound each would go through all that follow, in time that grows with the length squared.
 _NUMBER_IN_TEXT = re.compile(
     r"(?<![\w.])[-+−]?"
-    r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?(?!,?[0-9])|(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)"
+    r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,100}+(?:\.[0-9]+)?(?!,?[0-9])|(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)"
     r"(?!\w|\.[0-9])"
 )
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
-_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is a character of the answer, not a group
 _LEFT_RIGHT = re.compile(r"\\(?:left|right)(?![a-zA-Z])")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _BARE_DOLLAR = re.compile(r"(?<!\\)\$")
+# What may stand around a number in a formula that cannot be read: words and signs that leave its value alone.
+_WORDS = (
+    r"(?:[a-zA-Z\s.,;:?!'\"*#$={}≈]|\\(?!sqrt|[dtc]?frac|infty)[a-zA-Z]+|\\[\s,;:!$#]"
+    r"|[\^_]\{?\\(?:text|mathrm|circ)(?![a-zA-Z]))*+"
+)
+_NUMBER_AMONG_WORDS = re.compile(rf"{_WORDS}(?<![a-zA-Z])-?[0-9][0-9,]*+(?:\.[0-9]+)?(?![a-zA-Z]){_WORDS}")
+_MOST_DIGITS = 10_000  # numbers below 10^-10000 are alike
 
 
 class Grade(NamedTuple):
@@ -114,12 +126,29 @@ def paper_grader(completion: str, gold: str, whole_is_answer: bool = False) -> b
 
 
 def math_verify_verdict(answer: str, gold: str) -> bool:
-    """Verdict of math-verify on a bare answer, in this process and without a time limit: it may never return.
+    r"""Verdict of math-verify on a bare answer, in this process and without a time limit: it may never return.
 
     What it cannot parse it compares as text. `grade_many` is the safe way in; this is what its workers run.
+    It is asked after these rules, for what it drops or misreads:
+
+    - Bases and units that both sides name must be the same; one that a side leaves out is no fault.
+    - Words are equal as text, whichever part of them stands in a text box: \text{June 20} and June 20.
+    - White space and one full stop or comma at the end are no part of the answer.
+    - Parentheses may stand for the braces of an argument: \sqrt(2).
+    - A formula it cannot read has no value, unless it is one number among words; it would take the last number in it.
+    - A chain of equations must be true in itself: x = 3 + 4 = 7 is 7, 6 = 7 is not.
+    - Numbers are compared to six decimals, and never to fewer than four digits of the smallest number in either.
     Source: Math-Verify 0.9.0, https://github.com/huggingface/Math-Verify.
     """
-    return _math_verify().verify(_parse(gold), _parse(answer), timeout_seconds=None)
+    a, b = _read(answer), _read(gold)
+    if (a.bases and b.bases and a.bases != b.bases) or (a.unit and b.unit and a.unit != b.unit):
+        return False
+    if (a.is_boxed or b.is_boxed) and a.words == b.words:
+        return True
+    if any(_contradicts_itself(part) for part in a.parsed):
+        return False
+    more = max(a.more_digits, b.more_digits)
+    return _verify(b.parsed, a.parsed, more)
 
 
 def grade_many(
@@ -161,22 +190,15 @@ def _answer_text(completion: str, whole_is_answer: bool) -> str | None:
     """The answer as it was written, or None where nothing is left of it once normalised."""
     boxes = list(_BOX.finditer(completion))
     if boxes:
-        text = _up_to_closing_brace(completion, boxes[-1].end())
+        start = boxes[-1].end()
+        end = closing(completion, start)
+        text = None if end is None else completion[start:end]
     elif whole_is_answer:
         text = completion
     else:
         numbers = _NUMBER_IN_TEXT.findall(completion)
         text = numbers[-1] if numbers else None
     return text if text is not None and normalize_answer(text) else None
-
-
-def _up_to_closing_brace(text: str, start: int) -> str | None:
-    depth = 1
-    for brace in _BRACE.finditer(text, start):
-        depth += {"{": 1, "}": -1}.get(brace.group(), 0)
-        if depth == 0:
-            return text[start : brace.start()]
-    return None
 
 
 def _bare(answer: str) -> str:
@@ -218,16 +240,73 @@ def _quick_outcome(text: str | None, gold: str) -> Outcome | None:
     return None
 
 
+class _Reading(NamedTuple):
+    parsed: list  # math-verify's: formulas of sympy and, last, the string they were read from
+    bases: frozenset[int]
+    unit: str | None
+    words: str
+    is_boxed: bool  # some of the words stand in a text box
+    more_digits: int  # decimals that its smallest number needs beyond those that math-verify compares
+
+
 @lru_cache(maxsize=512)  # the samples of a problem share its gold
-def _parse(answer: str) -> list:
-    return _math_verify().parse(_latex(answer), parsing_timeout=None)
-
-
-def _latex(answer: str) -> str:
-    """`answer` as one line of inline mathematics, the form math-verify reads most surely."""
+def _read(answer: str) -> _Reading:
     line = " ".join(answer.split())
     bare = _bare(line)
-    return line if _BARE_DOLLAR.search(bare) else f"${bare}$"  # "$5$ and $6$" brings its own
+    text = without_end(line if _BARE_DOLLAR.search(bare) else bare)  # "$5$ and $6$" brings its own dollars
+    text, bases = split_bases(text)
+    value, unit = split_unit(text)
+    parsed = _parse(with_braces(value))
+    return _Reading(parsed, bases, unit, words(text), TEXT_BOX.search(text) is not None, _more_digits(parsed))
+
+
+def _parse(text: str) -> list:
+    """Formulas and strings that math-verify finds in `text`."""
+    math_verify = _math_verify()
+    line = text if _BARE_DOLLAR.search(text) else f"${text}$"
+    found = math_verify.parse(line, [math_verify.LatexExtractionConfig()], parsing_timeout=None)
+    if all(isinstance(part, str) for part in found) and not _NUMBER_AMONG_WORDS.fullmatch(text):
+        return found  # asked without LaTeX alone, it would find the last number in the formula
+    return math_verify.parse(line, parsing_timeout=None)
+
+
+def _verify(gold: list, answer: list, more_digits: int = 0) -> bool:
+    digits = {"float_rounding": 6 + more_digits, "numeric_precision": 15 + more_digits}
+    return _math_verify().verify(gold, answer, timeout_seconds=None, **digits)
+
+
+def _more_digits(parsed: list) -> int:
+    """Decimals beyond six that the smallest number in `parsed` needs to show four digits."""
+    import mpmath
+    from sympy import Expr, preorder_traversal
+
+    sizes = [0]
+    for part in parsed:
+        for term in () if isinstance(part, str) else preorder_traversal(part):
+            if isinstance(term, Expr) and term.is_number:
+                size = abs(term.evalf(5))
+                if size.is_Float and size:
+                    sizes.append(mpmath.mag(mpmath.mpf(size)))
+    # mag: the power of two just above the number
+    return min(max(0, -math.floor((min(sizes) - 1) * math.log10(2)) - 3), _MOST_DIGITS)
+
+
+def _contradicts_itself(part) -> bool:
+    """Whether an equation, or a list of them, says that different numbers are the same."""
+    from sympy import And, Eq, Expr, FiniteSet, Tuple
+
+    if isinstance(part, FiniteSet | Tuple):
+        return any(_contradicts_itself(one) for one in part.args)
+    equations = part.args if isinstance(part, And) else (part,)
+    sides = [side for equation in equations if isinstance(equation, Eq) for side in equation.args]
+    numbers = [side for side in sides if isinstance(side, Expr) and side.is_number]
+    return any(not _same_number(numbers[0], other) for other in numbers[1:])
+
+
+def _same_number(a, b) -> bool:
+    r"""Whether two constants are equal; a decimal may be the other one rounded, as in x = \sqrt{17} = 4.12."""
+    steps = [10.0 ** Decimal(repr(float(one))).as_tuple().exponent for one in (a, b) if one.is_Float]
+    return abs(complex(a - b)) <= 0.500001 * max(steps) if steps else _verify([a], [b])
 
 
 @lru_cache(maxsize=1)

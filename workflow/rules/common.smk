@@ -58,6 +58,11 @@ def seeds_of(wildcards):
     return PRESET["seeds"] if SEED == "seeds" else [int(wildcards.seed)]
 
 
+def names_of_runs(wildcards):
+    """The runs that a job covers: recipe/objective/seed."""
+    return [f"{wildcards.recipe}/{wildcards.objective}/seed{seed}" for seed in seeds_of(wildcards)]
+
+
 def code_of(script, unused=()):
     """The parameter `code`: hash of the parsed source that a script runs."""
     return code_hash(SCRIPTS / script, unused)

@@ -292,7 +292,11 @@ def start(tmp_path):
     def start(steps=20, kill_at=-1, **params):
         arguments = [str(steps), json.dumps({"code": "a"} | params), str(kill_at)]
         return subprocess.Popen(
-            [sys.executable, "job.py", *arguments], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "job.py", *arguments],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     return start
@@ -368,5 +372,7 @@ def test_a_job_whose_lease_is_lost_stops_with_one_sentence_and_leaves_nothing(st
     _, errors = job.communicate(timeout=60)
     assert job.returncode == 1
     sentence, where = errors.strip().splitlines()
-    assert sentence.startswith("train_sft: results/p/checkpoints/train_sft_r_ce.lease: the lease of this job was removed")
+    assert sentence.startswith(
+        "train_sft: results/p/checkpoints/train_sft_r_ce.lease: the lease of this job was removed"
+    )
     assert where.startswith("(traceback: ") and not (tmp_path / "results/p/models").exists()

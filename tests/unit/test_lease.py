@@ -171,7 +171,7 @@ def test_a_holder_that_stood_still_and_was_taken_over_stops_before_it_writes(pat
         os.kill(process.pid, signal.SIGCONT)
         sentence = found.get(timeout=10)
         process.join()
-        assert f"taken over by process {os.getpid()} on " in sentence and "nothing more is written" in sentence
+        assert f"was taken over by process {os.getpid()} on " in sentence and "nothing more is written" in sentence
         lease.check()  # what the other left behind does not disturb the new holder
     assert list(path.parent.iterdir()) == []
 

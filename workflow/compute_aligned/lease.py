@@ -4,7 +4,7 @@ Two jobs can be asked for the same files: the controller of a run was killed, it
 starts the job again. The lease lets the first finish, and the second wait for it.
 
 A lease is a file with its holder's record. Its name comes into being with its content, by ``link`` of a finished file,
-which exactly one of several processes can do, on NFS too. A holder that died is never overwritten, renamed or removed:
+which exactly one of several processes can do, on NFS too. What a holder that died left is never overwritten or renamed:
 whoever judges the holder with id u dead claims the *successor's* name, which holds u. Ids are random and never used
 again. So the files form a chain from the first name on, and the holder is the last of it.
 
@@ -12,13 +12,15 @@ Why two observers cannot both take over. Both judged u dead and claim u's one su
 other looks again and finds the winner. An observer that comes late, when u's chain has ended and a new one begun, can
 still create that name, but then it is not in the chain, which each claimant walks before it counts as holder.
 
-Why a holder that was judged dead and lives does no harm. Before it writes it shows a heartbeat, and *then* looks whether
-it is the last of the chain; a claimant claims, and *then* looks whether the heartbeat is still the one it judged by, and
-withdraws if not. In whatever order these four happen, one of the two sees the other. After a look that found it the
-holder has as long as silence is borne, ``STALE`` seconds, until another could rightly think it dead.
+Why a holder that was judged dead and lives does no harm. Before it writes it shows a heartbeat, and *then* looks
+whether it is the last of the chain; a claimant claims, and *then* looks whether the heartbeat is still the one it
+judged by, and withdraws if not. In whatever order these four happen, one of the two sees the other. After a look that
+found it the holder has as long as silence is borne, ``STALE`` seconds, until another could rightly think it dead; a
+process that stands still for longer between its look and the end of its writing is beyond what a lease can prevent.
 
-Death is judged without comparing the clocks of two hosts: on the same machine by whether the process is there, with the
-start time it gave; elsewhere by a heartbeat that stood still for ``STALE`` seconds of the observer's own monotonic clock.
+Death is judged without comparing the clocks of two hosts: on the same machine by whether the process is there, with
+the start time it gave; elsewhere by a heartbeat that stood still for ``STALE`` seconds of the observer's own monotonic
+clock.
 
 A holder releases by claiming its own successor's name, so that nobody can take over meanwhile, and then removes the
 chain, its first name first.
@@ -106,8 +108,8 @@ class Lease:
         holder = chain[-1][1]
         if holder["id"] != self._record["id"]:
             raise LeaseLost(
-                f"{self.path}: the lease of this job, which showed no life for {self.stale:g} seconds, was taken over by "
-                f"{_described(holder)}; nothing more is written"
+                f"{self.path}: the lease of this job, which showed no life for {self.stale:g} seconds, was taken over "
+                f"by {_described(holder)}; nothing more is written"
             )
 
     # --- taking and releasing ---

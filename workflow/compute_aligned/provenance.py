@@ -212,7 +212,8 @@ def job(snakemake, lease=None) -> Iterator[dict]:
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_suffix(".partial")
             partial.write_text(json.dumps(manifest, indent=1) + "\n")
-            sys.stdout.flush()  # a log that cannot be written is an error as long as there is no manifest
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()  # a log that cannot be written is an error as long as there is no manifest
             partial.rename(target)
             held.close()
         except Exception as error:

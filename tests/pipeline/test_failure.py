@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import re
+import signal
+import time
 
 import pandas as pd
 import pytest
@@ -114,11 +116,11 @@ def test_a_killed_training_resumes_and_ends_with_the_same_weights(finished, tmp_
     assert not list(checkpoints.iterdir())
 
 
-def test_a_controller_killed_alone_leaves_its_job_to_finish_and_nothing_is_trained_twice(finished, tmp_path):
+def test_a_controller_killed_alone_leaves_its_job_to_finish_and_nothing_is_trained_twice(fresh, tmp_path):
     target = f"{ROOT}/models/math_sft_pass/pass_n4/seed1"
-    undisturbed, killed = finished.copy(tmp_path / "undisturbed"), finished.copy(tmp_path / "killed")
-    for repository in (undisturbed, killed):
-        repository.change_recipe(epochs=25)  # 200 steps, a checkpoint every 5
+    fresh.change_recipe(epochs=25)  # 200 steps, a checkpoint every 5
+    fresh.run(f"{ROOT}/models/math_sft_pass/warmup/seed1", preset="seconds")
+    undisturbed, killed = fresh.copy(tmp_path / "undisturbed"), fresh
     other = undisturbed.start(target, preset="seconds")
 
     checkpoints = killed / ROOT / "checkpoints"
@@ -127,19 +129,25 @@ def test_a_controller_killed_alone_leaves_its_job_to_finish_and_nothing_is_train
         first.kill_once(lambda: list(checkpoints.glob("*/*/checkpoint-*/whole.json")), jobs=False)
         (lease,) = checkpoints.glob("*.lease")
         job = json.loads(lease.read_text())["pid"]
-        os.kill(job, 0)  # it lives on
-        unlock_and_run(killed, target)
-        log = (killed / ROOT / "logs/train_sft/math_sft_pass/pass_n4/seeds.log").read_text()
-        assert f"waits for process {job} on " in log
+        os.kill(job, signal.SIGSTOP)  # it lives on, and does not finish before the next one has begun
+        killed.run(preset="seconds", options=["--unlock"])
+        second = killed.start(target, preset="seconds")
+        log = killed / ROOT / "logs/train_sft/math_sft_pass/pass_n4/seeds.log"
+        while f"waits for process {job} on " not in log.read_text():
+            assert second.process.poll() is None, second.process.communicate()[0]
+            time.sleep(0.1)
+        os.kill(job, signal.SIGCONT)
+        code, output = second.finish()
+        assert code == 0, output
+        assert "takes what another job has made" in log.read_text()
         code, output = other.finish()
         assert code == 0, output
     finally:
         first.kill_jobs()
 
-    second, whole = (r.manifest("train_sft", "math_sft_pass_pass_n4") for r in (killed, undisturbed))
-    # Snakemake may have deleted what the first job had finished by then: that is written again, not trained again.
-    assert {run["resumed_from"] for run in second["facts"]["runs"]} <= {None, "checkpoint-200"}
-    assert second["outputs"] == whole["outputs"]
+    made, whole = (r.manifest("train_sft", "math_sft_pass_pass_n4") for r in (killed, undisturbed))
+    assert [(run["n_steps"], run["resumed_from"]) for run in made["facts"]["runs"]] == [(200, None)] * 2
+    assert made["outputs"] == whole["outputs"]
     assert not list(checkpoints.iterdir())
 
 

@@ -347,7 +347,7 @@ FILL = "for line in range(10000): print(f'step {line} of a long training')"
 
 @pytest.mark.parametrize(
     "work",
-    [FILL, f"{FILL}\nsys.stdout.flush()", "print('x' * 5000)", "sys.stderr.write('x' * 5000)"],
+    [FILL, f"{FILL}\nsys.stdout.flush()", "print('x' * 5000)", "print('x' * 5000, file=sys.stderr)"],
     ids=["in its work", "flushed", "at its end", "on standard error"],
 )
 def test_a_log_that_takes_no_more_ends_the_job_with_one_sentence(run_job, work):

@@ -4,6 +4,7 @@ Snakemake runs in a process of its own, on a copy of the working files, and impo
 `seconds` is `tiny`, shrunk until a job takes little more than its imports.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -46,8 +47,8 @@ class Run:
             raise
         return self.process.returncode, output
 
-    def kill_once(self, condition, seconds=120):
-        """Kill it and all its jobs, as a power cut would, as soon as the condition holds."""
+    def kill_once(self, condition, seconds=120, jobs=True):
+        """Kill it and all its jobs, as a power cut would, or it alone, as soon as the condition holds."""
         deadline = time.monotonic() + seconds
         try:
             while not condition():
@@ -55,9 +56,16 @@ class Run:
                 assert time.monotonic() < deadline, "took too long to come to where it is to be killed"
                 time.sleep(0.02)
         finally:
-            if self.process.poll() is None:
+            if self.process.poll() is None and jobs:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.communicate()
+            self.process.kill()  # its jobs have its standard output still, so that this does not end
+            self.process.wait()
+
+    def kill_jobs(self):
+        """Kill what is left of it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
 class Repository:

@@ -1,8 +1,11 @@
 """What happens when something goes wrong: artifacts changed by hand, runs killed half-way."""
 
+import hashlib
 import json
 import os
 import re
+import signal
+import time
 
 import pandas as pd
 import pytest
@@ -97,10 +100,8 @@ def test_a_killed_training_resumes_and_ends_with_the_same_weights(finished, tmp_
     other = undisturbed.start(target, preset="seconds")
 
     checkpoints = killed / ROOT / "checkpoints"
-    killed.start(target, preset="seconds").kill_once(
-        lambda: list(checkpoints.glob("*/checkpoint-*/training_record.json"))
-    )
-    assert list(checkpoints.glob("*/checkpoint-*"))
+    killed.start(target, preset="seconds").kill_once(lambda: list(checkpoints.glob("*/*/checkpoint-*/whole.json")))
+    assert list(checkpoints.glob("*/*/checkpoint-*"))
     unlock_and_run(killed, target)
     code, output = other.finish()
     assert code == 0, output
@@ -115,18 +116,69 @@ def test_a_killed_training_resumes_and_ends_with_the_same_weights(finished, tmp_
     assert not list(checkpoints.iterdir())
 
 
+def test_a_controller_killed_alone_leaves_its_job_to_finish_and_nothing_is_trained_twice(fresh, tmp_path):
+    target = f"{ROOT}/models/math_sft_pass/pass_n4/seed1"
+    fresh.change_recipe(epochs=25)  # 200 steps, a checkpoint every 5
+    fresh.run(f"{ROOT}/models/math_sft_pass/warmup/seed1", preset="seconds")
+    undisturbed, killed = fresh.copy(tmp_path / "undisturbed"), fresh
+    other = undisturbed.start(target, preset="seconds")
+
+    checkpoints = killed / ROOT / "checkpoints"
+    first = killed.start(target, preset="seconds")
+    try:
+        first.kill_once(lambda: list(checkpoints.glob("*/*/checkpoint-*/whole.json")), jobs=False)
+        (lease,) = checkpoints.glob("*.lease")
+        job = json.loads(lease.read_text())["pid"]
+        os.kill(job, signal.SIGSTOP)  # it lives on, and does not finish before the next one has begun
+        killed.run(preset="seconds", options=["--unlock"])
+        second = killed.start(target, preset="seconds")
+        log = killed / ROOT / "logs/train_sft/math_sft_pass/pass_n4/seeds.log"
+        while (
+            not log.exists() or f"waits for process {job} on " not in log.read_text()
+        ):  # Snakemake deletes the first's
+            assert second.process.poll() is None, second.process.communicate()[0]
+            time.sleep(0.1)
+        os.kill(job, signal.SIGCONT)
+        code, output = second.finish()
+        assert code == 0, output
+        assert "takes what another job has made" in log.read_text()
+        code, output = other.finish()
+        assert code == 0, output
+    finally:
+        first.kill_jobs()
+
+    made, whole = (r.manifest("train_sft", "math_sft_pass_pass_n4") for r in (killed, undisturbed))
+    assert [(run["n_steps"], run["resumed_from"]) for run in made["facts"]["runs"]] == [(200, None)] * 2
+    assert made["outputs"] == whole["outputs"]
+    assert not list(checkpoints.iterdir())
+
+
+@pytest.mark.parametrize("name", ["results", "results/seconds", ".snakemake"])
+def test_where_nothing_can_be_written_snakemake_says_so_in_one_sentence(fresh, name):
+    """A file in the place of the folder: unlike a read-only or a full disk, nobody needs rights to try it."""
+    (fresh / name).parent.mkdir(exist_ok=True)
+    if (fresh / name).is_dir():
+        (fresh / name).rename(fresh / "elsewhere")
+    (fresh / name).write_text("")
+    code, output = fresh.try_to_run(f"{ROOT}/data/math/train.parquet", preset="seconds")
+    assert code == 1 and "Traceback" not in output
+    (line,) = re.findall(r"^.* cannot be written .*$", output, flags=re.MULTILINE)
+    assert line == f"{fresh / name} cannot be written (Not a directory), nothing was done"
+
+
 def test_a_killed_sampling_takes_up_its_finished_shards(finished, rerun):
     target = f"{ROOT}/samples/math_sft_pass/ce/seed1.parquet"
     rerun.change_recipe(evaluation={"samples": 4096, "problems_per_shard": 1})
     assert rerun.plan(target, preset="seconds") == {"sample": 1}
     checkpoints = rerun / ROOT / "checkpoints"
-    rerun.start(target, preset="seconds").kill_once(lambda: list(checkpoints.glob("*/shard-*.json")))
+    rerun.start(target, preset="seconds").kill_once(lambda: list(checkpoints.glob("*/*/shard-*.json")))
 
-    first_shard = next(checkpoints.glob("*/shard-00000.json"))
-    pools = json.loads(first_shard.read_text())
+    first_shard = next(checkpoints.glob("*/*/shard-00000.json"))
+    pools = json.loads(first_shard.read_text())["pools"]
     (problem_id,) = pools
     pools[problem_id][0][2] = marked = -123.0  # the mean log-probability of its first sample
-    first_shard.write_text(json.dumps(pools))
+    sha256 = hashlib.sha256(json.dumps(pools).encode()).hexdigest()
+    first_shard.write_text(json.dumps({"sha256": sha256, "pools": pools}))
     unlock_and_run(rerun, target)
 
     samples = pd.read_parquet(rerun / target)

@@ -84,6 +84,7 @@ def add_code(repository, file):
         (f"{PACKAGE}/advantages.py", FROM_RL),
         (f"{PACKAGE}/grpo.py", FROM_RL),
         (f"{PACKAGE}/checkpoints.py", FROM_TRAIN),
+        (f"{PACKAGE}/lease.py", FROM_TRAIN),
         (f"{PACKAGE}/success_rates.py", FROM_SUCCESS_RATES),
         (f"{PACKAGE}/sampling.py", FROM_SUCCESS_RATES | FROM_SAMPLE),
         (f"{PACKAGE}/pools.py", FROM_SUCCESS_RATES | FROM_SAMPLE),

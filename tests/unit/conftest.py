@@ -119,5 +119,7 @@ def trained(base, problems, tmp_path_factory):
         checkpoints=str(folder / "checkpoints"),
         path_to_model=str(folder / "model"),
         path_to_record=str(folder / "record.parquet"),
+        run="recipe/ce/seed1",
+        code="c0de",
     )
     return folder / "model"

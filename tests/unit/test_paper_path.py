@@ -114,6 +114,8 @@ def arguments(base, start, problems, settings, folder, name):
         "checkpoints": str(folder / "checkpoints"),
         "path_to_model": str(folder / name),
         "path_to_record": str(folder / f"{name}.parquet"),
+        "run": f"recipe/{name}/seed1",
+        "code": "c0de",
     }
 
 
@@ -164,9 +166,11 @@ def walk(settings, bases, problems, tmp_path_factory):
             threads=1,
             checkpoints=str(folder / "shards"),
             path_to_samples=str(folder / "samples.parquet"),
+            run="recipe/second/seed1",
+            code="c0de",
         )
         (found["sampler"], _, found["sampled_prompts"], *_), _ = sampled[0]
-        shards = [json.loads(path.read_text()) for path in sorted((folder / "shards").glob("*/shard-*.json"))]
+        shards = [json.loads(path.read_text())["pools"] for path in sorted((folder / "shards").rglob("shard-*.json"))]
         found["pools"] = list(shards[0].values())
     return found
 
@@ -362,6 +366,8 @@ def test_protgpt2_goes_from_warm_up_to_scored_samples(settings, bases, protein_p
         threads=1,
         checkpoints=str(tmp_path / "shards"),
         path_to_samples=str(tmp_path / "samples.parquet"),
+        run="recipe/rl/seed1",
+        code="c0de",
     )
     score_proteins(str(tmp_path / "samples.parquet"), str(problems), str(tmp_path / "scores.parquet"))
     scores = read_artifact("protein_scores", tmp_path / "scores.parquet")

@@ -248,6 +248,7 @@ def test_a_run_on_the_wrong_device_ends_before_anything_is_read(paper, tmp_path,
     import train_sft
 
     nowhere = {"path_to_base": "no", "path_to_problems": "no", "threads": 1, "checkpoints": str(tmp_path)}
+    nowhere |= {"run": "r/ce/seed1", "code": "c0de"}
     train = nowhere | {"path_to_start": "no", "path_to_model": "no", "path_to_record": "no"}
     calls = [
         (train_sft.train_sft, train | {"settings": training_settings(paper, "math_sft_pass", "ce", 1)}),

@@ -612,3 +612,76 @@ def test_a_job_that_does_not_need_a_broken_manifest_does_its_work(run_job):
         (root / "provenance" / "made" / f"{name}.json").write_text({"cut": '{"ru', "empty": ""}[name])
     done, _ = run_job()
     assert done.returncode == 0, done.stderr
+
+
+# --- disks that are full or read-only --------------------------------------------------------------------------------
+
+
+def sentence_of(done):
+    """The one sentence on the terminal, and what stands under it in parentheses."""
+    assert done.returncode == 1 and done.stdout == "" and "Traceback" not in done.stderr
+    return done.stderr.strip().splitlines()
+
+
+FILL = "for line in range(10000): print(f'step {line} of a long training')"
+
+
+@pytest.mark.parametrize(
+    "work",
+    [FILL, f"{FILL}\nsys.stdout.flush()", "print('x' * 5000)", "print('x' * 5000, file=sys.stderr)"],
+    ids=["in its work", "flushed", "at its end", "on standard error"],
+)
+def test_a_log_that_takes_no_more_ends_the_job_with_one_sentence(run_job, work):
+    """The limit of a file's size stands for a full disk: writing fails half-way."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"
+    done, root = run_job(f"{limit}\n{work}")
+    sentence, told = sentence_of(done)
+    log = "results/p/logs/guess/r/seed1.log"
+    assert (
+        sentence
+        == f"guess: OSError: [Errno 27] File too large, while {log}, the outputs or their manifest were written"
+    )
+    assert told == f"(no traceback: {log}: File too large)"
+    assert not list((root / "provenance").rglob("r_1.json"))
+
+
+def test_a_bad_input_is_still_told_where_the_log_takes_no_more(run_job):
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))"
+    done, _ = run_job(f'{limit}\nraise ValueError("row 3 has no answer")')
+    sentence, told = sentence_of(done)
+    assert sentence == "guess: row 3 has no answer" and told.startswith("(no traceback: results/p/logs/")
+
+
+def test_a_log_that_cannot_be_opened_ends_the_job_with_one_sentence(run_job, tmp_path):
+    (tmp_path / "results/p/logs").write_text("a file where a folder is wanted")
+    done, root = run_job()
+    (sentence,) = sentence_of(done)
+    assert sentence.startswith("guess: results/p/logs/guess/r: Not a directory; nothing was done")
+    assert not (root / "out.txt").exists()
+
+
+@pytest.mark.parametrize("state", ["read-only", "full"])
+def test_a_disk_that_is_full_or_read_only_ends_the_job_with_one_sentence(run_job, tmp_path, state):
+    def mount(*arguments):
+        return subprocess.run(["mount", *arguments], capture_output=True).returncode == 0
+
+    logs = tmp_path / "results" / "p" / "logs"
+    (logs / "guess" / "r").mkdir(parents=True)
+    if not mount("-t", "tmpfs", "-o", "size=4k", "tmpfs", str(logs / "guess")):
+        pytest.skip("no right to mount")
+    try:
+        if state == "full":
+            (logs / "guess" / "fill").write_bytes(bytes(4096))
+        (logs / "guess" / "r").mkdir(exist_ok=True)
+        if state == "read-only":
+            assert mount("-o", "remount,ro", str(logs / "guess"))
+        done, root = run_job()
+    finally:
+        subprocess.run(["umount", str(logs / "guess")], check=True)
+    sentence, *told = sentence_of(done)
+    log = "results/p/logs/guess/r/seed1.log"
+    if state == "read-only":
+        assert (sentence, told) == (f"guess: {log}: Read-only file system; nothing was done", [])
+    else:
+        assert log in sentence and "No space left on device" in sentence
+    assert not list((root / "provenance").rglob("r_1.json"))

@@ -285,7 +285,7 @@ def test_a_killed_sampling_run_keeps_its_finished_shards_and_ends_with_the_same_
 
     def run(folder):
         sampler = transformers_sampler(model, tokenizer, 1, settings_with())
-        return sample_in_shards(sampler, list(prompts), list(prompts.values()), tmp_path / folder, 4)
+        return sample_in_shards(sampler, list(prompts), list(prompts.values()), tmp_path / folder, 4, 8)
 
     whole = list(run("whole"))
     assert [problem_id for problem_id, _ in whole] == list(prompts)
@@ -308,6 +308,6 @@ def test_a_killed_sampling_run_keeps_its_finished_shards_and_ends_with_the_same_
 
 def test_a_shard_holds_the_pools_by_problem(model, tokenizer, prompts, tmp_path):
     sampler = transformers_sampler(model, tokenizer, 1, settings_with())
-    list(sample_in_shards(sampler, ["a"], [next(iter(prompts.values()))], tmp_path, 4))
-    pools = json.loads((tmp_path / "shard-00000.json").read_text())
+    list(sample_in_shards(sampler, ["a"], [next(iter(prompts.values()))], tmp_path, 4, 8))
+    pools = json.loads((tmp_path / "shard-00000.json").read_text())["pools"]
     assert list(pools) == ["a"] and len(pools["a"]) == 8

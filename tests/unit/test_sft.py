@@ -5,6 +5,7 @@ import importlib.metadata
 import inspect
 import shutil
 import tomllib
+from pathlib import Path
 
 import mpmath
 import pandas as pd
@@ -18,7 +19,7 @@ from transformers import Trainer, TrainerCallback
 from trl import SFTTrainer
 
 from compute_aligned import artifacts
-from compute_aligned.checkpoints import RECORD, SaveRecord, last_whole_checkpoint
+from compute_aligned.checkpoints import SaveRecord, last_whole_checkpoint, seal
 from compute_aligned.models import add_adapter, load_model
 from compute_aligned.objectives import sft_objective
 from compute_aligned.operators import PassAtN
@@ -295,7 +296,7 @@ class _KillAfterStep(TrainerCallback):
 def run(base, trained, problems, tmp_path):
     """Train through the script; three epochs of three steps, a checkpoint every second step."""
 
-    def run(name, start=None, **changes):
+    def run(name, start=None, code="c0de", **changes):
         facts = script.train_sft(
             path_to_base=str(base),
             path_to_start=str(start or trained),
@@ -305,8 +306,10 @@ def run(base, trained, problems, tmp_path):
             checkpoints=str(tmp_path / "checkpoints"),
             path_to_model=str(tmp_path / name),
             path_to_record=str(tmp_path / f"{name}.parquet"),
+            run="recipe/pass_n16/seed1",
+            code=code,
         )
-        shutil.rmtree(facts.pop("checkpoints"))  # as the job does when all its runs are finished
+        shutil.rmtree(Path(facts.pop("checkpoints")).parent)  # as the job does when all its runs are finished
         return facts, tmp_path / name, pd.read_parquet(tmp_path / f"{name}.parquet")
 
     return run
@@ -390,13 +393,14 @@ def test_checkpoints_of_other_settings_are_not_taken_up(run, monkeypatch):
     assert facts["resumed_from"] is None
 
 
-def test_the_last_whole_checkpoint_is_the_newest_one_that_has_its_weight_record(tmp_path):
+def test_the_last_whole_checkpoint_is_the_newest_one_that_was_written_to_its_end(tmp_path):
     assert last_whole_checkpoint(tmp_path / "missing") is None
     for step in (2, 10, 12):
         (tmp_path / f"checkpoint-{step}").mkdir()
     assert last_whole_checkpoint(tmp_path) is None
     for step in (2, 10):
-        (tmp_path / f"checkpoint-{step}" / RECORD).write_text("{}")
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        seal(tmp_path / f"checkpoint-{step}")
     assert last_whole_checkpoint(tmp_path).name == "checkpoint-10"
 
 

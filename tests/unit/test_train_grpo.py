@@ -74,6 +74,8 @@ def run(base, trained, problems, tmp_path):
             checkpoints=str(tmp_path / "checkpoints"),
             path_to_model=str(tmp_path / name),
             path_to_record=str(tmp_path / f"{name}.parquet"),
+            run=f"recipe/{name}/seed1",
+            code="c0de",
         )
         return facts, tmp_path / name, read_artifact("rl_training", tmp_path / f"{name}.parquet")
 
@@ -137,6 +139,8 @@ def test_an_adapter_is_saved_without_the_copy_that_the_kl_term_refers_to(run, ba
         checkpoints=str(tmp_path / "checkpoints"),
         path_to_model=str(tmp_path / "warmup"),
         path_to_record=str(tmp_path / "warmup.parquet"),
+        run="recipe/warmup/seed1",
+        code="c0de",
     )
     _, model, record = run(path_to_start=tmp_path / "warmup", beta=0.1)
     assert record["kl"].iloc[0] == pytest.approx(0, abs=1e-6)

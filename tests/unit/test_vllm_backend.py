@@ -160,6 +160,8 @@ def run(base, trained, problems, tmp_path):
             threads=1,
             checkpoints=str(tmp_path / "checkpoints"),
             path_to_samples=str(path),
+            run=f"recipe/{name}/seed1",
+            code="c0de",
         )
         return read_artifact("samples", path), facts
 
@@ -181,6 +183,8 @@ def adapter(base, problems, tmp_path_factory):
         checkpoints=str(folder / "checkpoints"),
         path_to_model=str(folder / "model"),
         path_to_record=str(folder / "record.parquet"),
+        run="recipe/ce/seed1",
+        code="c0de",
     )
     return folder / "model"
 

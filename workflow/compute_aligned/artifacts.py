@@ -24,6 +24,8 @@ def whole(path: str | Path) -> Iterator[Path]:
     except BaseException:
         _remove(partial)
         raise
+    if path.is_dir():  # which a renaming does not replace; another job may have made it since this one was asked for
+        _remove(path)
     partial.rename(path)
 
 

@@ -365,24 +365,44 @@ def described_inputs(paths: Iterable[str], root: Path, patience: float) -> list[
 
 
 @contextlib.contextmanager
-def job(snakemake) -> Iterator[dict]:
+def job(snakemake, lease=None) -> Iterator[dict]:
     """Run a script's work as a documented job: verified inputs, a log, one clear sentence on failure, a manifest.
 
     Everything printed goes to the rule's log. On an error the terminal gets one sentence, the log the traceback, and
     the exit code is 1. On success the manifest is written last.
+
+    Args:
+        snakemake: what Snakemake gives its scripts.
+        lease: of a job that may have one writer only (``lease.Lease``). It is held until the manifest is written. Where
+            another process held it first and has made these very outputs, the script ends here, with exit code 0.
 
     Yields:
         a dict of facts to be kept in the manifest (plain values).
     """
     log = Path(snakemake.log[0])
     root = next(parent.parent for parent in log.parents if parent.name == "logs")
+    name = "_".join(snakemake.wildcards) or "all"
+    target = manifest_folder(root) / snakemake.rule / f"{name.replace('/', '_')}.json"
     facts: dict = {}
     start = datetime.datetime.now(datetime.UTC)
-    with _output_to(log) as terminal:
+    with _output_to(log, snakemake.rule) as terminal, contextlib.ExitStack() as held:
+
+        def say(line: str) -> None:
+            print(line, flush=True)
+            with contextlib.suppress(OSError):  # of a controller that is gone
+                print(f"{snakemake.rule} {line}", file=terminal, flush=True)
+
         try:
+            if lease is None or held.enter_context(lease.held(say)):
+                os.ftruncate(1, 0)  # no other job writes into this log
             inputs = described_inputs(snakemake.input, root, patience=float(os.environ.get(LATENCY_WAIT, 0)))
+            if lease is not None and _is_made(snakemake, inputs, target):
+                say("takes what another job has made of the same code, settings and inputs in the meantime")
+                sys.exit(0)
             gc.freeze()  # what was imported stays: the collections of each training run need not go through it
             yield facts
+            if lease is not None:
+                lease.check()
             manifest = {
                 "rule": snakemake.rule,
                 "wildcards": dict(snakemake.wildcards.items()),
@@ -395,36 +415,78 @@ def job(snakemake) -> Iterator[dict]:
                 "threads": snakemake.threads,
                 **environment(),
             }
-            name = "_".join(snakemake.wildcards) or "all"
-            target = manifest_folder(root) / snakemake.rule / f"{name.replace('/', '_')}.json"
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_suffix(".partial")
             partial.write_text(json.dumps(manifest, indent=1) + "\n")
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()  # a log that cannot be written is an error as long as there is no manifest
             partial.rename(target)
+            held.close()
         except Exception as error:
-            traceback.print_exc()
             sentence = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            print(f"\n{snakemake.rule}: {sentence}\n(traceback: {log})", file=terminal, flush=True)
+            if isinstance(error, OSError) and error.filename is None:  # as of a write to a full disk
+                sentence += f", while {log}, the outputs or their manifest were written"
+            try:
+                traceback.print_exc()
+                sys.stdout.flush()
+                told = f"traceback: {log}"
+            except OSError as full:
+                told = f"no traceback: {log}: {full.strerror}"
+            with contextlib.suppress(OSError):
+                print(f"\n{snakemake.rule}: {sentence}\n({told})", file=terminal, flush=True)
             sys.exit(1)
 
 
+def _is_made(snakemake, inputs: list[dict], target: Path) -> bool:
+    """Whether the outputs are there, and as the manifest of a job of the same rule, params and inputs says."""
+    wanted = {
+        "rule": snakemake.rule,
+        "wildcards": dict(snakemake.wildcards.items()),
+        "params": dict(snakemake.params.items()),
+        "inputs": inputs,
+    }
+    try:
+        manifest = json.loads(target.read_text())
+        wanted["outputs"] = [describe(Path(path)) for path in snakemake.output]
+        return {key: manifest[key] for key in wanted} == json.loads(json.dumps(wanted))
+    except (OSError, ValueError, TypeError, KeyError):  # a file is missing or cut
+        return False
+
+
 @contextlib.contextmanager
-def _output_to(log: Path) -> Iterator:
-    """Send this process' standard output and error to a file; yields the terminal's standard error."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+def _output_to(log: Path, rule: str) -> Iterator:
+    """Send this process' standard output and error to the end of a file; yields the terminal's standard error."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    except OSError as error:
+        print(f"\n{rule}: {error.filename}: {error.strerror}; nothing was done", file=sys.stderr, flush=True)
+        sys.exit(1)
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
-    with open(log, "w") as file, os.fdopen(os.dup(2), "w") as terminal:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+    with os.fdopen(os.dup(2), "w") as terminal:
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        os.close(file)
         try:
             yield terminal
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _empty_buffers()
             os.dup2(saved[0], 1)
             os.dup2(saved[1], 2)
+
+
+def _empty_buffers() -> None:
+    """Write what this process printed; on a full disk drop it, or the interpreter would try again at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)
+            stream.flush()
 
 
 def environment() -> dict:

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import tempfile
 
 from compute_aligned.config import (
     closed_form_settings,
@@ -17,6 +18,26 @@ from compute_aligned.objectives import sft_objective
 from compute_aligned.provenance import code_hash
 
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
+
+
+def stop_unless_writable(folder):
+    """One sentence, and the end, where Snakemake would print a traceback: a read-only or full disk, a file of that name."""
+    nearest = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=nearest) as file:
+            file.write(bytes(4096))
+    except OSError as error:
+        print(f"{nearest.absolute()} cannot be written ({error.strerror}), nothing was done", file=sys.stderr)
+        sys.exit(1)
+
+
+if workflow.is_main_process:
+    stop_unless_writable(".snakemake")
+
+
+onstart:
+    stop_unless_writable(RESULTS)
+
 
 # Experiments that compare trained runs, those that need none, and those that look at pools of single runs.
 COMPARISONS = {name: entry for name, entry in EXPERIMENTS.items() if entry["kind"] == "comparison"}
@@ -56,6 +77,11 @@ def of_seeds(pattern):
 def seeds_of(wildcards):
     """The seeds that a job covers."""
     return PRESET["seeds"] if SEED == "seeds" else [int(wildcards.seed)]
+
+
+def names_of_runs(wildcards):
+    """The runs that a job covers: recipe/objective/seed."""
+    return [f"{wildcards.recipe}/{wildcards.objective}/seed{seed}" for seed in seeds_of(wildcards)]
 
 
 def code_of(script, unused=()):

@@ -21,6 +21,7 @@ rule sample:
         gpu=PRESET["resources"]["sample"]["gpu"],
     params:
         settings=lambda wildcards: [sampling_settings(SETTINGS, wildcards.recipe, seed) for seed in seeds_of(wildcards)],
+        runs=names_of_runs,
         checkpoints=f"{RESULTS}/checkpoints",
         # The other backend's code counts for nothing.
         code=code_of(

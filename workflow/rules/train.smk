@@ -26,6 +26,7 @@ rule train_sft:
         settings=lambda wildcards: [
             training_settings(SETTINGS, wildcards.recipe, wildcards.objective, seed) for seed in seeds_of(wildcards)
         ],
+        runs=names_of_runs,
         checkpoints=f"{RESULTS}/checkpoints",
         code=code_of_training,
     message:
@@ -59,6 +60,7 @@ rule train_grpo:
         settings=lambda wildcards: [
             rl_settings(SETTINGS, wildcards.recipe, wildcards.objective, seed) for seed in seeds_of(wildcards)
         ],
+        runs=names_of_runs,
         checkpoints=f"{RESULTS}/checkpoints",
         code=code_of("train_grpo.py"),
     message:

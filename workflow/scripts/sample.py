@@ -1,16 +1,18 @@
 """Draw the evaluation pools of runs."""
 
 import dataclasses
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import torch
 
 from compute_aligned.artifacts import read_artifact, write_artifact
+from compute_aligned.checkpoints import work_folder
+from compute_aligned.lease import lease_of
 from compute_aligned.models import check_precision, load_model, load_tokenizer
 from compute_aligned.pools import PoolSampler, SamplingSettings, sample_in_shards
-from compute_aligned.provenance import describe, hash_settings, job
+from compute_aligned.provenance import job
 from compute_aligned.sampling import transformers_sampler
 from compute_aligned.tasks import Problem, select
 from compute_aligned.tokenization import encode_prompt
@@ -25,6 +27,9 @@ def sample(
     threads: int,
     checkpoints: str,
     path_to_samples: str,
+    run: str,
+    code: str,
+    before_writing: Callable[[], None] = lambda: None,
 ) -> dict:
     """Sample every evaluation problem of one run; finished shards of a killed job are taken up again.
 
@@ -39,6 +44,9 @@ def sample(
         threads: CPU threads.
         checkpoints: folder of finished shards.
         path_to_samples: where the samples go.
+        run: its name, recipe/objective/seed.
+        code: the rule's hash of the code that samples.
+        before_writing: called before anything is written; what it raises ends the sampling.
 
     Returns:
         the folder of its shards, and counts for the manifest.
@@ -50,10 +58,11 @@ def sample(
     chosen = select(problems, settings["levels"], settings["problems"], settings["selection_seed"])
     prompts = [encode_prompt(tokenizer, problem.prompt) for problem in chosen]
     sampler, device = pool_sampler(Path(path_to_base), Path(path_to_model), tokenizer, settings, prompts)
-    inputs = [describe(Path(path))["sha256"] for path in (path_to_base, path_to_model, path_to_problems)]
-    shards = Path(checkpoints) / hash_settings(settings, inputs)
+    shards = work_folder(checkpoints, run, code, settings, [path_to_base, path_to_model, path_to_problems])
     problem_ids = [problem.problem_id for problem in chosen]
-    pools = sample_in_shards(sampler, problem_ids, prompts, shards, settings["problems_per_shard"])
+    pools = sample_in_shards(
+        sampler, problem_ids, prompts, shards, settings["problems_per_shard"], settings["n_samples"], before_writing
+    )
     rows = [
         (
             problem_id,
@@ -69,6 +78,7 @@ def sample(
     columns = ["problem_id", "sample", "completion", "finish_reason", "n_tokens", "mean_logprob"]
     frame = pd.DataFrame(rows, columns=columns)
     frame["completion"] = tokenizer.batch_decode(frame["completion"].tolist(), skip_special_tokens=True)
+    before_writing()
     write_artifact(frame, "samples", path_to_samples)
     return {
         "shards": str(shards),
@@ -98,7 +108,8 @@ def pool_sampler(
 
 
 if __name__ == "__main__":
-    with job(snakemake) as facts:  # noqa: F821
+    lease = lease_of(snakemake)  # noqa: F821
+    with job(snakemake, lease) as facts:  # noqa: F821
         facts["runs"] = [
             sample(
                 path_to_base=snakemake.input.base,  # noqa: F821
@@ -108,13 +119,17 @@ if __name__ == "__main__":
                 threads=snakemake.threads,  # noqa: F821
                 checkpoints=snakemake.params.checkpoints,  # noqa: F821
                 path_to_samples=samples,
+                run=run,
+                code=snakemake.params.code,  # noqa: F821
+                before_writing=lease.check,
             )
-            for model, settings, samples in zip(
+            for model, settings, samples, run in zip(
                 snakemake.input.models,  # noqa: F821
                 snakemake.params.settings,  # noqa: F821
                 snakemake.output,  # noqa: F821
+                snakemake.params.runs,  # noqa: F821
                 strict=True,
             )
         ]
         for run in facts["runs"]:
-            shutil.rmtree(run.pop("shards"))
+            lease.remove_when_done(run.pop("shards"))

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import torch
 
 from compute_aligned.advantages import AdvantageSettings, rl_objective
 from compute_aligned.artifacts import read_artifact, whole, write_artifact
-from compute_aligned.checkpoints import last_whole_checkpoint
+from compute_aligned.checkpoints import BeforeSaving, last_whole_checkpoint, work_folder
 from compute_aligned.grpo import RECORDED, ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
+from compute_aligned.lease import lease_of
 from compute_aligned.models import add_adapter, check_precision, load_model, load_tokenizer
-from compute_aligned.provenance import describe, hash_settings, job
+from compute_aligned.provenance import job
 from compute_aligned.tasks import Problem, select
 from compute_aligned.tasks.rewards import AnswerReward, ProteinReward, grade_as_the_paper
 from compute_aligned.tokenization import without_long_prompts
@@ -30,8 +32,11 @@ def train_grpo(
     checkpoints: str,
     path_to_model: str,
     path_to_record: str,
+    run: str,
+    code: str,
+    before_writing: Callable[[], None] = lambda: None,
 ) -> dict:
-    """Train one run, resuming from the last whole checkpoint of the very same settings and inputs.
+    """Train one run, resuming from the last whole checkpoint of the very same run, code, settings and inputs.
 
     Its checkpoints stay, so that a job of several runs loses none of them when it is killed.
 
@@ -44,6 +49,9 @@ def train_grpo(
         checkpoints: folder of checkpoints.
         path_to_model: where the trained model or adapter goes.
         path_to_record: where the record of the steps goes.
+        run: its name, recipe/objective/seed.
+        code: the rule's hash of the code that trains it.
+        before_writing: called before anything is written; what it raises ends the training.
 
     Returns:
         the folder of its checkpoints, and what the manifest should say: counts and how the run went.
@@ -58,8 +66,7 @@ def train_grpo(
     model = load_model(base, start, settings["precision"], settings["quantization"], trainable=True)
     if settings["adapter"] is not None:
         model = add_adapter(model, settings["adapter"], settings["seed"])
-    inputs = [describe(Path(path))["sha256"] for path in (path_to_base, path_to_start, path_to_problems)]
-    work = Path(checkpoints) / hash_settings(settings, inputs)
+    work = work_folder(checkpoints, run, code, settings, [path_to_base, path_to_start, path_to_problems])
     trainer = ComputeAlignedGRPOTrainer(
         model=model,
         reward_funcs=reward_of(settings),
@@ -70,10 +77,12 @@ def train_grpo(
         advantage_settings=AdvantageSettings(**{key: settings[key] for key in ADVANTAGE_KEYS}),
         loss=settings["loss"],
     )
+    trainer.add_callback(BeforeSaving(before_writing))
     checkpoint = last_whole_checkpoint(work)
     if checkpoint is not None:
         trainer.resume_record(checkpoint)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    before_writing()
     with whole(path_to_model) as folder:
         trainer.save_model(str(folder))
         (folder / "training_args.bin").unlink(missing_ok=True)  # absolute paths; the settings are in the manifest
@@ -111,7 +120,8 @@ def reward_of(settings: dict):
 
 if __name__ == "__main__":
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    with job(snakemake) as facts:  # noqa: F821
+    lease = lease_of(snakemake)  # noqa: F821
+    with job(snakemake, lease) as facts:  # noqa: F821
         facts["runs"] = [
             train_grpo(
                 path_to_base=snakemake.input.base,  # noqa: F821
@@ -122,14 +132,18 @@ if __name__ == "__main__":
                 checkpoints=snakemake.params.checkpoints,  # noqa: F821
                 path_to_model=model,
                 path_to_record=record,
+                run=run,
+                code=snakemake.params.code,  # noqa: F821
+                before_writing=lease.check,
             )
-            for start, settings, model, record in zip(
+            for start, settings, model, record, run in zip(
                 snakemake.input.starts,  # noqa: F821
                 snakemake.params.settings,  # noqa: F821
                 snakemake.output.models,  # noqa: F821
                 snakemake.output.records,  # noqa: F821
+                snakemake.params.runs,  # noqa: F821
                 strict=True,
             )
         ]
         for run in facts["runs"]:
-            shutil.rmtree(run.pop("checkpoints"))
+            lease.remove_when_done(run.pop("checkpoints"))

@@ -1,7 +1,7 @@
 """Train runs by supervised fine-tuning: a warm-up from the base model, or an objective from the warm-up."""
 
 import os
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -9,10 +9,11 @@ import torch
 from datasets import Dataset
 
 from compute_aligned.artifacts import read_artifact, whole, write_artifact
-from compute_aligned.checkpoints import last_whole_checkpoint
+from compute_aligned.checkpoints import BeforeSaving, last_whole_checkpoint, work_folder
+from compute_aligned.lease import lease_of
 from compute_aligned.models import add_adapter, check_precision, load_model, load_tokenizer
 from compute_aligned.objectives import sft_objective
-from compute_aligned.provenance import describe, hash_settings, job
+from compute_aligned.provenance import job
 from compute_aligned.sft import RECORD_COLUMNS, ComputeAlignedSFTTrainer, trainer_arguments
 from compute_aligned.success_rates import success_rates
 from compute_aligned.tasks import Problem, select
@@ -28,8 +29,11 @@ def train_sft(
     checkpoints: str,
     path_to_model: str,
     path_to_record: str,
+    run: str,
+    code: str,
+    before_writing: Callable[[], None] = lambda: None,
 ) -> dict:
-    """Train one run, resuming from the last whole checkpoint of the very same settings and inputs.
+    """Train one run, resuming from the last whole checkpoint of the very same run, code, settings and inputs.
 
     Its checkpoints stay, so that a job of several runs loses none of them when it is killed.
 
@@ -42,6 +46,9 @@ def train_sft(
         checkpoints: folder of checkpoints; they lie outside the outputs, which Snakemake deletes before a rerun.
         path_to_model: where the trained model or adapter goes.
         path_to_record: where log p, weight and success rate of every sequence trained on go.
+        run: its name, recipe/objective/seed.
+        code: the rule's hash of the code that trains it.
+        before_writing: called before anything is written; what it raises ends the training.
 
     Returns:
         the folder of its checkpoints, and what the manifest should say: counts and how the run went.
@@ -56,8 +63,7 @@ def train_sft(
     model = load_model(base, start, settings["precision"], settings["quantization"], trainable=True)
     if settings["adapter"] is not None and start == base:
         model = add_adapter(model, settings["adapter"], settings["seed"])
-    inputs = [describe(Path(path))["sha256"] for path in (path_to_base, path_to_start, path_to_problems)]
-    work = Path(checkpoints) / hash_settings(settings, inputs)
+    work = work_folder(checkpoints, run, code, settings, [path_to_base, path_to_start, path_to_problems])
     trainer = ComputeAlignedSFTTrainer(
         model=model,
         args=trainer_arguments(settings, work),
@@ -67,10 +73,12 @@ def train_sft(
         average=settings["average"],
         success_rates=success_rates(problems, tokenizer, settings),
     )
+    trainer.add_callback(BeforeSaving(before_writing))
     checkpoint = last_whole_checkpoint(work)
     if checkpoint is not None:
         trainer.resume_record(checkpoint)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    before_writing()
     with whole(path_to_model) as folder:
         trainer.save_model(str(folder))
         (folder / "training_args.bin").unlink(missing_ok=True)  # holds absolute paths; the settings are in the manifest
@@ -115,7 +123,8 @@ def encode_problems(problems: list[Problem], tokenizer, settings: dict) -> Datas
 if __name__ == "__main__":
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     torch.set_flush_denormal(True)  # arithmetic with numbers below 1e-38 slows a CPU down, by 7 % on tiny's answers
-    with job(snakemake) as facts:  # noqa: F821
+    lease = lease_of(snakemake)  # noqa: F821
+    with job(snakemake, lease) as facts:  # noqa: F821
         facts["runs"] = [
             train_sft(
                 path_to_base=snakemake.input.base,  # noqa: F821
@@ -126,14 +135,18 @@ if __name__ == "__main__":
                 checkpoints=snakemake.params.checkpoints,  # noqa: F821
                 path_to_model=model,
                 path_to_record=record,
+                run=run,
+                code=snakemake.params.code,  # noqa: F821
+                before_writing=lease.check,
             )
-            for start, settings, model, record in zip(
+            for start, settings, model, record, run in zip(
                 snakemake.input.starts,  # noqa: F821
                 snakemake.params.settings,  # noqa: F821
                 snakemake.output.models,  # noqa: F821
                 snakemake.output.records,  # noqa: F821
+                snakemake.params.runs,  # noqa: F821
                 strict=True,
             )
         ]
         for run in facts["runs"]:
-            shutil.rmtree(run.pop("checkpoints"))
+            lease.remove_when_done(run.pop("checkpoints"))

@@ -76,6 +76,7 @@ class SamplingParams:
     top_p: float
     top_k: int
     max_tokens: int
+    stop_token_ids: list[int]
     logprobs: int
     detokenize: bool
 
@@ -235,6 +236,7 @@ def test_settings_reach_the_engine_by_vllms_names(vllm, run, tokenizer, splits):
     (engine,) = vllm
     (prompts, params, _), *_ = engine.calls
     assert {(p.n, p.temperature, p.top_p, p.top_k, p.max_tokens) for p in params} == {(6, 1.3, 0.9, 7, 5)}
+    assert [p.stop_token_ids for p in params] == [[tokenizer.eos_token_id]] * len(params)
     assert {p.logprobs for p in params} == {0} and engine.options["logprobs_mode"] == "raw_logprobs"
     assert engine.options["dtype"] == "float32" and engine.options["quantization"] is None
     assert engine.options["max_num_seqs"] == 24
@@ -247,7 +249,7 @@ def test_settings_reach_the_engine_by_vllms_names(vllm, run, tokenizer, splits):
 
 def test_four_bit_weights_and_half_precision_are_named_as_vllm_names_them(vllm, base, adapter):
     settings = SamplingSettings(2, 3, 1.0, 1.0, 0, 4)
-    vllm_backend.vllm_sampler(base, adapter, 3, 1, settings, "fp16", "nf4", longest_prompt=10)
+    vllm_backend.vllm_sampler(base, adapter, [3], 1, settings, "fp16", "nf4", longest_prompt=10)
     assert (vllm[0].options["dtype"], vllm[0].options["quantization"]) == ("float16", "bitsandbytes")
 
 
@@ -276,16 +278,21 @@ END = 9
 
 def test_the_end_token_is_no_part_of_a_completion_and_counts_in_its_log_probability():
     sample = CompletionOutput(0, "", [4, 5, END], -6.0, [], "stop")
-    assert completion_of(sample, END) == Completion([4, 5], "stop", -2.0)
+    assert completion_of(sample, [END]) == Completion([4, 5], "stop", -2.0)
 
 
 def test_a_completion_may_be_nothing_but_the_end():
-    assert completion_of(CompletionOutput(0, "", [END], -3.0, [], "stop"), END) == Completion([], "stop", -3.0)
+    assert completion_of(CompletionOutput(0, "", [END], -3.0, [], "stop"), [END]) == Completion([], "stop", -3.0)
+
+
+def test_each_of_several_end_tokens_ends_a_completion():
+    sample = CompletionOutput(0, "", [4, END], -6.0, [], "stop", END)
+    assert completion_of(sample, [7, END]) == completion_of(sample, [END, 7]) == Completion([4], "stop", -3.0)
 
 
 def test_a_completion_that_reaches_the_limit_keeps_all_its_tokens():
     sample = CompletionOutput(0, "", (4, 5, 6), -6.0, [], "length")
-    assert completion_of(sample, END) == Completion([4, 5, 6], "length", -2.0)
+    assert completion_of(sample, [END]) == Completion([4, 5, 6], "length", -2.0)
 
 
 @pytest.mark.parametrize(
@@ -293,8 +300,10 @@ def test_a_completion_that_reaches_the_limit_keeps_all_its_tokens():
     [([4], "abort", None), ([4, 5], "stop", "\n"), ([4, 5], "stop", 5), ([], "error", None)],
 )
 def test_a_sample_that_ended_for_another_reason_is_refused(tokens, reason, stop):
-    with pytest.raises(ValueError, match=f"finish_reason '{reason}', .*wanted the end token {END} or the length limit"):
-        completion_of(CompletionOutput(0, "", tokens, -6.0, [], reason, stop), END)
+    with pytest.raises(
+        ValueError, match=f"finish_reason '{reason}', .*wanted an end token .{END}. or the length limit"
+    ):
+        completion_of(CompletionOutput(0, "", tokens, -6.0, [], reason, stop), [END])
 
 
 # --- where it is missing, and what is configured ---------------------------------------------------------------------

@@ -24,6 +24,7 @@ from compute_aligned.models import load_model
 from compute_aligned.pools import Completion
 from compute_aligned.provenance import code_hash
 from compute_aligned.sampling import SamplingSettings, sample_pools, uniforms
+from compute_aligned.tokenization import encode_prompt
 from compute_aligned.vllm_backend import ADAPTER_RANKS, completion_of, problem_seed
 
 SETTINGS = {
@@ -356,7 +357,7 @@ def test_only_the_code_of_the_backend_in_use_counts(monkeypatch):
 
 
 def test_prompts_over_the_limit_are_sampled_all_the_same_and_counted(vllm, run, splits, tokenizer):
-    lengths = {problem.problem_id: len(script.encode_prompt(tokenizer, problem.prompt)) for problem in splits["train"]}
+    lengths = {problem.problem_id: len(encode_prompt(tokenizer, problem.prompt)) for problem in splits["train"]}
     for backend in ("vllm", "transformers"):
         frame, facts = run(longest_prompt=8, backend=backend)
         sampled = [lengths[problem_id] for problem_id in frame["problem_id"].unique()]

@@ -4,16 +4,19 @@ import functools
 
 import pytest
 import torch
-from conftest import ADAPTER
+from conftest import ADAPTER, TRAINING
+from datasets import Dataset
 from test_grpo import ADVANTAGES, SETTINGS, digits, without_padding
 from transformers import AutoConfig, AutoModelForCausalLM, TrainerCallback
 
 from compute_aligned.advantages import rl_objective
 from compute_aligned.grpo import ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
 from compute_aligned.models import add_adapter, load_model
+from compute_aligned.objectives import sft_objective
 from compute_aligned.pools import SamplingSettings
 from compute_aligned.sampling import sample_pools, uniforms
-from compute_aligned.tokenization import encode_prompt
+from compute_aligned.sft import ComputeAlignedSFTTrainer, trainer_arguments
+from compute_aligned.tokenization import IGNORED, encode_example, encode_prompt
 
 SIZES = {
     "llama": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2},
@@ -21,7 +24,10 @@ SIZES = {
         **{"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2},
         **{"num_key_value_heads": 1, "sliding_window": None},
     },
-    "gpt2": {"n_layer": 2, "n_head": 2, "n_embd": 32, "n_positions": 128},
+    "gpt2": {
+        **{"n_layer": 2, "n_head": 2, "n_embd": 32, "n_positions": 128},
+        **{"embd_pdrop": 0.0, "attn_pdrop": 0.0, "resid_pdrop": 0.0},
+    },
 }
 TARGETS = {"gpt2": ["c_attn"]}
 ARCHITECTURES = pytest.mark.parametrize("architecture", SIZES)
@@ -190,3 +196,30 @@ def test_our_own_sampling_gives_the_log_probabilities_of_rows_without_padding(
                 logits = model(input_ids=torch.tensor([prompts[i] + said])).logits[0, len(prompts[i]) - 1 : -1]
             own = logits.double().log_softmax(dim=-1).gather(1, torch.tensor(said)[:, None])
             assert completion.mean_logprob == pytest.approx(float(own.mean()), abs=1e-5)
+
+
+@ARCHITECTURES
+def test_supervised_training_sees_the_log_probabilities_of_rows_without_padding(
+    make_model, architecture, tokenizer, splits, tmp_path
+):
+    """Its rows are padded on the right, where nothing counts it."""
+    problems = splits["train"][:8]
+    examples = [encode_example(tokenizer, p.problem_id, p.prompt, p.answer, 96) for p in problems]
+    trainer = ComputeAlignedSFTTrainer(
+        model=make_model(architecture),
+        args=trainer_arguments(TRAINING | {"learning_rate": 1e-9}, tmp_path / "work"),
+        train_dataset=Dataset.from_list(examples),
+        processing_class=tokenizer,
+        objective=sft_objective("ce"),
+        average="sequence",
+    )
+    trainer.train()
+    model, expected = make_model(architecture), []
+    for example in examples:
+        labels = torch.tensor(example["labels"])
+        with torch.no_grad():
+            log_probs = model(input_ids=torch.tensor([example["input_ids"]])).logits[0, :-1].log_softmax(dim=-1)
+        places = (labels[1:] != IGNORED).nonzero()[:, 0]
+        expected.append(float(log_probs[places, labels[1:][places]].sum()))
+    assert len({len(example["labels"]) for example in examples}) > 1  # so that padding takes part
+    assert sorted(row[1] for row in trainer.record) == pytest.approx(sorted(expected), abs=1e-4)

@@ -95,6 +95,18 @@ def assert_identical(one, other):
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
 
 
+def without_padding(model, batch):
+    """log p of each completion token at the sampling temperature, each row alone and unpadded; one tensor a row."""
+    rows = []
+    for row in range(len(batch["prompt_ids"])):
+        prompt = batch["prompt_ids"][row][batch["prompt_mask"][row].bool()]
+        completion = batch["completion_ids"][row][batch["completion_mask"][row].bool()]
+        logits = model(input_ids=torch.cat([prompt, completion])[None]).logits[0, len(prompt) - 1 : -1]
+        log_probs = (logits / SETTINGS["temperature"]).log_softmax(dim=-1)
+        rows.append(log_probs.gather(1, completion[:, None])[:, 0])
+    return rows
+
+
 class _Batches:
     """Keeps each generated batch."""
 
@@ -212,13 +224,8 @@ def test_pass_weights_use_the_sequences_probability_at_the_sampling_temperature(
     trainer.train()
     batch = kept.batches[0]
     trainer.model.load_state_dict(start, strict=False)
-    ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
-    mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
     with torch.no_grad():
-        logits = trainer.model(input_ids=ids, attention_mask=mask).logits[:, batch["prompt_ids"].shape[1] - 1 : -1]
-    log_probs = (logits.double() / SETTINGS["temperature"]).log_softmax(dim=-1)
-    per_token = log_probs.gather(2, batch["completion_ids"][:, :, None])[:, :, 0]
-    log_p = (per_token * batch["completion_mask"]).sum(dim=1)
+        log_p = torch.stack([row.double().sum() for row in without_padding(trainer.model, batch)])
     weights = rl_objective("pass_n4_log").operator.sft_weight(log_p)
     assert weights.min() < 0.95  # the test can tell the weights from 1
     rewards = torch.tensor([row["reward"] for row in trainer.record["steps"]])
@@ -260,14 +267,10 @@ def loss_and_gradients(trainer, batch):
 
 
 def plain_gradients(trainer, batch, loss, beta):
-    """Gradients of the docstring's formulas, from the full logits and a second copy of the model as reference."""
+    """Gradients of the docstring's formulas, from the full logits of rows without padding."""
     trainer.model.zero_grad()
-    ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
-    mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
-    logits = trainer.model(input_ids=ids, attention_mask=mask).logits[:, batch["prompt_ids"].shape[1] - 1 : -1]
-    log_probs = (logits / SETTINGS["temperature"]).log_softmax(dim=-1)
-    per_token = log_probs.gather(2, batch["completion_ids"][:, :, None])[:, :, 0]
     tokens = batch["completion_mask"]
+    per_token = torch.nn.utils.rnn.pad_sequence(without_padding(trainer.model, batch), batch_first=True)
     lengths = tokens.sum(dim=1)
     sequence = (per_token * tokens).sum(dim=1)
     policy = -batch["advantages"] * (sequence if loss == "sequence" else sequence / lengths)
@@ -643,6 +646,7 @@ def parameters(method):
 
 def test_trl_has_the_hooks_that_the_trainer_overrides_and_calls():
     assert parameters(GRPOTrainer._generate_and_score_completions) == ["self", "inputs"]
+    assert parameters(GRPOTrainer._tokenize_prompts) == ["self", "prompts"]
     assert parameters(GRPOTrainer._compute_loss) == ["self", "model", "inputs"]
     assert parameters(GRPOTrainer.log) == ["self", "logs", "start_time"]
     assert parameters(GRPOTrainer._get_train_sampler) == ["self", "dataset"]
@@ -655,7 +659,7 @@ def test_trl_has_the_hooks_that_the_trainer_overrides_and_calls():
         "batch_size",
         "compute_entropy",
     ]
-    for hook in ("_generate_and_score_completions", "_compute_loss", "log", "_get_train_sampler"):
+    for hook in ("_generate_and_score_completions", "_tokenize_prompts", "_compute_loss", "log", "_get_train_sampler"):
         assert hook in vars(ComputeAlignedGRPOTrainer)
         assert parameters(getattr(ComputeAlignedGRPOTrainer, hook)) == parameters(getattr(GRPOTrainer, hook))
     assert {"num_samples", "generator", "seed"} <= set(vars(RepeatSampler(range(4), 2, seed=1)))

@@ -275,6 +275,13 @@ def test_weights_read_from_gguf_become_an_ordinary_model_with_a_chat_template(tm
     ids = encode_prompt(tokenizer, "What is the capital of France? Answer with one word.")
     example = encode_example(tokenizer, "p", "1+2", "3", 100)
     assert example["labels"][-1] == tokenizer.eos_token_id
+    turns = [{"role": "user", "content": "1+2"}, {"role": "assistant", "content": "3"}]
+    whole = tokenizer.apply_chat_template(turns, return_dict=False)
+    assert (
+        example["input_ids"] == whole[: whole.index(tokenizer.eos_token_id, len(encode_prompt(tokenizer, "1+2"))) + 1]
+    )
+    spelt = encode_example(tokenizer, "p", "1<|im_end|>2", "3<|im_end|>4", 100)
+    assert spelt["input_ids"].count(tokenizer.eos_token_id) == example["input_ids"].count(tokenizer.eos_token_id)
     with torch.no_grad():
         # A wrongly de-quantised model would not know.
         output = model.generate(torch.tensor([ids]), max_new_tokens=6, do_sample=False)

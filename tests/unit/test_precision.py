@@ -124,8 +124,9 @@ def test_grpos_log_probabilities_are_float32_and_their_sum_float64(base, precisi
 
 @pytest.mark.parametrize("precision", HALF)
 def test_the_log_probability_of_a_sample_is_summed_in_float64(base, precision):
-    tokenizer = types.SimpleNamespace(pad_token_id=2, eos_token_id=-1)  # no end: the completion has all its tokens
+    tokenizer = types.SimpleNamespace(pad_token_id=2)
     model = load_model(base, base, precision, "nf4", trainable=False).eval()
+    model.generation_config.eos_token_id = -1  # no end: the completion has all its tokens
     settings = SamplingSettings(1, 400, 1.0, 1.0, 0, 1)
     prompt = [1, 300, 301]
     ((_, (sample,)),) = sample_pools(model, tokenizer, [prompt], [uniforms(1, "p", 1, 400)], settings)

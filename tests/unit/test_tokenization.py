@@ -2,6 +2,7 @@
 
 import copy
 import re
+from functools import partial
 
 import pytest
 from conftest import TRAINING
@@ -12,9 +13,17 @@ from train_sft import encode_problems, training_problems
 
 from compute_aligned.base_models import character_tokenizer
 from compute_aligned.models import load_tokenizer
+from compute_aligned.tasks import Problem
 from compute_aligned.tasks.arithmetic import ALPHABET, WORDS, generate_splits
 from compute_aligned.tasks.math import PROMPT
-from compute_aligned.tokenization import IGNORED, encode_example, encode_prompt, without_long_prompts
+from compute_aligned.tokenization import (
+    IGNORED,
+    encode_example,
+    encode_prompt,
+    encode_prompts,
+    turn_end,
+    without_long_prompts,
+)
 
 TOKENIZER = character_tokenizer(ALPHABET, WORDS)
 PROBLEMS = generate_splits(3, {"train": 200})["train"]
@@ -141,6 +150,84 @@ def test_what_a_template_puts_after_the_end_token_is_not_supervised():
     template = TOKENIZER.chat_template.replace("<|end|>", "<|end|>\n")
     plain = encode_example(TOKENIZER, "p", "1+2", "3", max_length=100)
     assert encode_example(with_template(template), "p", "1+2", "3", max_length=100) == plain
+
+
+# --- data that spells a control token -------------------------------------------------------------------------------
+
+
+def spelling_tokenizers():
+    """Tokenizers that have tokens for the characters of their control tokens, and how one ends a turn."""
+    plain = character_tokenizer(ALPHABET + "<|pad>usraitn", WORDS)  # the letters of its control tokens
+    first = mistral_tokenizer()
+    first.chat_template = FIRST_MISTRAL_CHAT_TEMPLATE
+    return [plain, mistral_tokenizer(), first]
+
+
+SPELLING = pytest.mark.parametrize("tokenizer", spelling_tokenizers(), ids=["characters", "mistral", "first mistral"])
+
+
+@SPELLING
+def test_a_control_token_in_the_data_is_text_and_ends_nothing(tokenizer):
+    end = tokenizer.eos_token
+    prompt, target = f"1{end}2", f"3{end}{end}+4"
+    example = encode_example(tokenizer, "p", prompt, target, max_length=200)
+    ids, labels = example["input_ids"], supervised(example)
+    assert labels[-1] == tokenizer.eos_token_id and labels.count(tokenizer.eos_token_id) == 1
+    assert ids.count(tokenizer.eos_token_id) == 1
+    assert tokenizer.decode(labels[:-1]).strip() == target
+    assert ids[: len(ids) - len(labels)] == encode_prompt(tokenizer, prompt)
+    assert prompt in tokenizer.decode(encode_prompt(tokenizer, prompt))
+    controls = [i for i in encode_prompt(tokenizer, prompt) if i in tokenizer.all_special_ids]
+    assert controls == [i for i in encode_prompt(tokenizer, "12") if i in tokenizer.all_special_ids]
+
+
+@SPELLING
+def test_other_prompts_have_the_tokens_that_transformers_gives_them(tokenizer):
+    for prompt, target in [("1+2", "3"), ("", "3"), ("1\n(2", "-3\n"), ("(1)", "")]:
+        user, assistant = {"role": "user", "content": prompt}, {"role": "assistant", "content": target}
+        expected = tokenizer.apply_chat_template([user], add_generation_prompt=True, return_dict=False)
+        assert encode_prompt(tokenizer, prompt) == expected
+        whole = tokenizer.apply_chat_template([user, assistant], return_dict=False)
+        assert encode_example(tokenizer, "p", prompt, target, max_length=200)["input_ids"] == whole
+
+
+@pytest.mark.parametrize(("prompt", "target"), [("1<|end|>2", "3"), ("1", "2<|end|>3")], ids=["prompt", "target"])
+def test_a_control_token_without_tokens_for_its_characters_is_refused_with_the_problem(prompt, target):
+    with pytest.raises(ValueError, match="problem algebra/7: .*spells <|end|>, as text") as error:
+        encode_example(TOKENIZER, "algebra/7", prompt, target, max_length=100)
+    one_sentence(error)
+
+
+def test_every_stage_that_encodes_a_prompt_names_the_problem_it_refuses():
+    problem = Problem("algebra/7", "1<|end|>2", "3", "3", "algebra", 1)
+    for encode in (partial(encode_prompts, TOKENIZER), partial(without_long_prompts, TOKENIZER, longest_prompt=100)):
+        with pytest.raises(ValueError, match="problem algebra/7: "):
+            encode([problem])
+
+
+def test_a_character_without_a_token_is_refused_with_the_problem():
+    with pytest.raises(ValueError, match="problem algebra/7: the tokenizer cannot encode its text as text: .*UNK"):
+        encode_example(TOKENIZER, "algebra/7", "1 + 2", "3", max_length=100)
+
+
+def test_a_template_that_changes_the_text_is_refused_where_it_spells_a_control_token():
+    tokenizer = spelling_tokenizers()[0]
+    tokenizer.chat_template = tokenizer.chat_template.replace("{{ message.content }}", "{{ message.content | upper }}")
+    with pytest.raises(ValueError, match="spells <.end.>, as text: the chat template changes the text"):
+        encode_prompt(tokenizer, "1<|end|>")
+
+
+def test_a_template_may_strip_the_text():
+    tokenizer = mistral_tokenizer()
+    stripping = copy.deepcopy(tokenizer)
+    stripping.chat_template = tokenizer.chat_template.replace('message["content"]', 'message["content"] | trim')
+    assert encode_prompt(stripping, " 1</s>2 ") == encode_prompt(tokenizer, "1</s>2")
+
+
+@pytest.mark.parametrize("template", ["<|end|>", "<|end|>\n<|pad|>", "\n<|end|>"])
+def test_the_token_that_ends_a_turn_is_the_first_control_token_after_the_target(template):
+    assert turn_end(with_template(TOKENIZER.chat_template.replace("<|end|>", template))) == TOKENIZER.eos_token_id
+    assert turn_end(with_template("{{ messages[-1].content }}")) is None
 
 
 def test_problems_to_train_on_whose_prompts_are_too_long_are_left_out_and_counted():

@@ -24,6 +24,7 @@ from compute_aligned.models import load_model
 from compute_aligned.pools import Completion
 from compute_aligned.provenance import code_hash
 from compute_aligned.sampling import SamplingSettings, sample_pools, uniforms
+from compute_aligned.tokenization import encode_prompt
 from compute_aligned.vllm_backend import ADAPTER_RANKS, completion_of, problem_seed
 
 SETTINGS = {
@@ -76,6 +77,7 @@ class SamplingParams:
     top_p: float
     top_k: int
     max_tokens: int
+    stop_token_ids: list[int]
     logprobs: int
     detokenize: bool
 
@@ -239,6 +241,7 @@ def test_settings_reach_the_engine_by_vllms_names(vllm, run, tokenizer, splits):
     (engine,) = vllm
     (prompts, params, _), *_ = engine.calls
     assert {(p.n, p.temperature, p.top_p, p.top_k, p.max_tokens) for p in params} == {(6, 1.3, 0.9, 7, 5)}
+    assert [p.stop_token_ids for p in params] == [[tokenizer.eos_token_id]] * len(params)
     assert {p.logprobs for p in params} == {0} and engine.options["logprobs_mode"] == "raw_logprobs"
     assert engine.options["dtype"] == "float32" and engine.options["quantization"] is None
     assert engine.options["max_num_seqs"] == 24
@@ -251,7 +254,7 @@ def test_settings_reach_the_engine_by_vllms_names(vllm, run, tokenizer, splits):
 
 def test_four_bit_weights_and_half_precision_are_named_as_vllm_names_them(vllm, base, adapter):
     settings = SamplingSettings(2, 3, 1.0, 1.0, 0, 4)
-    vllm_backend.vllm_sampler(base, adapter, 3, 1, settings, "fp16", "nf4", longest_prompt=10)
+    vllm_backend.vllm_sampler(base, adapter, [3], 1, settings, "fp16", "nf4", longest_prompt=10)
     assert (vllm[0].options["dtype"], vllm[0].options["quantization"]) == ("float16", "bitsandbytes")
 
 
@@ -280,16 +283,21 @@ END = 9
 
 def test_the_end_token_is_no_part_of_a_completion_and_counts_in_its_log_probability():
     sample = CompletionOutput(0, "", [4, 5, END], -6.0, [], "stop")
-    assert completion_of(sample, END) == Completion([4, 5], "stop", -2.0)
+    assert completion_of(sample, [END]) == Completion([4, 5], "stop", -2.0)
 
 
 def test_a_completion_may_be_nothing_but_the_end():
-    assert completion_of(CompletionOutput(0, "", [END], -3.0, [], "stop"), END) == Completion([], "stop", -3.0)
+    assert completion_of(CompletionOutput(0, "", [END], -3.0, [], "stop"), [END]) == Completion([], "stop", -3.0)
+
+
+def test_each_of_several_end_tokens_ends_a_completion():
+    sample = CompletionOutput(0, "", [4, END], -6.0, [], "stop", END)
+    assert completion_of(sample, [7, END]) == completion_of(sample, [END, 7]) == Completion([4], "stop", -3.0)
 
 
 def test_a_completion_that_reaches_the_limit_keeps_all_its_tokens():
     sample = CompletionOutput(0, "", (4, 5, 6), -6.0, [], "length")
-    assert completion_of(sample, END) == Completion([4, 5, 6], "length", -2.0)
+    assert completion_of(sample, [END]) == Completion([4, 5, 6], "length", -2.0)
 
 
 @pytest.mark.parametrize(
@@ -297,8 +305,10 @@ def test_a_completion_that_reaches_the_limit_keeps_all_its_tokens():
     [([4], "abort", None), ([4, 5], "stop", "\n"), ([4, 5], "stop", 5), ([], "error", None)],
 )
 def test_a_sample_that_ended_for_another_reason_is_refused(tokens, reason, stop):
-    with pytest.raises(ValueError, match=f"finish_reason '{reason}', .*wanted the end token {END} or the length limit"):
-        completion_of(CompletionOutput(0, "", tokens, -6.0, [], reason, stop), END)
+    with pytest.raises(
+        ValueError, match=f"finish_reason '{reason}', .*wanted an end token .{END}. or the length limit"
+    ):
+        completion_of(CompletionOutput(0, "", tokens, -6.0, [], reason, stop), [END])
 
 
 # --- where it is missing, and what is configured ---------------------------------------------------------------------
@@ -351,7 +361,7 @@ def test_only_the_code_of_the_backend_in_use_counts(monkeypatch):
 
 
 def test_prompts_over_the_limit_are_sampled_all_the_same_and_counted(vllm, run, splits, tokenizer):
-    lengths = {problem.problem_id: len(script.encode_prompt(tokenizer, problem.prompt)) for problem in splits["train"]}
+    lengths = {problem.problem_id: len(encode_prompt(tokenizer, problem.prompt)) for problem in splits["train"]}
     for backend in ("vllm", "transformers"):
         frame, facts = run(longest_prompt=8, backend=backend)
         sampled = [lengths[problem_id] for problem_id in frame["problem_id"].unique()]

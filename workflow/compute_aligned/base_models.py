@@ -10,10 +10,13 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
+
+from .tokenization import turn_end
 
 # One token each for who speaks and where a turn ends, so that the tiny model, too, has a chat template.
 CHARACTER_CHAT_TEMPLATE = (
@@ -77,7 +80,10 @@ def _one_token_per_character(special: Sequence[str], alphabet: str, words: Seque
 
 
 def make_base_model(source: dict, folder: Path) -> None:
-    """Write a base model and its tokenizer as an ordinary folder.
+    """Write a base model and its tokenizer as an ordinary folder, and which tokens end a completion.
+
+    The folder's generation_config holds those tokens and nothing else: how completions are drawn is said in the config
+    alone, so the model's own sampling settings are left out.
 
     Args:
         source: where it comes from, by ``source["kind"]``: ``scratch`` (random weights of a given
@@ -90,6 +96,24 @@ def make_base_model(source: dict, folder: Path) -> None:
     Raises:
         ValueError: a package or file is not there.
     """
+    _write(source, folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    GenerationConfig(eos_token_id=_all_end_tokens(folder, tokenizer)).save_pretrained(folder)
+
+
+def _all_end_tokens(folder: Path, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Each token that ends a completion: the model's own, the tokenizer's, and the one that the template ends with."""
+    if (folder / "generation_config.json").is_file():
+        own = GenerationConfig.from_pretrained(folder).eos_token_id
+    else:
+        own = AutoConfig.from_pretrained(folder).get_text_config().eos_token_id
+    own = own if isinstance(own, list) else [own]
+    template = None if tokenizer.chat_template is None else turn_end(tokenizer)
+    found = {*own, tokenizer.eos_token_id, template} - {None}
+    return sorted(found)
+
+
+def _write(source: dict, folder: Path) -> None:
     if source["kind"] == "hub":
         from huggingface_hub import snapshot_download
 

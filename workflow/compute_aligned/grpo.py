@@ -7,13 +7,16 @@ from pathlib import Path
 import torch
 from datasets import Dataset
 from torch.utils.data import Sampler
+from transformers import GenerationConfig
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import RepeatSampler
 
 from .advantages import AdvantageSettings, RLObjective, Rollouts, batch_advantages, batch_weights
 from .checkpoints import RECORD, SaveRecord
-from .models import adamw, trainable_weights_kept
+from .models import adamw, end_tokens, position_ids, sees_distances_alone, trainable_weights_kept
 from .tasks import Problem
+from .tokenization import encode_prompt
+from .trained import checked_logs, refuse_values_that_are_no_numbers
 from .weights import effective_share
 
 LOSSES = ("sequence", "token_mean")
@@ -62,6 +65,8 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
     def __init__(
         self, model, *args, objective: RLObjective, advantage_settings: AdvantageSettings, loss: str, **kwargs
     ):
+        # What TRL leaves unset would be filled from the model's own: a penalty on repetition, say. The end tokens stay.
+        model.generation_config = GenerationConfig(eos_token_id=end_tokens(model.generation_config))
         with trainable_weights_kept(model):
             super().__init__(model, *args, **kwargs)
         if loss not in LOSSES:
@@ -78,6 +83,10 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
         self._to_weigh: dict | None = None  # the micro-batch in the loss whose weights are not taken yet
         self.record: dict[str, list] = {"steps": [], "reward_window": []}
         self.add_callback(SaveRecord(self.record))
+
+    def _tokenize_prompts(self, prompts):
+        """Token ids of conversations of one user turn, as everywhere else; and TRL's two fields for images, empty."""
+        return [encode_prompt(self.processing_class, messages[0]["content"]) for messages in prompts], None, {}
 
     def _generate_and_score_completions(self, inputs):
         """TRL's batch with our advantages, in TRL's log too. The completions of a prompt still stand together here."""
@@ -146,8 +155,11 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
             self._to_weigh = inputs
         return super()._compute_loss(model, inputs)
 
-    def _get_per_token_logps_and_entropies(self, *args, **kwargs):
-        output = super()._get_per_token_logps_and_entropies(*args, **kwargs)
+    def _get_per_token_logps_and_entropies(self, model, *args, **kwargs):
+        # TRL pads prompts on the left and says nothing of positions: learned ones would count the padding. This is
+        # the one place where it asks policy and reference for log-probabilities, and it does nothing but call them.
+        positioned = model if sees_distances_alone(model) else _Positioned(model)
+        output = super()._get_per_token_logps_and_entropies(positioned, *args, **kwargs)
         if self._to_weigh is not None:  # TRL looks at the advantages after this pass
             self._weigh(self._to_weigh, output[0].detach())
             self._to_weigh = None
@@ -181,7 +193,9 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
     def log(self, logs, start_time=None):
         super().log(logs, start_time)  # puts the step's metrics into logs
         if "loss" in logs:
-            self.record["steps"].append({"step": self.state.global_step} | {key: logs.get(key) for key in RECORDED})
+            row = {key: logs.get(key) for key in RECORDED}
+            refuse_values_that_are_no_numbers(self.state.global_step, checked_logs(logs, self.args) | row)
+            self.record["steps"].append({"step": self.state.global_step} | row)
 
     def _get_train_sampler(self, dataset=None):
         return _EpochSampler(super()._get_train_sampler(dataset))
@@ -190,6 +204,16 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
         """Take up the record of a checkpoint."""
         for key, rows in json.loads((checkpoint / RECORD).read_text()).items():
             self.record[key][:] = rows
+
+
+class _Positioned:
+    """A model, called with the positions that its tokens have without padding."""
+
+    def __init__(self, model: torch.nn.Module):
+        self.model = model
+
+    def __call__(self, attention_mask: torch.Tensor, **inputs):
+        return self.model(attention_mask=attention_mask, position_ids=position_ids(attention_mask), **inputs)
 
 
 class _EpochSampler(Sampler):
@@ -296,6 +320,7 @@ def grpo_arguments(settings: dict, work: Path) -> GRPOConfig:
         save_steps=settings["checkpoint_steps"],
         save_total_limit=2,
         logging_steps=1,
+        logging_nan_inf_filter=False,  # else a loss that is NaN is logged as the mean of the others
         log_completions=False,
         report_to="none",
         disable_tqdm=False,

@@ -10,6 +10,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
+    GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -39,6 +40,20 @@ def load_tokenizer(base: Path) -> PreTrainedTokenizerBase:
         # Labels are masked by position, so a pad token equal to the end token hides no label.
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def end_tokens(config: GenerationConfig) -> list[int]:
+    """Ids of the tokens each of which ends a completion, as a model's generation_config names them.
+
+    A base model's folder holds what ``base_models`` resolved once, and the runs that start from it hand it on.
+
+    Raises:
+        ValueError: it names none.
+    """
+    ids = config.eos_token_id
+    if ids is None:
+        raise ValueError("the model's generation_config names no end token; completions could not end")
+    return [ids] if isinstance(ids, int) else list(ids)
 
 
 def load_model(base: Path, start: Path, precision: str, quantization: str | None, trainable: bool):
@@ -103,6 +118,24 @@ def add_adapter(model: PreTrainedModel, adapter: dict, seed: int):
         task_type="CAUSAL_LM",
     )
     return get_peft_model(model, config)
+
+
+def position_ids(mask: torch.Tensor) -> torch.Tensor:
+    """Positions that tokens have without padding, shape (rows, length) as the attention mask; 0 for what stands before.
+
+    A model that is given none counts from the left edge, padding included.
+    """
+    return (mask.cumsum(1) - 1).clamp(min=0)
+
+
+def sees_distances_alone(model: torch.nn.Module) -> bool:
+    """Whether a model's outputs do not depend on where its tokens begin, as with plain rotary embeddings.
+
+    Such a model needs no positions to be right behind padding, and without them it rounds as TRL's own training does.
+    Anything else, rotary embeddings that change with the length included, is to be given ``position_ids``.
+    """
+    rotary = getattr(model.config, "rope_parameters", None)
+    return rotary is not None and rotary.get("rope_type") == "default"
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
 
+from .models import end_tokens, position_ids
 from .pools import Completion, PoolSampler, SamplingSettings
 
 
@@ -54,8 +55,8 @@ def sample_pools(
     its samples; finished rows leave the batch.
 
     Args:
-        model: a causal language model.
-        tokenizer: gives the end and pad tokens.
+        model: a causal language model; its generation_config names the end tokens.
+        tokenizer: gives the pad token.
         prompts: token ids of each prompt.
         draws: ``uniforms`` of each prompt, shape (n_samples, max_new_tokens).
         settings: how to draw.
@@ -90,6 +91,7 @@ def _decode(
     n_rows = n_prompts * n_samples
     draws = draws.reshape(n_rows, -1).to(device)
     longest = max(len(prompt) for prompt in prompts)
+    end = torch.tensor(end_tokens(model.generation_config), device=device)
     input_ids = torch.full((n_prompts, longest), tokenizer.pad_token_id)
     mask = torch.zeros((n_prompts, longest), dtype=torch.long)
     for row, prompt in enumerate(prompts):
@@ -99,7 +101,7 @@ def _decode(
     output = model(
         input_ids=input_ids,
         attention_mask=mask,
-        position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+        position_ids=position_ids(mask),
         use_cache=True,
         logits_to_keep=1,
     )
@@ -127,7 +129,7 @@ def _decode(
         rows = decoded[going_on].cpu()
         tokens[rows, t] = token[going_on].cpu()
         log_p[rows] += token_log_p[going_on].double().cpu()
-        stops = going_on & (token == tokenizer.eos_token_id)
+        stops = going_on & torch.isin(token, end)
         stopping_rows = decoded[stops].cpu()
         lengths[stopping_rows] = t + 1
         stopped[stopping_rows] = True

@@ -12,6 +12,7 @@ from .models import adamw, trainable_weights_kept
 from .objectives import GoldCompletions, SFTObjective
 from .success_rates import SuccessRates
 from .tokenization import IGNORED
+from .trained import checked_logs, refuse_values_that_are_no_numbers
 from .weights import effective_share
 
 # Of every sequence trained on: optimiser step, log-probability, factor on the gradient of cross-entropy (NaN if the
@@ -70,8 +71,10 @@ class ComputeAlignedSFTTrainer(SFTTrainer):
     def _keep(self, gold: GoldCompletions) -> None:
         log_p = gold.log_p.detach().double()
         rates = torch.full_like(log_p, torch.nan) if gold.success_rate is None else gold.success_rate
+        step = self.state.global_step + 1
+        refuse_values_that_are_no_numbers(step, {"log p of a sequence": float(log_p.sum())})
         columns = [column.tolist() for column in (log_p, self.objective.weight(gold), rates)]
-        self.record += [(self.state.global_step + 1, *row) for row in zip(*columns, strict=True)]
+        self.record += [(step, *row) for row in zip(*columns, strict=True)]
 
     def _get_num_items_in_batch(self, batch_samples, device):
         """What the loss is averaged over, counted over all micro-batches of a step."""
@@ -91,6 +94,7 @@ class ComputeAlignedSFTTrainer(SFTTrainer):
             if not weight.isnan().any():
                 logs["weight_mean"] = float(weight.mean())
                 logs["effective_share"] = effective_share(weight.numpy())
+        refuse_values_that_are_no_numbers(self.state.global_step, checked_logs(logs, self.args))
         super().log(logs, start_time)
 
     def resume_record(self, checkpoint: Path) -> None:
@@ -160,6 +164,7 @@ def trainer_arguments(settings: dict, work: Path) -> SFTConfig:
         save_steps=settings["checkpoint_steps"],
         save_total_limit=2,
         logging_steps=settings["checkpoint_steps"],
+        logging_nan_inf_filter=False,  # else a loss that is NaN is logged as the mean of the others
         report_to="none",
         disable_tqdm=False,
         dataloader_pin_memory=False,

@@ -10,7 +10,7 @@ from torch import Tensor
 from .grading import paper_grader
 from .sampling import SamplingSettings, sample_pools, uniforms
 from .tasks import Problem
-from .tokenization import encode_prompt
+from .tokenization import encode_prompts
 
 
 class SuccessRates:
@@ -48,7 +48,7 @@ def success_rates(problems: Sequence[Problem], tokenizer, settings: dict) -> Suc
         return None
     names = {field.name for field in dataclasses.fields(SamplingSettings)}
     sampling = SamplingSettings(**{name: chosen[name] for name in names})
-    prompts = [encode_prompt(tokenizer, problem.prompt) for problem in problems]
+    prompts = encode_prompts(tokenizer, problems)
 
     def measure(model, step: int) -> list[float]:
         whole_is_answer = settings["target"] == "answer"

@@ -19,7 +19,7 @@ ADAPTER_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the limits on LoRA's r th
 def vllm_sampler(
     base: Path,
     start: Path,
-    end_token: int,
+    end: Sequence[int],
     seed: int,
     settings: SamplingSettings,
     precision: str,
@@ -33,7 +33,7 @@ def vllm_sampler(
     Args:
         base: folder of the base model and its tokenizer.
         start: folder of the run's model or adapter.
-        end_token: id of the token that ends a completion.
+        end: ids of the tokens each of which ends a completion.
         seed: the run's sampling seed.
         settings: how to draw.
         precision: ``fp32``, ``bf16`` or ``fp16``.
@@ -69,7 +69,7 @@ def vllm_sampler(
         max_model_len=longest_prompt + settings.max_new_tokens,
         max_num_seqs=settings.rows_per_batch,
         logprobs_mode="raw_logprobs",  # the model's own: temperature 1, whole vocabulary
-        generation_config="vllm",  # no defaults from the model's folder, such as a second end token
+        generation_config="vllm",  # no defaults from the model's folder
         **options,
     )
 
@@ -84,6 +84,7 @@ def vllm_sampler(
                 top_p=settings.top_p,
                 top_k=settings.top_k,
                 max_tokens=settings.max_new_tokens,
+                stop_token_ids=list(end),
                 logprobs=0,  # that of the sampled token alone
                 detokenize=False,  # text is made from the tokens as for the other backend
             )
@@ -93,7 +94,7 @@ def vllm_sampler(
         outputs = engine.generate(inputs, parameters, lora_request=lora_request, use_tqdm=False)
         for index, output in enumerate(outputs):  # in the order of the inputs
             samples = sorted(output.outputs, key=lambda sample: sample.index)
-            yield index, [completion_of(sample, end_token) for sample in samples]
+            yield index, [completion_of(sample, end) for sample in samples]
 
     return sample_pools
 
@@ -107,20 +108,20 @@ def problem_seed(seed: int, problem_id: str) -> int:
     return int.from_bytes(digest[:8], "big") >> 2
 
 
-def completion_of(sample, end_token: int) -> Completion:
+def completion_of(sample, end: Sequence[int]) -> Completion:
     """A sample as vLLM gives it (``CompletionOutput``) as a Completion.
 
     vLLM's ``token_ids`` hold the end token and its ``cumulative_logprob`` counts it.
 
     Raises:
-        ValueError: the engine gave the sample up, or ended it for another reason than end token and length.
+        ValueError: the engine gave the sample up, or ended it for another reason than an end token and length.
     """
     tokens = list(sample.token_ids)
-    stopped = sample.finish_reason == "stop" and tokens[-1:] == [end_token]
+    stopped = sample.finish_reason == "stop" and bool(tokens) and tokens[-1] in end
     if not stopped and sample.finish_reason != "length":
         raise ValueError(
             f"vLLM ended a sample with finish_reason {sample.finish_reason!r}, stop_reason {sample.stop_reason!r} and "
-            f"last tokens {tokens[-3:]}; wanted the end token {end_token} or the length limit"
+            f"last tokens {tokens[-3:]}; wanted an end token ({', '.join(map(str, end))}) or the length limit"
         )
     return Completion(
         tokens=tokens[:-1] if stopped else tokens,

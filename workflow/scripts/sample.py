@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from transformers import GenerationConfig
 
 from compute_aligned.artifacts import read_artifact, write_artifact
 from compute_aligned.checkpoints import work_folder
 from compute_aligned.lease import lease_of
-from compute_aligned.models import check_precision, load_model, load_tokenizer
+from compute_aligned.models import check_precision, end_tokens, load_model, load_tokenizer
 from compute_aligned.pools import PoolSampler, SamplingSettings, sample_in_shards
 from compute_aligned.provenance import job
 from compute_aligned.sampling import transformers_sampler
 from compute_aligned.tasks import Problem, select
-from compute_aligned.tokenization import encode_prompt
+from compute_aligned.tokenization import encode_prompts
 from compute_aligned.vllm_backend import vllm_sampler
 
 
@@ -56,7 +57,7 @@ def sample(
     tokenizer = load_tokenizer(Path(path_to_base))
     problems = [Problem(**row) for row in read_artifact("problems", path_to_problems).to_dict("records")]
     chosen = select(problems, settings["levels"], settings["problems"], settings["selection_seed"])
-    prompts = [encode_prompt(tokenizer, problem.prompt) for problem in chosen]
+    prompts = encode_prompts(tokenizer, chosen)
     sampler, device = pool_sampler(Path(path_to_base), Path(path_to_model), tokenizer, settings, prompts)
     shards = work_folder(checkpoints, run, code, settings, [path_to_base, path_to_model, path_to_problems])
     problem_ids = [problem.problem_id for problem in chosen]
@@ -99,9 +100,8 @@ def pool_sampler(
     precision, quantization = settings["precision"], settings["quantization"]
     if settings["backend"] == "vllm":
         longest = max(map(len, prompts))
-        sampler = vllm_sampler(
-            base, start, tokenizer.eos_token_id, settings["seed"], drawn, precision, quantization, longest
-        )
+        end = end_tokens(GenerationConfig.from_pretrained(base))
+        sampler = vllm_sampler(base, start, end, settings["seed"], drawn, precision, quantization, longest)
         return sampler, "cuda"
     model = load_model(base, start, precision, quantization, trainable=False).eval()
     return transformers_sampler(model, tokenizer, settings["seed"], drawn), str(model.device)

@@ -19,6 +19,7 @@ from compute_aligned.provenance import job
 from compute_aligned.tasks import Problem, select
 from compute_aligned.tasks.rewards import AnswerReward, ProteinReward, grade_as_the_paper
 from compute_aligned.tokenization import without_long_prompts
+from compute_aligned.trained import fingerprint, refuse_if_untrained
 
 ADVANTAGE_KEYS = ("weight_clip", "normalize_weights", "advantage_clip", "all_wrong_penalty", "reward_window")
 
@@ -66,6 +67,7 @@ def train_grpo(
     model = load_model(base, start, settings["precision"], settings["quantization"], trainable=True)
     if settings["adapter"] is not None:
         model = add_adapter(model, settings["adapter"], settings["seed"])
+    untrained = fingerprint(model)
     work = work_folder(checkpoints, run, code, settings, [path_to_base, path_to_start, path_to_problems])
     trainer = ComputeAlignedGRPOTrainer(
         model=model,
@@ -82,6 +84,8 @@ def train_grpo(
     if checkpoint is not None:
         trainer.resume_record(checkpoint)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    no_signal = all(step["no_signal_share"] == 1 for step in trainer.record["steps"])
+    refuse_if_untrained(trainer, untrained, no_signal)
     before_writing()
     with whole(path_to_model) as folder:
         trainer.save_model(str(folder))
@@ -94,6 +98,7 @@ def train_grpo(
         "n_prompts": len(problems),
         "n_prompts_too_long": n_too_long,
         "n_steps": trainer.state.global_step,
+        "no_signal": no_signal,  # no group of any step had rewards that differ
         "resumed_from": checkpoint.name if checkpoint else None,
         "device": str(trainer.args.device),
     }

@@ -17,7 +17,8 @@ from compute_aligned.provenance import job
 from compute_aligned.sft import RECORD_COLUMNS, ComputeAlignedSFTTrainer, trainer_arguments
 from compute_aligned.success_rates import success_rates
 from compute_aligned.tasks import Problem, select
-from compute_aligned.tokenization import encode_example, without_long_prompts
+from compute_aligned.tokenization import encode_example, turn_end, without_long_prompts
+from compute_aligned.trained import fingerprint, refuse_if_untrained
 
 
 def train_sft(
@@ -63,6 +64,7 @@ def train_sft(
     model = load_model(base, start, settings["precision"], settings["quantization"], trainable=True)
     if settings["adapter"] is not None and start == base:
         model = add_adapter(model, settings["adapter"], settings["seed"])
+    untrained = fingerprint(model)
     work = work_folder(checkpoints, run, code, settings, [path_to_base, path_to_start, path_to_problems])
     trainer = ComputeAlignedSFTTrainer(
         model=model,
@@ -78,17 +80,19 @@ def train_sft(
     if checkpoint is not None:
         trainer.resume_record(checkpoint)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    refuse_if_untrained(trainer, untrained)
     before_writing()
     with whole(path_to_model) as folder:
         trainer.save_model(str(folder))
         (folder / "training_args.bin").unlink(missing_ok=True)  # holds absolute paths; the settings are in the manifest
     record = pd.DataFrame(trainer.record, columns=RECORD_COLUMNS)
     write_artifact(record, "training", path_to_record)
+    end = turn_end(tokenizer)
     return {
         "checkpoints": str(work),
         "n_examples": len(dataset),
         "n_prompts_too_long": n_too_long,
-        "n_targets_cut": sum(labels[-1] != tokenizer.eos_token_id for labels in dataset["labels"]),
+        "n_targets_cut": sum(labels[-1] != end for labels in dataset["labels"]),
         "n_steps": trainer.state.global_step,
         "resumed_from": checkpoint.name if checkpoint else None,
         "device": str(trainer.args.device),
@@ -112,7 +116,8 @@ def encode_problems(problems: list[Problem], tokenizer, settings: dict) -> Datas
     examples = [
         encode_example(tokenizer, p.problem_id, p.prompt, getattr(p, column), settings["max_length"]) for p in problems
     ]
-    if all(example["labels"][-1] != tokenizer.eos_token_id for example in examples):
+    end = turn_end(tokenizer)
+    if all(example["labels"][-1] != end for example in examples):
         raise ValueError(
             f"each of the {len(examples)} targets is cut at max_length {settings['max_length']} before its end token, "
             "so a model trained on them would not learn to end"

@@ -1,0 +1,225 @@
+"""Padding changes no log-probability, whatever the architecture: trainers against single rows without padding."""
+
+import functools
+
+import pytest
+import torch
+from conftest import ADAPTER, TRAINING
+from datasets import Dataset
+from test_grpo import ADVANTAGES, SETTINGS, digits, without_padding
+from transformers import AutoConfig, AutoModelForCausalLM, TrainerCallback
+
+from compute_aligned.advantages import rl_objective
+from compute_aligned.grpo import ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
+from compute_aligned.models import add_adapter, load_model
+from compute_aligned.objectives import sft_objective
+from compute_aligned.pools import SamplingSettings
+from compute_aligned.sampling import sample_pools, uniforms
+from compute_aligned.sft import ComputeAlignedSFTTrainer, trainer_arguments
+from compute_aligned.tokenization import IGNORED, encode_example, encode_prompt
+
+SIZES = {
+    "llama": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2},
+    "mistral": {
+        **{"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2},
+        **{"num_key_value_heads": 1, "sliding_window": None},
+    },
+    "gpt2": {
+        **{"n_layer": 2, "n_head": 2, "n_embd": 32, "n_positions": 128},
+        **{"embd_pdrop": 0.0, "attn_pdrop": 0.0, "resid_pdrop": 0.0},
+    },
+}
+TARGETS = {"gpt2": ["c_attn"]}
+ARCHITECTURES = pytest.mark.parametrize("architecture", SIZES)
+
+
+@pytest.fixture(scope="module")
+def folder_of(tokenizer, tmp_path_factory):
+    """architecture -> folder of a model."""
+
+    @functools.cache
+    def folder(architecture):
+        path = tmp_path_factory.mktemp(architecture)
+        write_random_model(architecture, tokenizer, path)
+        return path
+
+    return folder
+
+
+def write_random_model(architecture, tokenizer, folder):
+    """Random weights ten times as large as usual, so that attention and positions matter."""
+    config = AutoConfig.for_model(
+        architecture, vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, **SIZES[architecture]
+    )
+    torch.manual_seed(4)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 2 and "head" not in name:
+                parameter.mul_(10)
+    model.save_pretrained(folder)
+
+
+@pytest.fixture
+def make_model(folder_of):
+    """A fresh copy of a model, with an adapter that is far from zero if asked for."""
+
+    def make(architecture, adapter=False):
+        base = folder_of(architecture)
+        model = load_model(base, base, "fp32", None, trainable=True)
+        if adapter:
+            targets = TARGETS.get(architecture, ADAPTER["target_modules"])
+            model = add_adapter(model, ADAPTER | {"target_modules": targets}, seed=1)
+            for name, parameter in model.named_parameters():
+                if "lora_B" in name:
+                    torch.nn.init.normal_(parameter, std=0.3)
+        return model.eval()
+
+    return make
+
+
+@pytest.fixture
+def make_trainer(make_model, tokenizer, splits, tmp_path):
+    def make(architecture, adapter=False, **changes):
+        return ComputeAlignedGRPOTrainer(
+            model=make_model(architecture, adapter),
+            args=grpo_arguments(SETTINGS | {"max_grad_norm": 1e9, "steps": 1} | changes, tmp_path / "work"),
+            train_dataset=prompts_dataset(splits["train"][:24]),
+            processing_class=tokenizer,
+            reward_funcs=digits,
+            objective=rl_objective("grpo"),
+            advantage_settings=ADVANTAGES["grpo"],
+            loss="sequence",
+        )
+
+    return make
+
+
+class _Seen(TrainerCallback):
+    """Keeps the first batch of a trainer, the log-probabilities in its loss, and the gradient of its first step."""
+
+    def __init__(self, trainer):
+        generate, forward = trainer._generate_and_score_completions, trainer._get_per_token_logps_and_entropies
+        self.gradient = None
+
+        def keep_batch(inputs):
+            self.batch = generate(inputs)
+            return self.batch
+
+        def keep_log_p(*args, **kwargs):
+            output = forward(*args, **kwargs)
+            self.log_p = output[0].detach()  # of the last call: that in the loss
+            return output
+
+        trainer._generate_and_score_completions = keep_batch
+        trainer._get_per_token_logps_and_entropies = keep_log_p
+        trainer._prepare_inputs, prepare = self._keep_inputs, trainer._prepare_inputs
+        self._prepare = prepare
+        trainer.add_callback(self)
+
+    def _keep_inputs(self, generation_batch):
+        self.inputs = self._prepare(generation_batch)
+        return self.inputs
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
+        self.gradient = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def assert_rows_equal(padded, batch, expected):
+    for row, (mask, single) in enumerate(zip(batch["completion_mask"].bool(), expected, strict=True)):
+        torch.testing.assert_close(padded[row][mask], single.detach(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("adapter", [False, True], ids=["whole", "adapter"])
+@ARCHITECTURES
+def test_policy_and_reference_give_the_log_probabilities_of_rows_without_padding(
+    make_trainer, make_model, architecture, adapter
+):
+    trainer = make_trainer(architecture, adapter)
+    seen = _Seen(trainer)
+    trainer.train()
+    batch = seen.inputs
+    assert len(batch["prompt_mask"].sum(dim=1).unique()) > 1  # prompts of several lengths
+    with torch.no_grad():
+        expected = without_padding(make_model(architecture, adapter), batch)
+    assert_rows_equal(seen.log_p, batch, expected)
+    assert_rows_equal(batch["ref_per_token_logps"], batch, expected)
+    assert trainer.record["steps"][0]["kl"] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("gradient_checkpointing", [False, True], ids=["plain", "checkpointing"])
+@ARCHITECTURES
+def test_the_gradient_of_a_step_is_that_of_rows_without_padding(
+    make_trainer, make_model, architecture, gradient_checkpointing
+):
+    trainer = make_trainer(architecture, micro_batch_size=4, gradient_checkpointing=gradient_checkpointing)
+    plain = make_model(architecture)
+    seen = _Seen(trainer)
+    trainer.train()
+    advantages = seen.batch["advantages"]
+    log_p = torch.stack([row.sum() for row in without_padding(plain, seen.batch)])
+    (-(advantages * log_p).mean()).backward()  # the KL term's gradient is 0 at its minimum
+    largest = max(float(p.grad.abs().max()) for p in plain.parameters())
+    for name, parameter in plain.named_parameters():
+        assert float((seen.gradient[name] - parameter.grad).abs().max()) <= 1e-4 * largest, name
+
+
+@pytest.mark.parametrize("adapter", [False, True], ids=["whole", "adapter"])
+@ARCHITECTURES
+def test_trls_sampling_reads_a_prompt_as_if_it_stood_alone(make_trainer, make_model, architecture, adapter):
+    trainer = make_trainer(architecture, adapter, top_k=1)  # the most probable token each time
+    model = make_model(architecture, adapter)
+    seen = _Seen(trainer)
+    trainer.train()
+    batch = seen.batch
+    for row in range(0, 16, 4):
+        ids = batch["prompt_ids"][row][batch["prompt_mask"][row].bool()]
+        completion = batch["completion_ids"][row][batch["completion_mask"][row].bool()].tolist()
+        for token in completion:
+            with torch.no_grad():
+                assert int(model(input_ids=ids[None]).logits[0, -1].argmax()) == token
+            ids = torch.cat([ids, torch.tensor([token])])
+
+
+@ARCHITECTURES
+def test_our_own_sampling_gives_the_log_probabilities_of_rows_without_padding(
+    make_model, architecture, tokenizer, splits
+):
+    model = make_model(architecture)
+    prompts = [encode_prompt(tokenizer, problem.prompt) for problem in splits["train"][:6]]
+    settings = SamplingSettings(4, 6, 1.0, 1.0, 0, 64)
+    draws = [uniforms(1, str(i), 4, 6) for i in range(6)]
+    for i, pool in sample_pools(model, tokenizer, prompts, draws, settings):
+        for completion in pool:
+            said = completion.tokens + [tokenizer.eos_token_id] * (completion.finish_reason == "stop")
+            with torch.no_grad():
+                logits = model(input_ids=torch.tensor([prompts[i] + said])).logits[0, len(prompts[i]) - 1 : -1]
+            own = logits.double().log_softmax(dim=-1).gather(1, torch.tensor(said)[:, None])
+            assert completion.mean_logprob == pytest.approx(float(own.mean()), abs=1e-5)
+
+
+@ARCHITECTURES
+def test_supervised_training_sees_the_log_probabilities_of_rows_without_padding(
+    make_model, architecture, tokenizer, splits, tmp_path
+):
+    """Its rows are padded on the right, where nothing counts it."""
+    problems = splits["train"][:8]
+    examples = [encode_example(tokenizer, p.problem_id, p.prompt, p.answer, 96) for p in problems]
+    trainer = ComputeAlignedSFTTrainer(
+        model=make_model(architecture),
+        args=trainer_arguments(TRAINING | {"learning_rate": 1e-9}, tmp_path / "work"),
+        train_dataset=Dataset.from_list(examples),
+        processing_class=tokenizer,
+        objective=sft_objective("ce"),
+        average="sequence",
+    )
+    trainer.train()
+    model, expected = make_model(architecture), []
+    for example in examples:
+        labels = torch.tensor(example["labels"])
+        with torch.no_grad():
+            log_probs = model(input_ids=torch.tensor([example["input_ids"]])).logits[0, :-1].log_softmax(dim=-1)
+        places = (labels[1:] != IGNORED).nonzero()[:, 0]
+        expected.append(float(log_probs[places, labels[1:][places]].sum()))
+    assert len({len(example["labels"]) for example in examples}) > 1  # so that padding takes part
+    assert sorted(row[1] for row in trainer.record) == pytest.approx(sorted(expected), abs=1e-4)

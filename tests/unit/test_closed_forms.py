@@ -2,6 +2,7 @@
 
 import math
 import re
+import shutil
 import statistics
 import warnings
 
@@ -17,7 +18,7 @@ from make_weight_table import make_weight_table
 from scipy.stats import binom
 
 from compute_aligned.artifacts import read_artifact
-from compute_aligned.config import closed_form_settings, load_settings
+from compute_aligned.config import ConfigError, closed_form_settings, load_settings
 from compute_aligned.plots import waste_figure, weights_figure
 from compute_aligned.tables import FORMULAS, weight_values
 
@@ -160,6 +161,15 @@ def test_within_one_prompt_a_shared_weight_cancels_and_best_of_n_weights_do_not(
     assert (shared.loc[shared["group"].isin([4, 8]), ["weight_deviation", "advantage_deviation"]] == 0).all(axis=None)
     assert shared["weight_deviation"].max() <= 2**-51 and shared["advantage_deviation"].max() < 1e-14
     assert (within_prompt.drop(shared.index)["weight_deviation"] > 1).all()
+
+
+def test_an_objective_that_weighs_by_log_p_has_no_weight_of_a_prompts_rewards(tmp_path):
+    config = shutil.copytree(REPO / "config", tmp_path / "config")
+    text = (config / "experiments.yaml").read_text()
+    (config / "experiments.yaml").write_text(text.replace("majority_n8_log, best_of_n8]", "pass_n4_raw, best_of_n8]"))
+    tiny = yaml.safe_load((config / "tiny.yaml").read_text())
+    with pytest.raises(ConfigError, match=r"within_prompt.strategies: 'pass_n4_raw' weights by log p, wanted"):
+        load_settings(tiny, "tiny.yaml", config)
 
 
 @pytest.mark.parametrize("size", [4, 8])

@@ -81,7 +81,7 @@ def add_code(repository, file):
         (f"{PACKAGE}/tokenization.py", FROM_BASE_MODEL),  # a base model may be pre-trained
         (f"{PACKAGE}/base_models.py", FROM_BASE_MODEL),
         (f"{PACKAGE}/models.py", FROM_BASE_MODEL),  # whose tokenizer is checked
-        (f"{PACKAGE}/advantages.py", FROM_RL),
+        (f"{PACKAGE}/advantages.py", FROM_RL | FROM_CLOSED_FORMS),  # which normalise weights as training does
         (f"{PACKAGE}/grpo.py", FROM_RL),
         (f"{PACKAGE}/checkpoints.py", FROM_TRAIN),
         (f"{PACKAGE}/lease.py", FROM_TRAIN),

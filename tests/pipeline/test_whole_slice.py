@@ -1,5 +1,7 @@
 """The whole way from nothing to table and figure, at a size of seconds."""
 
+import itertools
+import math
 import struct
 import subprocess
 from collections import Counter
@@ -190,13 +192,18 @@ def test_readable_tables_name_objectives_preset_and_sizes(finished, ending):
         assert part in text
 
 
-def test_values_of_the_table_are_those_of_the_scores(finished, table):
-    """Pass@1 is the share of right samples, whatever happened between scores and table."""
+@pytest.mark.parametrize("k", KS)
+def test_values_of_the_table_are_those_of_the_scores(finished, table, k):
+    """Pass@k over all draws of k samples of each pool, whatever happened between scores and table."""
     folder = finished / "results/seconds/scores/math_sft_pass"
-    for objective, value in zip(table["objective"], table["Pass@1"], strict=True):
-        scores = pd.concat([pd.read_parquet(file) for file in sorted((folder / objective).glob("*.parquet"))])
-        assert len(scores) == 2 * 8 * 8
-        assert value == pytest.approx(100 * scores["correct"].mean(), abs=1e-3)
+    for objective, value in zip(table["objective"], table[f"Pass@{k}"], strict=True):
+        found = []
+        for file in sorted((folder / objective).glob("*.parquet")):
+            for _, pool in pd.read_parquet(file).groupby("problem_id"):
+                assert len(pool) == 8
+                found += [any(draw) for draw in itertools.combinations(pool["correct"], k)]
+        assert len(found) == 2 * 8 * math.comb(8, k)
+        assert value == pytest.approx(100 * sum(found) / len(found), abs=1e-3)
 
 
 def test_every_problem_and_seed_of_the_diagnosed_pools_is_counted_with_the_undefined_ones(finished):

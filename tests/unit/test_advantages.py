@@ -14,6 +14,7 @@ from compute_aligned.advantages import (
     Rollouts,
     group_advantages,
     majority_threshold,
+    normalised,
     quantile_among,
     quantile_within_prompt,
     rl_objective,
@@ -257,6 +258,13 @@ def test_over_a_batch_of_prompts_the_weights_have_mean_1_and_do_not_cancel():
         assert (weights == weights[:, :1]).all() and len(weights[:, 0].unique()) > 1
         grpo, _ = weighted_advantages(rl_objective("grpo"), rollouts, MAJORITY)
         torch.testing.assert_close(advantages, weights * grpo)
+
+
+def test_batches_that_are_stacked_are_normalised_each_by_its_own_mean():
+    stack = torch.tensor([[[1.0, 3.0], [0.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]], [[0.5, 0.5], [0.5, 0.5]]])
+    expected = [[[0.5, 1.5], [0.0, 2.0]], [[0.0, 0.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]]]
+    assert normalised(stack).tolist() == expected
+    assert [normalised(batch).tolist() for batch in stack] == expected
 
 
 def test_weights_that_are_all_zero_stay_zero():

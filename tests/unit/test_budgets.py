@@ -119,7 +119,14 @@ def test_the_rank_correlation_is_that_of_ranks_over_all_trained_budgets(summary,
     trained = frame[frame["n"] > 1]
     by_ranks = np.corrcoef(trained["alignment_gain"].rank(), trained["gain"].rank())[0, 1]
     assert rank_correlation(frame) == pytest.approx(by_ranks)
-    assert np.isnan(rank_correlation(frame.assign(gain=1.0)))
+    assert by_ranks < 0.95  # otherwise the test would not tell it from an order that agrees
+    two = frame[frame["n"] > 1].iloc[:2].assign(alignment_gain=[0.1, 0.2])
+    assert rank_correlation(two.assign(gain=[3.0, 7.0])) == pytest.approx(1)
+    assert rank_correlation(two.assign(gain=[7.0, 3.0])) == pytest.approx(-1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isnan(rank_correlation(frame.assign(gain=1.0)))
+        assert np.isnan(rank_correlation(frame.assign(alignment_gain=1.0)))
 
 
 # --- pass rates ------------------------------------------------------------------------------------------------------

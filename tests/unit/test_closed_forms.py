@@ -2,6 +2,7 @@
 
 import math
 import re
+import shutil
 import statistics
 import warnings
 
@@ -17,7 +18,7 @@ from make_weight_table import make_weight_table
 from scipy.stats import binom
 
 from compute_aligned.artifacts import read_artifact
-from compute_aligned.config import closed_form_settings, load_settings
+from compute_aligned.config import ConfigError, closed_form_settings, load_settings
 from compute_aligned.plots import waste_figure, weights_figure
 from compute_aligned.tables import FORMULAS, weight_values
 
@@ -31,7 +32,7 @@ WASTE = {name: {k: v for k, v in f.items() if k != "draw"} for name, f in FIGURE
 def settings():
     tiny = yaml.safe_load((REPO / "config" / "tiny.yaml").read_text())
     resolved = closed_form_settings(load_settings(tiny, "tiny.yaml", REPO / "config"), "scaling_factors")
-    smaller = {"variance": 200_000, "normalisation": 2_000}
+    smaller = {"variance": 200_000, "normalisation": 4_000}
     return resolved | {key: resolved[key] | {"draws": draws} for key, draws in smaller.items()}
 
 
@@ -118,26 +119,31 @@ def test_normalised_weights_have_mean_one_in_every_batch_whatever_the_prompts(no
     assert normalisation["mean_deviation"].max() < 1e-14
 
 
-def test_the_lengths_of_the_gradients_agree_with_plain_loops_over_batches(normalisation):
-    """Another simulation, of other seeds: within the standard errors of both."""
-    formulas = {
-        "pass_n16": lambda p: 16 * (1 - p) ** 15,
-        "majority_n4_k3": lambda p: 4 * 3 * p**2 * (1 - p),
-    }
-    random = np.random.default_rng(77)
-    for name, formula in formulas.items():
-        for _, row in normalisation[normalisation["strategy"] == name].iterrows():
-            sums = {"grpo": [], "raw": [], "normalised": []}
-            for _ in range(2000):
-                batch = [random.beta(row["a"], row["b"]) for _ in range(int(row["batch"]))]
-                raw = [formula(p) for p in batch]
-                mean = sum(raw) / len(raw)
-                weights = {"grpo": [1] * len(raw), "raw": raw, "normalised": [w / mean for w in raw]}
-                for form, of_form in weights.items():
-                    lengths = [w * math.sqrt(p * (1 - p)) for w, p in zip(of_form, batch, strict=True)]
-                    sums[form].append(math.hypot(*lengths))
-            for form in ("raw", "normalised"):
-                assert abs(row[form] - sum(sums[form]) / sum(sums["grpo"])) < 7 * row[f"{form}_se"], (name, form)
+def gradient_lengths(n, k, a, b, batch, draws):
+    """Lengths of the gradient over GRPO's, raw and normalised, and how much one batch spreads about each.
+
+    From formulas written here and seeds of its own: S'(p) = N C(N-1,k-1) p^(k-1) (1-p)^(N-k).
+    """
+    p = np.random.default_rng(77).beta(a, b, size=(draws, batch))
+    raw = n * math.comb(n - 1, k - 1) * p ** (k - 1) * (1 - p) ** (n - k)
+    grpo = np.sqrt((p * (1 - p)).sum(axis=1))
+    for weights in (raw, batch * raw / raw.sum(axis=1, keepdims=True)):
+        lengths = np.sqrt((weights**2 * p * (1 - p)).sum(axis=1))
+        ratio = lengths.sum() / grpo.sum()
+        yield ratio, np.std(lengths - ratio * grpo) / grpo.mean()
+
+
+def test_the_lengths_of_the_gradients_agree_with_another_simulation_and_so_do_their_standard_errors(normalisation):
+    assert len(normalisation) == 7 * 2 * 2
+    for row in normalisation.itertuples():
+        n, k = ([int(number) for number in re.findall(r"\d+", row.strategy)] + [1])[:2]
+        here = gradient_lengths(n, k, row.a, row.b, row.batch, draws=10_000)
+        found = [(row.raw, row.raw_se), (row.normalised, row.normalised_se)]
+        for (ratio, spread), (length, se) in zip(here, found, strict=True):
+            error = spread * math.sqrt(1 / 10_000 + 1 / row.draws)  # of both simulations, known from this one alone
+            assert error < 0.06 * ratio
+            assert length == pytest.approx(ratio, abs=4 * error, rel=1e-12), row
+            assert se == pytest.approx(spread / math.sqrt(row.draws), rel=0.15, abs=1e-15), row
 
 
 def test_normalising_takes_the_factor_n_of_hard_prompts_away_and_does_not_make_the_step_free_of_n(normalisation):
@@ -151,10 +157,19 @@ def test_normalising_takes_the_factor_n_of_hard_prompts_away_and_does_not_make_t
 
 def test_within_one_prompt_a_shared_weight_cancels_and_best_of_n_weights_do_not(within_prompt):
     shared = within_prompt[~within_prompt["strategy"].str.startswith("best_of")]
-    power_of_two = shared["group"].isin([4, 8, 32])
-    assert (shared.loc[power_of_two, ["weight_deviation", "advantage_deviation"]] == 0).all(axis=None)
-    assert shared["weight_deviation"].max() <= 2**-52 and shared["advantage_deviation"].max() < 1e-14
+    assert len(shared) == 4 * 4
+    assert (shared.loc[shared["group"].isin([4, 8]), ["weight_deviation", "advantage_deviation"]] == 0).all(axis=None)
+    assert shared["weight_deviation"].max() <= 2**-51 and shared["advantage_deviation"].max() < 1e-14
     assert (within_prompt.drop(shared.index)["weight_deviation"] > 1).all()
+
+
+def test_an_objective_that_weighs_by_log_p_has_no_weight_of_a_prompts_rewards(tmp_path):
+    config = shutil.copytree(REPO / "config", tmp_path / "config")
+    text = (config / "experiments.yaml").read_text()
+    (config / "experiments.yaml").write_text(text.replace("majority_n8_log, best_of_n8]", "pass_n4_raw, best_of_n8]"))
+    tiny = yaml.safe_load((config / "tiny.yaml").read_text())
+    with pytest.raises(ConfigError, match=r"within_prompt.strategies: 'pass_n4_raw' weights by log p, wanted"):
+        load_settings(tiny, "tiny.yaml", config)
 
 
 @pytest.mark.parametrize("size", [4, 8])
@@ -227,7 +242,7 @@ def test_the_markdown_shows_alignment_with_the_papers_values_waste_variance_and_
     of_pass = normalisation[normalisation["strategy"] == "pass_n64"]
     for raw, over_batch in zip(of_pass["raw"], of_pass["normalised"], strict=True):
         assert f"{raw:.2f} → {over_batch:.2f}" in lengths
-    assert "| Pass@4 | 0, 0 | 0, 0 |" in "\n".join(lines)
+    assert "| Maj@4 raw | 0, 0 | 0, 0 |" in "\n".join(lines)
     assert all(line.count("|") == len(line.split(" | ")) + 1 for line in lines if line.startswith("| "))
 
 

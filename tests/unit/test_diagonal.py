@@ -103,6 +103,7 @@ def test_forced_draws_equal_enumeration_of_the_other_draws():
 
 
 def test_rho_equals_its_definition_by_enumeration():
+    n_checked = 0
     for p, target, strategy, n, invalid in small_cases(80, seed=1):
         ratio = diagonal_ratio(p, target, strategy, n, invalid=invalid)
         assert ratio.exact and ratio.se == 0
@@ -111,6 +112,8 @@ def test_rho_equals_its_definition_by_enumeration():
         if wanted < 1e6:  # beyond, a - C of the enumeration has lost its digits
             assert ratio.rho == pytest.approx(wanted, rel=1e-8)
             assert ratio.a / (ratio.a - ratio.c) == pytest.approx(wanted, rel=1e-8)
+            n_checked += 1
+    assert n_checked > 60
 
 
 def test_a_tie_is_a_loss():
@@ -219,10 +222,11 @@ def test_rho_is_undefined_for_an_absent_target_and_for_a_certain_one():
 
 
 def test_rho_is_the_diagonal_over_the_total_derivative_when_rivals_shrink_in_proportion():
-    step = 1e-6
+    step, n_checked = 1e-6, 0
     for p, target, strategy, n, invalid in small_cases(40, seed=10):
         if not 0.05 < p[target] < 0.8:
             continue
+        n_checked += 1
         alone = np.eye(len(p))[target]
         in_proportion = np.where(alone == 1, 1.0, -p / (1 - p[target]))
 
@@ -233,6 +237,7 @@ def test_rho_is_the_diagonal_over_the_total_derivative_when_rivals_shrink_in_pro
         ratio = diagonal_ratio(p, target, strategy, n, invalid=invalid)
         assert slope(alone) == pytest.approx(ratio.a, rel=1e-6, abs=1e-8)
         assert slope(in_proportion) == pytest.approx(ratio.a - ratio.c, rel=1e-5, abs=1e-8)
+    assert n_checked > 15
 
 
 def test_rho_grows_without_bound_as_the_target_becomes_certain():

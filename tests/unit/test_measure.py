@@ -91,27 +91,45 @@ def majority(answers, k):
     return np.mean(wins)
 
 
-def test_values_and_differences_are_means_over_seeds_and_problems(votes):
-    facts, metrics, summary, _ = votes
-    assert facts == {"n_runs": 4, "n_problems": 2, "n_samples": 3}
-    expected = {
-        "ce": [[majority("rrw", k), majority("www", k), majority("rww", k), majority("rww", k)] for k in (1, 2)],
-        "new": [[majority("rrr", k), majority("rww", k), majority("rrw", k), majority("rrw", k)] for k in (1, 2)],
+def test_values_and_differences_are_means_over_seeds_and_problems(tmp_path):
+    # Of two draws the first wins, so that Maj@2 is Maj@1: k = 3 tells the budgets apart.
+    answers = {
+        ("ce", "recipe", 1): {"a": "rrw", "b": "wwww"},
+        ("ce", "recipe", 2): {"a": "rww", "b": "rwww"},
+        ("new", "recipe", 1): {"a": "rrr", "b": "rwrw"},
+        ("new", "recipe", 2): {"a": "rrw", "b": "rrrw"},
     }
-    by_arm = summary.set_index(["objective", "metric", "k"])
-    for arm, values in expected.items():
-        for k, at_k in zip((1, 2), values, strict=True):
-            assert by_arm.loc[(arm, "maj", k), "value"] == pytest.approx(np.mean(at_k))
-            difference = np.mean(at_k) - np.mean(expected["ce"][k - 1])
-            assert by_arm.loc[(arm, "maj", k), "difference"] == pytest.approx(difference)
-    assert metrics["value"].mean() == pytest.approx(np.mean([*expected["ce"], *expected["new"]]))
+    pools = {run: scores(problems) for run, problems in answers.items()}
+    records = {"ce": training([1.0]), "new": training([1.0])}
+    facts, metrics, summary, _ = measured(tmp_path, EXPERIMENT | {"ks": [1, 3], "gain": False}, pools, records)
+    assert facts == {"n_runs": 4, "n_problems": 2, "n_samples": 3}
+    rows, by_arm = metrics.set_index(["objective", "seed", "k"]), summary.set_index(["objective", "metric", "k"])
+    for k in (1, 3):
+        found = {run: [majority(pool, k) for pool in problems.values()] for run, problems in answers.items()}
+        for (arm, _, seed), values in found.items():
+            assert rows.loc[(arm, seed, k), "value"] == pytest.approx(np.mean(values))
+            assert rows.loc[(arm, seed, k), "se"] == pytest.approx(abs(values[0] - values[1]) / 2)  # sd / sqrt(2)
+        ce, new = (np.mean([found[arm, "recipe", seed] for seed in (1, 2)]) for arm in ("ce", "new"))
+        assert by_arm.loc[("ce", "maj", k), ["value", "difference"]].tolist() == pytest.approx([ce, 0])
+        assert by_arm.loc[("new", "maj", k), ["value", "difference"]].tolist() == pytest.approx([new, new - ce])
+    assert len(rows) == 8 and len(by_arm) == 4
 
 
-def test_the_gain_is_the_difference_between_the_largest_and_the_smallest_budget(votes):
-    _, _, summary, _ = votes
-    by_arm = summary.set_index(["objective", "metric", "k"])["value"]
-    for arm in ("ce", "new"):
-        assert by_arm[arm, "gain", 2] == pytest.approx(by_arm[arm, "maj", 2] - by_arm[arm, "maj", 1])
+def test_the_gain_is_the_difference_between_the_largest_and_the_smallest_budget(tmp_path):
+    # Pools of three. Maj@1 is the share of right answers, Maj@3 whether most are right; of two draws the first wins, so
+    # that Maj@2 is Maj@1. Over seeds and problems ce has Maj@1 4/12 and Maj@3 1/4, new 8/12 and 3/4.
+    pools = {
+        ("ce", "recipe", 1): scores({"a": "rrw", "b": "www"}),
+        ("ce", "recipe", 2): scores({"a": "rww", "b": "rww"}),
+        ("new", "recipe", 1): scores({"a": "rrr", "b": "rww"}),
+        ("new", "recipe", 2): scores({"a": "rrw", "b": "rrw"}),
+    }
+    records = {"ce": training([1.0]), "new": training([1.0])}
+    _, _, summary, _ = measured(tmp_path, EXPERIMENT | {"ks": [2, 3, 1]}, pools, records)
+    gains = summary[summary["metric"] == "gain"].set_index(["objective", "k"])
+    assert list(gains.index) == [("ce", 3), ("new", 3)]
+    assert gains["value"].tolist() == pytest.approx([1 / 4 - 4 / 12, 3 / 4 - 8 / 12])
+    assert gains["difference"].tolist() == pytest.approx([0, 1 / 6])
 
 
 def test_the_papers_values_stand_beside_under_their_own_names_and_a_vote_of_one_is_one_sample(votes):

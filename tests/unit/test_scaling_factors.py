@@ -10,17 +10,17 @@ import pytest
 import torch
 from conftest import REPO
 
+from compute_aligned.advantages import AdvantageSettings, Rollouts, rl_objective, weighted_advantages
 from compute_aligned.operators import Majority, PassAtN
 from compute_aligned.scaling_factors import (
     alignment,
     change_within_prompt,
     estimator_variances,
     gradient_norms,
-    group_advantages,
     mean_product,
     mean_rl_weight,
     negligible_from,
-    normalised,
+    normalised_weights,
     ratio_of_means,
     simulated_estimators,
     simulated_ratio,
@@ -115,11 +115,24 @@ def test_cross_entropy_wastes_what_lies_beyond_the_last_useful_p_and_starves_not
         assert starved_share(CE, PassAtN(n), 0.05) == 0
 
 
-def test_training_on_the_larger_budget_starves_what_training_on_the_smaller_one_wastes():
-    for small, large in itertools.combinations((1, 4, 16, 64), 2):
-        small, large = PassAtN(small), PassAtN(large)
-        assert wasted_share(small, large, 0.05) == starved_share(large, small, 0.05) > 0
-        assert wasted_share(large, small, 0.05) == starved_share(small, large, 0.05) < 0.05
+@pytest.mark.parametrize(("small", "large"), itertools.combinations((1, 4, 16, 64), 2))
+def test_waste_and_starvation_are_the_shares_of_a_weight_beyond_the_last_useful_p_of_the_other(small, large):
+    def share(weighed, other):
+        """By quadrature in 30 digits, the last useful p being found by bisection."""
+        with mpmath.workdps(30):
+            if other == 1:
+                return 0.0  # a weight of 1 everywhere
+            end = mpmath.findroot(lambda p: mp_pass_weight(other)(p) - 0.05, (0.01, 0.99), solver="bisect")
+            beyond = mpmath.quad(mp_pass_weight(weighed), [end, (end + 1) / 2, 1])
+            return float(beyond / mpmath.quad(mp_pass_weight(weighed), [0, 0.05, 0.2, 1]))
+
+    train, test = PassAtN(small), PassAtN(large)
+    # Trained for the smaller budget, most of what is wasted is weight that the larger one has no use for.
+    assert wasted_share(train, test, 0.05) == pytest.approx(share(small, large), abs=1e-9)
+    assert starved_share(train, test, 0.05) == pytest.approx(share(large, small), abs=1e-9)
+    assert wasted_share(test, train, 0.05) == pytest.approx(share(large, small), abs=1e-9)
+    assert starved_share(test, train, 0.05) == pytest.approx(share(small, large), abs=1e-9)
+    assert share(small, large) > 0.05 > share(large, small)
 
 
 def test_a_strategy_wastes_no_more_on_itself_than_its_own_negligible_tail():
@@ -206,13 +219,15 @@ def test_a_simulation_without_events_says_nothing():
 # --- normalisation ---------------------------------------------------------------------------------------------------
 
 
-def test_normalised_weights_have_mean_one_and_keep_their_ratios():
-    weights = np.array([[1.0, 3.0, 4.0], [0.0, 2.0, 0.0]])
-    assert normalised(weights).tolist() == [[3 / 8, 9 / 8, 12 / 8], [0, 3, 0]]
+def test_weights_are_normalised_over_the_prompts_of_each_batch():
+    # Pass@2: S' = 2 (1-p); 1, 1/2, 1/4 have mean 7/12, and 2, 0, 1 have mean 1.
+    p = np.array([[0.5, 0.75, 0.875], [1e-300, 1.0, 0.5]])
+    assert normalised_weights(PassAtN(2), p) == pytest.approx(np.array([[12 / 7, 6 / 7, 3 / 7], [2, 0, 1]]), rel=1e-14)
 
 
-def test_weights_that_are_all_zero_stay_zero():
-    assert normalised(np.zeros((2, 3))).tolist() == [[0] * 3] * 2
+def test_a_batch_of_zeros_stays_and_a_batch_of_one_prompt_keeps_its_weight():
+    assert normalised_weights(PassAtN(4), np.ones((2, 3))).tolist() == [[0] * 3] * 2
+    assert normalised_weights(PassAtN(2), np.array([[0.25], [0.5]])) == pytest.approx(np.array([[1.5], [1]]), rel=1e-14)
 
 
 @pytest.mark.parametrize("operator", [PassAtN(1), PassAtN(16), PassAtN(64), Majority(16, 9), Majority(64, 33)])
@@ -241,21 +256,37 @@ def test_the_gradients_length_is_that_of_automatic_differentiation_of_the_expect
         assert length == pytest.approx(logits.grad.norm().item(), rel=1e-12)
 
 
-def test_advantages_have_mean_zero_and_the_sample_standard_deviation_with_its_offset():
-    rewards = [1.0, 0.0, 0.0, 1.0, 0.0]
-    sd = math.sqrt(sum((r - 0.4) ** 2 for r in rewards) / 4)
-    assert group_advantages(np.array(rewards)) == pytest.approx([(r - 0.4) / (sd + 1e-4) for r in rewards])
-    assert group_advantages(np.ones(4)).tolist() == [0] * 4
+@pytest.mark.parametrize("normalize", [False, True])
+def test_the_gradients_length_is_that_of_the_trainers_advantages_on_a_large_group(normalize):
+    """A batch of prompts whose groups hold exactly their expected share of right samples; the loss of `sequence`."""
+    size, right = 5000, torch.tensor([250, 1000, 2500, 4500])
+    rewards = (torch.arange(size) < right[:, None]).double()
+    answers = [["right" if r else f"wrong {i}" for i, r in enumerate(row)] for row in rewards.tolist()]
+    rule = AdvantageSettings(None, normalize, None, 0.0, None)
+    advantages, _ = weighted_advantages(rl_objective("majority_n4_raw"), Rollouts(rewards, answers), rule)
+    p = right.double() / size
+    logits = p.logit().requires_grad_()
+    log_p = torch.where(rewards == 1, logits[:, None].sigmoid(), 1 - logits[:, None].sigmoid()).log()
+    (-advantages * log_p).mean().backward()
+    p = p.numpy()
+    weights = 12 * p * (1 - p) ** 2  # of 4 votes 2 suffice where all wrong answers differ
+    weights = weights / weights.mean() if normalize else weights
+    assert logits.grad.norm().item() == pytest.approx(gradient_norms(weights[None], p[None])[0], rel=2e-3)
 
 
-@pytest.mark.parametrize("shared", [1e-30, 0.1, 7.3])
-def test_a_weight_that_a_prompts_samples_share_cancels_bit_for_bit(shared):
-    assert change_within_prompt(np.full(8, shared), np.arange(8) % 2.0) == (0.0, 0.0)
+def test_a_weight_that_a_prompts_samples_share_cancels_bit_for_bit():
+    rewards = torch.tensor([[1.0, 0, 0, 1, 0, 0, 0, 0]], dtype=torch.float64)
+    answers = [["7", "1", "1", "7", "2", None, "3", "4"]]
+    for name in ("majority_n4_raw", "majority_n8_log", "majority_n64_raw"):
+        assert change_within_prompt(rl_objective(name), Rollouts(rewards, answers)) == (0.0, 0.0)
 
 
 def test_weights_per_sample_do_not_cancel():
-    weights, advantages = change_within_prompt(np.array([1.0, 3.0]), np.array([0.0, 1.0]))
-    assert weights == 0.5 and advantages == pytest.approx(0.5 * 0.5 / (math.sqrt(0.5) + 1e-4))
+    # Best-of-2 of two samples: q = 1/3, 2/3, weights 2/3, 4/3 of mean 1; advantages -1/2 and 1/2 over sd + 1e-4.
+    rewards = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+    weights, advantages = change_within_prompt(rl_objective("best_of_n2"), Rollouts(rewards))
+    assert weights == pytest.approx(1 / 3, rel=1e-14)
+    assert advantages == pytest.approx(1 / 3 * 0.5 / (math.sqrt(0.5) + 1e-4), rel=1e-14)
 
 
 def test_the_standard_error_of_a_ratio_of_means_is_the_spread_of_the_ratio():

@@ -176,17 +176,27 @@ def batch_advantages(rewards: Tensor, settings: AdvantageSettings) -> Tensor:
 
 
 def batch_weights(objective: RLObjective, rollouts: Rollouts, settings: AdvantageSettings) -> Tensor:
-    """An objective's weights with the clip and the normalisation of a recipe (PAPER, RL), shape (prompts, group).
+    """An objective's weights with the clip and the normalisation of a recipe (PAPER, RL).
 
+    Shape (prompts, group), or with an objective that knows of several batches (..., prompts, group).
     Without normalisation a weight that depends on its completion alone (Pass@N) is the same for any part of a batch.
     """
     weights = objective.weight(rollouts)
     if settings.weight_clip is not None:
         weights = weights.clamp(max=settings.weight_clip)
-    prompts = len(rollouts.rewards)
-    if settings.normalize_weights and (prompts > 1 or not objective.per_prompt) and weights.any():
-        weights = weights / weights.mean()
+    prompts = rollouts.rewards.shape[-2]
+    if settings.normalize_weights and (prompts > 1 or not objective.per_prompt):
+        weights = normalised(weights)
     return weights.to(rollouts.rewards.dtype)
+
+
+def normalised(weights: Tensor) -> Tensor:
+    """Weights over the mean of their batch, so that it is 1; a batch of zeros stays (PAPER, Normalisation).
+
+    Shape (..., prompts, group) as given, each (prompts, group) a batch.
+    """
+    mean = weights.mean(dim=(-2, -1), keepdim=True)
+    return weights / mean.where(mean != 0, 1.0)
 
 
 def weighted_advantages(

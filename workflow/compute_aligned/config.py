@@ -392,12 +392,20 @@ def _check_alignment(experiment: dict, experiments: dict, where: str) -> None:
 
 
 def _check_closed_form(experiment: dict, where: str) -> None:
+    from .advantages import rl_objective
     from .objectives import strategy
 
     normalisation = experiment["normalisation"]
     named = _strategies_by_key(experiment)
     named["normalisation.strategies"] = normalisation["strategies"]
-    named["normalisation.within_prompt.strategies"] = normalisation["within_prompt"]["strategies"]
+    for name in normalisation["within_prompt"]["strategies"]:
+        key = f"{where}.normalisation.within_prompt.strategies"
+        try:
+            needs = rl_objective(name).needs
+        except ValueError as error:
+            raise ConfigError(f"{key}: {error}") from None
+        if "log_p" in needs:
+            raise ConfigError(f"{key}: {name!r} weights by log p, wanted weights of rewards and votes")
     for key, names in named.items():
         for name in names:
             try:

@@ -4,7 +4,9 @@ Averages are over p uniform on [0, 1] (paper, App. G) unless a distribution is n
 """
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.stats import beta as beta_distribution
 
+from .advantages import AdvantageSettings, RLObjective, Rollouts, batch_advantages, batch_weights, normalised
 from .operators import Operator, PassAtN
 
 # A simulated ratio of variances needs events: each batch of draws must hold this many pivotal samples.
@@ -131,17 +134,36 @@ def simulated_ratio(numerator: np.ndarray, denominator: np.ndarray) -> tuple[flo
 
 # --- normalisation of the RL weights (paper, App. B) -----------------------------------------------------------------
 
-SD_OFFSET = 1e-4  # added to a group's standard deviation (paper, GRPO)
+# Nothing but the weight and its normalisation: no clip, no penalty.
+BARE = AdvantageSettings(
+    weight_clip=None, normalize_weights=True, advantage_clip=None, all_wrong_penalty=0.0, reward_window=None
+)
 
 
-def normalised(weights: np.ndarray) -> np.ndarray:
-    """Weights over their mean along the last axis, so that their mean is 1; all-zero weights stay (paper, App. B).
+@dataclass(frozen=True)
+class KnownChance(RLObjective):
+    """S'(p) at the true p of a prompt, whose log the rollouts hold in place of a completion's own."""
+
+    operator: Operator
+    per_prompt: ClassVar[bool] = True
+
+    def weight(self, rollouts: Rollouts) -> torch.Tensor:
+        return self.operator.rl_weight(rollouts.log_p)
+
+
+def normalised_weights(operator: Operator, p: np.ndarray) -> np.ndarray:
+    """Weights of batches of prompts as the trainer of GRPO normalises them (``advantages.batch_weights``).
 
     Args:
-        weights: weights >= 0, shape (..., prompts) for a batch, or (..., samples) for one prompt.
+        operator: the strategy.
+        p: chance that one sample of a prompt is right, shape (batches, prompts).
+
+    Returns:
+        weights, the same shape; a batch of one prompt keeps its raw weight, as in training.
     """
-    mean = weights.mean(axis=-1, keepdims=True)
-    return np.divide(weights, mean, out=np.zeros_like(weights), where=mean > 0)
+    log_p = torch.from_numpy(np.log(p))[:, :, None]  # one sample stands for all that share the weight
+    rollouts = Rollouts(torch.zeros_like(log_p), log_p=log_p)
+    return batch_weights(KnownChance("known chance", "S'(p)", operator), rollouts, BARE).squeeze(2).numpy()
 
 
 def mean_rl_weight(operator: Operator, a: float, b: float) -> float:
@@ -178,20 +200,18 @@ def ratio_of_means(numerator: np.ndarray, denominator: np.ndarray) -> tuple[floa
     return float(ratio), float(se)
 
 
-def group_advantages(rewards: np.ndarray) -> np.ndarray:
-    """GRPO's advantages of one prompt's samples, (r - mean) / (sd + 1e-4); both of shape (samples,)."""
-    return (rewards - rewards.mean()) / (rewards.std(ddof=1) + SD_OFFSET)
-
-
-def change_within_prompt(weights: np.ndarray, rewards: np.ndarray) -> tuple[float, float]:
+def change_within_prompt(objective: RLObjective, rollouts: Rollouts) -> tuple[float, float]:
     """What normalising within one prompt leaves of its weights: 0 and 0 if they cancel (paper, App. B).
 
+    Weights and advantages are those of the training (``advantages``). Training itself never normalises a weight that a
+    prompt's samples share within the prompt; this is what it would do.
+
     Args:
-        weights: weight of each sample of the prompt, shape (samples,).
-        rewards: their rewards, the same shape.
+        objective: the objective whose weights are normalised.
+        rollouts: the samples of one prompt, rewards of shape (1, samples), float64.
 
     Returns:
         largest distance of a normalised weight from 1, and largest distance of a weighted advantage from GRPO's.
     """
-    within, advantages = normalised(weights), group_advantages(rewards)
-    return float(np.abs(within - 1).max()), float(np.abs(within * advantages - advantages).max())
+    within, advantages = normalised(objective.weight(rollouts)), batch_advantages(rollouts.rewards, BARE)
+    return float((within - 1).abs().max()), float((within * advantages - advantages).abs().max())

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+import torch
 
+from compute_aligned.advantages import RLObjective, Rollouts, rl_objective
 from compute_aligned.artifacts import read_artifact, write_artifact
 from compute_aligned.objectives import strategy
-from compute_aligned.operators import BestOfN, Operator
 from compute_aligned.provenance import job
 from compute_aligned.scaling_factors import (
     alignment,
@@ -17,7 +18,7 @@ from compute_aligned.scaling_factors import (
     gradient_norms,
     mean_rl_weight,
     negligible_from,
-    normalised,
+    normalised_weights,
     ratio_of_means,
     simulated_estimators,
     simulated_ratio,
@@ -124,7 +125,7 @@ def batch_normalisations(normalisation: dict) -> pd.DataFrame:
         for name in normalisation["strategies"]:
             operator, label = strategy(name)
             raw = weight(operator, "rl", p)
-            over_batch = normalised(raw)
+            over_batch = normalised_weights(operator, p)
             row = {"strategy": name, "label": label, "prompts": prompts, **beta, "batch": batch}
             row["mean_weight"] = mean_rl_weight(operator, **beta)
             row["mean_deviation"] = np.abs(over_batch.mean(axis=-1) - 1).max()
@@ -138,26 +139,28 @@ def within_prompt(strategies: list[str], groups: list[int]) -> pd.DataFrame:
     """What normalising within one prompt leaves of the weights, the largest over everything that its group can hold."""
     rows = []
     for name, size in itertools.product(strategies, groups):
-        operator, label = strategy(name)
-        changes = [change_within_prompt(*group) for group in weighted_groups(operator, size)]
+        objective = rl_objective(name)
+        changes = [change_within_prompt(objective, rollouts) for rollouts in groups_of(objective, size)]
         weights, advantages = (max(values) for values in zip(*changes, strict=True))
-        rows.append((name, label, size, weights, advantages))
+        rows.append((name, objective.label, size, weights, advantages))
     return pd.DataFrame(rows, columns=["strategy", "label", "group", "weight_deviation", "advantage_deviation"])
 
 
-def weighted_groups(operator: Operator, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Weights and rewards of one prompt's samples as the paper estimates them (RL), each of shape (size,).
+def groups_of(objective: RLObjective, size: int) -> Iterator[Rollouts]:
+    """Everything that the samples of one prompt can be to an objective, each with rewards of shape (1, size).
 
-    Best-of-N: distinct rewards, q = (number of lower ones + 1) / (size + 1), a weight per sample. The others: every
-    number of right samples between none and all, p = (right + 1) / (size + 2), one weight that all samples share.
+    Where samples share a weight: every number of right ones and of votes for the leading wrong answer, on which alone
+    the weight depends. Otherwise, Best-of-N: distinct rewards.
     """
-    if isinstance(operator, BestOfN):
-        ranks = np.arange(1.0, size + 1)
-        yield weight(operator, "rl", ranks / (size + 1)), ranks
+    if not objective.per_prompt:
+        yield Rollouts(torch.arange(1.0, size + 1, dtype=torch.float64)[None])
         return
-    for right in range(1, size):
-        shared = weight(operator, "rl", (right + 1) / (size + 2))
-        yield np.full(size, shared), np.repeat([1.0, 0.0], [right, size - right])
+    for right in range(size + 1):
+        wrong = size - right
+        rewards = torch.tensor([[1.0] * right + [0.0] * wrong], dtype=torch.float64)
+        for leading in range(min(wrong, 1), wrong + 1):
+            others = [f"other {i}" for i in range(wrong - leading)]
+            yield Rollouts(rewards, [["right"] * right + ["rival"] * leading + others])
 
 
 if __name__ == "__main__":

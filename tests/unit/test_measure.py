@@ -108,7 +108,8 @@ def test_values_and_differences_are_means_over_seeds_and_problems(tmp_path):
         found = {run: [majority(pool, k) for pool in problems.values()] for run, problems in answers.items()}
         for (arm, _, seed), values in found.items():
             assert rows.loc[(arm, seed, k), "value"] == pytest.approx(np.mean(values))
-            assert rows.loc[(arm, seed, k), "se"] == pytest.approx(abs(values[0] - values[1]) / 2)  # sd / sqrt(2)
+            se = abs(values[0] - values[1]) / 2 or np.nan  # sd / sqrt(2); none without any spread
+            assert rows.loc[(arm, seed, k), "se"] == pytest.approx(se, nan_ok=True)
         ce, new = (np.mean([found[arm, "recipe", seed] for seed in (1, 2)]) for arm in ("ce", "new"))
         assert by_arm.loc[("ce", "maj", k), ["value", "difference"]].tolist() == pytest.approx([ce, 0])
         assert by_arm.loc[("new", "maj", k), ["value", "difference"]].tolist() == pytest.approx([new, new - ce])

@@ -41,6 +41,8 @@ def run(base, trained, problems, tmp_path):
                     checkpoints=str(tmp_path / "checkpoints"),
                     path_to_model=str(tmp_path / "model"),
                     path_to_record=str(tmp_path / "record.parquet"),
+                    run="recipe/objective/seed1",
+                    code="the code",
                 )
                 run.facts = facts
         except SystemExit as exit:

@@ -120,11 +120,6 @@ class TokenMargin:
         return torch.full_like(gold.log_p, torch.nan, dtype=torch.float64)
 
 
-# Of a budget in a name. Up to it the binomials of a majority vote take less than a tenth of a second and its tensors,
-# N times as large as log p, fit in memory.
-LARGEST_NUMBER = 1024
-LONGEST_SHOWN = 60  # characters of a wrong name that a sentence repeats
-
 # pattern of the name -> objective, made from the numbers in the name
 SFT_OBJECTIVES: dict[str, Callable[..., SFTObjective]] = {
     r"ce": lambda: SequenceForm(PassAtN(1), "CE"),
@@ -140,6 +135,10 @@ STRATEGIES: dict[str, Callable[..., tuple[Operator, str]]] = {
     r"majority_n(\d+)_k(\d+)": lambda n, k: (Majority(n, k), f"Maj@{n} k={k}"),
     r"best_of_n(\d+)": lambda n: (BestOfN(n), f"BoN-{n}"),
 }
+# Of a budget in a name. Up to it the binomials of a majority vote take less than a tenth of a second and its tensors,
+# N times as large as log p, fit in memory.
+LARGEST_NUMBER = 1024
+LONGEST_SHOWN = 60  # characters of a wrong name that a sentence repeats
 
 
 def sft_objective(name: str) -> SFTObjective:

@@ -30,7 +30,7 @@ plan: env  ## what would run: number of jobs per rule
 	@$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG) --dry-run --quiet rules
 
 test: env  ## all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-quick: env  ## the unit tests, but for a few slow ones
 	$(BIN)/pytest tests/unit -n auto -m "not slow"

@@ -46,11 +46,6 @@ EXPERIMENTS = {name: SETTINGS["experiments"][name] | entry for name, entry in PR
 report: "workflow/report/workflow.rst"
 
 
-# Here, since the setting is not known before; every job inherits it, one of Slurm, too.
-onstart:
-    os.environ[LATENCY_WAIT] = str(workflow.execution_settings.latency_wait)
-
-
 include: "workflow/rules/common.smk"
 
 
@@ -69,6 +64,13 @@ include: "workflow/rules/sample.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/provenance.smk"
+
+
+# Snakemake keeps the last one alone.
+onstart:
+    stop_unless_writable(RESULTS)
+    # Here, since the setting is not known before; every job inherits it, one of Slurm, too.
+    os.environ[LATENCY_WAIT] = str(workflow.execution_settings.latency_wait)
 
 
 rule all:

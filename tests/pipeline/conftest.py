@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 from planning import jobs_of, seed_jobs, shrink
 
 REPO = Path(__file__).parents[2]
@@ -211,18 +212,28 @@ def fresh(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """The preset `seconds`, run from nothing in a git checkout whose path has spaces in it; leave it as it is."""
-    repository = copy_working_files(tmp_path_factory.mktemp("a path with spaces") / "repository")
-    write_seconds_preset(repository)
-    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "as tested"]):
-        subprocess.run([*GIT, *command], cwd=repository.folder, check=True)
-    code, output = repository.start(preset="seconds", options=["--quiet", "rules", "reason"]).finish(seconds=1200)
+def finished(tmp_path_factory, worker_id):
+    """The preset `seconds`, run from nothing in a git checkout whose path has spaces in it; leave it as it is.
+
+    All of pytest's processes share one: the first that wants it makes it, the others wait.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "a path with spaces"
+    report = folder / "report.json"
+    with FileLock(f"{folder}.lock"):
+        if not report.is_file():
+            repository = copy_working_files(folder / "repository")
+            write_seconds_preset(repository)
+            for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "as tested"]):
+                subprocess.run([*GIT, *command], cwd=repository.folder, check=True)
+            options = ["--quiet", "rules", "reason"]
+            report.write_text(json.dumps(repository.start(preset="seconds", options=options).finish(seconds=2400)))
+    code, output = json.loads(report.read_text())
     assert code == 0, output
-    return repository
+    return Repository(folder / "repository")
 
 
 @pytest.fixture
 def rerun(finished, tmp_path):
     """A copy of the finished run, to edit."""
-    return finished.copy(tmp_path / "rerun")
+    return finished.copy(tmp_path / "a rerun")

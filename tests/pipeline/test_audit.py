@@ -113,8 +113,8 @@ def test_every_file_of_a_finished_run_has_an_answer(finished, tmp_path):
     assert code == 2 and f"wanted one of {ROOT}\n" in output
 
 
-def test_the_audit_of_everything_is_a_target_of_its_own(finished):
-    output = finished.run("audit", preset="seconds", options=["--quiet", "rules"])
+def test_the_audit_of_everything_is_a_target_of_its_own(rerun):
+    output = rerun.run("audit", preset="seconds", options=["--quiet", "rules"])
     assert " artifacts verified, 0 complaints" in output
 
 

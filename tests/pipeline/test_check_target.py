@@ -8,8 +8,8 @@ import pandas as pd
 ROOT = "results/seconds"
 
 
-def test_the_checks_pass_on_a_finished_run(finished):
-    output = finished.run("check", preset="seconds", options=["--quiet", "rules"])
+def test_the_checks_pass_on_a_finished_run(rerun):
+    output = rerun.run("check", preset="seconds", options=["--quiet", "rules"])
     assert " checks, 0 failed" in output
 
 

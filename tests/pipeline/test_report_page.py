@@ -38,11 +38,11 @@ def test_a_browser_shows_the_page_of_a_run(finished, tmp_path):
             browser.assert_sound(page.open(file, width, dark), file)
 
 
-def test_snakemakes_own_report_has_items_and_captions_without_a_network(finished, tmp_path, monkeypatch):
+def test_snakemakes_own_report_has_items_and_captions_without_a_network(rerun, tmp_path, monkeypatch):
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
         monkeypatch.setenv(name.upper(), "http://127.0.0.1:9")
-    finished.run(preset="seconds", options=["--report", str(tmp_path / "report.zip")])
+    rerun.run(preset="seconds", options=["--report", str(tmp_path / "report.zip")])
     with zipfile.ZipFile(tmp_path / "report.zip") as archive:
         names = {os.path.basename(name) for name in archive.namelist()}
         page = archive.read("report/report.html").decode()

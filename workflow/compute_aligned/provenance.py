@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import datetime
+import functools
 import gc
 import hashlib
 import importlib.metadata
@@ -79,11 +80,18 @@ def code_hash(script: Path, unused: Sequence[str] = ()) -> str:
         path = pending.pop()
         if path in seen or (path.parent == PACKAGE and path.stem in unused):
             continue
-        tree = ast.parse(path.read_text())
-        pending += _imported_modules(tree, path)
-        seen[path] = ast.unparse(_without_docstrings(tree))
+        seen[path], imported = _read_source(path, path.read_text())
+        pending += imported
     source = "\0".join(seen[path] for path in sorted(seen, key=str))
     return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+@functools.cache  # a plan asks for the same modules once a rule, and once a training job
+def _read_source(path: Path, text: str) -> tuple[str, list[Path]]:
+    """A module's source without comments and docstrings, and the package modules that it imports."""
+    tree = ast.parse(text)
+    imported = _imported_modules(tree, path)
+    return ast.unparse(_without_docstrings(tree)), imported
 
 
 def _imported_modules(tree: ast.Module, path: Path) -> list[Path]:

@@ -35,10 +35,6 @@ if workflow.is_main_process:
     stop_unless_writable(".snakemake")
 
 
-onstart:
-    stop_unless_writable(RESULTS)
-
-
 # Experiments that compare trained runs, those that need none, and those that look at pools of single runs.
 COMPARISONS = {name: entry for name, entry in EXPERIMENTS.items() if entry["kind"] == "comparison"}
 CLOSED_FORMS = {name: entry for name, entry in EXPERIMENTS.items() if entry["kind"] == "closed_form"}

@@ -61,7 +61,7 @@ CLAIMS = pd.DataFrame(
         claim("C01"),
         claim("C02", effect=-0.04, half=0.5, verdict="inconclusive", weight_acted=False),
         claim("C03", "reward units", -3.21, verdict="contradicted"),
-        claim("C04", experiment="warmup_transfer", verdict="not testable here", reason="Left out.", **NOTHING),
+        claim("C04", experiment="warmup_transfer", verdict="not tested here", reason="Left out.", **NOTHING),
     ]
 )
 
@@ -343,7 +343,8 @@ def test_the_page_says_what_was_found_and_how_to_redo_it_and_names_no_machine(pa
     file = page()
     found = Text(file)
     for said in (
-        "1 ✓ reproduced", "1 ✗ contradicted", "1 ? inconclusive", "1 – not testable here",
+        "1 ✓ reproduced", "1 ✗ contradicted", "1 ? inconclusive", "1 – not tested here",
+        "0 ≈ right sign, too small to matter",
         "C01 Statement <C01> & more.", "[+1.0, +3.0]", "p < 0.001", "detectable 3.3", "weight did not act",
         "warmup_transfer, left out of this preset", "Left out of this preset", "Does it pay?",
         "+12.0 [+10.0, +14.0]", "46.3 (+4.6)", "0.00123",

@@ -9,7 +9,6 @@ from scipy import stats
 
 from compute_aligned.statistics import (
     crossed_interval,
-    equivalence_p,
     holm,
     intersection_union_p,
     mean_and_se,
@@ -185,7 +184,6 @@ def test_without_spread_there_is_no_interval_and_no_p_value(values):
     assert interval.mean == pytest.approx(values.mean())
     assert all(map(math.isnan, (interval.low, interval.high, interval.se, interval.df)))
     assert math.isnan(one_sided_p(interval, -1.0)) and math.isnan(one_sided_p(interval, 1.0, "less"))
-    assert math.isnan(equivalence_p(interval, 1.0))
     assert math.isnan(paired_difference(values, np.zeros_like(values)).p_value)
     assert math.isnan(smallest_detectable_effect(interval))
     bootstrap = pigeonhole_bootstrap(values, np.random.default_rng(0))
@@ -348,21 +346,6 @@ def test_the_p_value_of_the_other_side_is_its_own_tail_however_small():
     assert one_sided_p(interval, 5.2, "less") == pytest.approx(1 - one_sided_p(interval, 5.2))
     assert 0 < one_sided_p(interval, 10.0, "less") < 1e-16
     assert math.isnan(one_sided_p(crossed_interval([[0.5]]), 0))
-
-
-def test_equivalence_is_two_one_sided_tests():
-    values = np.random.default_rng(15).normal(0.1, 1.0, size=(1, 40))
-    lower = stats.ttest_1samp(values[0], -0.5, alternative="greater").pvalue
-    upper = stats.ttest_1samp(values[0], 0.5, alternative="less").pvalue
-    assert equivalence_p(crossed_interval(values), 0.5) == pytest.approx(max(lower, upper))
-    with pytest.raises(ValueError, match="margin > 0, got 0"):
-        equivalence_p(crossed_interval(values), 0)
-
-
-def test_equivalence_is_rarely_found_where_the_difference_is_the_margin():
-    rng = np.random.default_rng(16)
-    found = [equivalence_p(crossed_interval(rng.normal(0.5, 1.0, size=(1, 50))), 0.5) < 0.05 for _ in range(2000)]
-    assert np.mean(found) == pytest.approx(0.05, abs=0.015)
 
 
 def test_all_of_several_are_rarely_found_where_one_does_not_hold():

@@ -1,4 +1,4 @@
-"""Verdicts on the paper's claims: reproduced, contradicted, inconclusive, or not testable with what was run.
+"""Verdicts on the paper's claims: reproduced, right sign but too small, contradicted, inconclusive, or not tested here.
 
 The parts of a claim (``config/claims.yaml``) become comparisons, all of which have to hold: an intersection-union test.
 No verdict looks at means alone; docs/method.md, "Claims", says how it is reached.
@@ -6,7 +6,7 @@ No verdict looks at means alone; docs/method.md, "Claims", says how it is reache
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan, nan
 
 import numpy as np
@@ -17,7 +17,6 @@ from .captions import DIFFERENCE_UNITS, RANGES, SCALES
 from .statistics import (
     CrossedInterval,
     crossed_interval,
-    equivalence_p,
     holm,
     intersection_union_p,
     one_sided_p,
@@ -27,15 +26,15 @@ from .statistics import (
 from .weights import variation
 
 REPRODUCED, CONTRADICTED, INCONCLUSIVE = "reproduced", "contradicted", "inconclusive"
-NOT_TESTABLE = "not testable here"
-VERDICTS = (REPRODUCED, CONTRADICTED, INCONCLUSIVE, NOT_TESTABLE)
+TOO_SMALL, NOT_TESTED = "right sign, too small to matter", "not tested here"
+VERDICTS = (REPRODUCED, TOO_SMALL, CONTRADICTED, INCONCLUSIVE, NOT_TESTED)
 COLUMNS = (
     "claim statement paper_item experiment family unit reported effect low high p p_holm detectable weight_acted "
     "verdict reason preset seeds problems"
 ).split()
 
 
-class NotTestable(Exception):
+class NotTested(Exception):
     """What was run cannot decide a claim; the message is a sentence that says why."""
 
 
@@ -46,7 +45,7 @@ class Comparison:
     name: what is compared; wanted: what of it is claimed; interval: None where the effect is computed exactly; holds,
     fails: p values against its not holding and against its holding, 0 or 1 where exact, NaN where nothing varies that
     could be judged by; too_small: p value against an effect as large as the smallest one of interest, NaN where the
-    paper's is not that large; reported: the paper's.
+    paper's is not that large; reported: the paper's; note: what a reader of the number has to know, half a sentence.
     """
 
     name: str
@@ -60,6 +59,7 @@ class Comparison:
     reported: float = nan
     n_seeds: int | None = None
     n_problems: int | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,7 @@ def judge(claims: dict, results: dict[str, dict], preset: str) -> pd.DataFrame:
         preset: its name.
     """
     found = {
-        name: examine(claim, results.get(claim["experiment"]), claims["least_weight_variation"])
-        for name, claim in claims["claims"].items()
+        name: examine(claim, results, claims["least_weight_variation"]) for name, claim in claims["claims"].items()
     }
     families = {name: claim["family"] for name, claim in claims["claims"].items()}
     tested = {name: finding for name, finding in found.items() if finding.obstacle is None and not finding.exact}
@@ -139,17 +138,23 @@ def judge(claims: dict, results: dict[str, dict], preset: str) -> pd.DataFrame:
     return pd.DataFrame(rows)[COLUMNS]
 
 
-def examine(claim: dict, result: dict | None, least_variation: float) -> Finding:
+def examine(claim: dict, results: dict[str, dict], least_variation: float) -> Finding:
     """All comparisons of a claim, and what keeps it from being tested."""
-    if result is None:
-        return Finding(obstacle=f"The preset does not run the experiment {claim['experiment']}")
+    # A part may read the alignment of the weights, which is another experiment's.
+    needed = [claim["experiment"], *(part["alignment"] for part in claim["parts"] if "alignment" in part)]
+    for experiment in needed:
+        if experiment not in results:
+            return Finding(obstacle=f"The preset does not run the experiment {experiment}")
+    result = results[claim["experiment"]]
+    for experiment in needed[1:]:
+        result = result | {"alignment": results[experiment]["alignment"]}
     try:
         compared = tuple(
             comparison
             for part in claim["parts"]
             for comparison in PARTS[part["kind"]](part, result, claim["smallest_effect"]["value"])
         )
-    except NotTestable as reason:
+    except NotTested as reason:
         return Finding(obstacle=str(reason))
     return Finding(compared, *weights_acted(claim, result, least_variation))
 
@@ -198,7 +203,7 @@ def decide(
     compared = finding.compared
     weakest = finding.unjudged or max(compared, key=lambda comparison: comparison.holds, default=None)
     if finding.obstacle is not None:
-        return NOT_TESTABLE, weakest, f"{finding.obstacle}."
+        return NOT_TESTED, weakest, f"{finding.obstacle}."
     of_many = f"the weakest of {len(compared)} comparisons, " if len(compared) > 1 else ""
     if finding.exact:
         if finding.holds == 0:
@@ -206,17 +211,24 @@ def decide(
         return CONTRADICTED, weakest, f"By exact computation {said(weakest)}."
     tested = f"Holm-corrected p {_p(p_holm)}"
     if p_holm < level and finding.holds < finding.fails:
+        if too_small < level:
+            worst = _smallest_effect(compared)
+            return TOO_SMALL, worst, _sentence(f"{said(worst)}; {tested}; {_too_small(claim, too_small)}")
         return REPRODUCED, weakest, _sentence(f"{said(weakest, of_many)}; {tested}")
     if p_holm < level:
         worst = min(compared, key=lambda comparison: comparison.fails)
         return CONTRADICTED, worst, _sentence(f"{said(worst)}; {tested}")
     if too_small < level:
-        worst = min(compared, key=lambda comparison: np.nan_to_num(comparison.too_small, nan=2))
-        smallest = f"the smallest effect of interest, {claim['smallest_effect']['value']:g}"
-        return CONTRADICTED, worst, _sentence(f"{said(worst)}: less than {smallest}; Holm-corrected p {_p(too_small)}")
+        worst = _smallest_effect(compared)
+        return CONTRADICTED, worst, _sentence(f"{said(worst)}; {_too_small(claim, too_small)}")
     if finding.unjudged:
-        return NOT_TESTABLE, weakest, _sentence(without_spread(weakest))
+        return NOT_TESTED, weakest, _sentence(without_spread(weakest))
     return INCONCLUSIVE, weakest, _sentence(f"{said(weakest, of_many)}; {tested}")
+
+
+def _smallest_effect(compared: Sequence[Comparison]) -> Comparison:
+    """The comparison whose effect is the surest to be too small."""
+    return min(compared, key=lambda comparison: np.nan_to_num(comparison.too_small, nan=2))
 
 
 def numbers(comparison: Comparison | None, level: float, power: float) -> dict:
@@ -252,7 +264,15 @@ def said(comparison: Comparison, prefix: str = "") -> str:
     over = "" if interval.population in ("seeds x problems", "none") else f" over {interval.population}"
     if interval.within is not None:
         over += f" (a bound, as all values are equal, {interval.alike} of them independent)"
-    return f"{subject} is {interval.mean:{form}} {comparison.unit} {between}{over}, claimed is {comparison.wanted}"
+    note = f", {comparison.note}" if comparison.note else ""
+    return (
+        f"{subject} is {interval.mean:{form}} {comparison.unit} {between}{over}, claimed is {comparison.wanted}{note}"
+    )
+
+
+def _too_small(claim: dict, p: float) -> str:
+    smallest = f"the smallest effect of interest, {claim['smallest_effect']['value']:g}"
+    return f"it is smaller than {smallest}, Holm-corrected p {_p(p)}"
 
 
 def without_spread(comparison: Comparison) -> str:
@@ -290,24 +310,21 @@ def tested(
     ``within`` is the range that the values cannot leave, if there is one.
     """
     interval = crossed_interval(values, within=within)
-    above, below = one_sided_p(interval, 0), one_sided_p(interval, 0, "less")
+    sign, bound = (1, ">") if direction in UPWARDS else (-1, "<")
+    limit = smallest * MARGINS[direction]
+    above, below = one_sided_p(interval, limit), one_sided_p(interval, limit, "less")
+    holds, fails = (above, below) if sign > 0 else (below, above)
     too_small = nan
-    if direction == "greater":
-        wanted, holds, fails = "> 0", above, below
-        if reported >= smallest:
-            too_small = one_sided_p(interval, smallest, "less")
-    elif direction == "less":
-        wanted, holds, fails = "< 0", below, above
-        if -reported >= smallest:
-            too_small = one_sided_p(interval, -smallest)
-    elif direction == "not_greater":
-        wanted, fails = f"< {smallest:g}", one_sided_p(interval, smallest)
-        holds = one_sided_p(interval, smallest, "less")
-    else:
-        wanted, holds = f"within ±{smallest:g}", equivalence_p(interval, smallest)
-        fails = float(np.minimum(one_sided_p(interval, smallest), one_sided_p(interval, -smallest, "less")))
+    if limit == 0 and sign * reported >= smallest:
+        too_small = one_sided_p(interval, sign * smallest, "less" if sign > 0 else "greater")
     shape = {"n_seeds": values.shape[0], "n_problems": values.shape[1]}
+    wanted = f"{bound} {limit:g}"
     return Comparison(name, unit, wanted, interval.mean, holds, fails, interval, too_small, reported, **shape)
+
+
+# Direction -> where the effect has to lie beyond, in smallest effects of interest; which ones ask for an effect above.
+MARGINS = {"greater": 0, "less": 0, "not_greater": 1, "not_less": -1, "clearly_greater": 1}
+UPWARDS = ("greater", "not_less", "clearly_greater")
 
 
 def contrast(result: dict, coefficients: dict[tuple[str, int], float]) -> dict:
@@ -340,13 +357,13 @@ def budgets(part: dict, result: dict) -> list[int]:
     """The test budgets that a part looks at.
 
     Raises:
-        NotTestable: the preset does not measure one of them.
+        NotTested: the preset does not measure one of them.
     """
     measured = [int(k) for k in result["problems"]["k"].unique()]
     wanted = measured if part["k"] == "all" else part["k"]
     missing = [k for k in wanted if k not in measured]
     if missing:
-        raise NotTestable(
+        raise NotTested(
             f"The preset measures k = {', '.join(map(str, measured))}, and not {', '.join(map(str, missing))}"
         )
     return wanted
@@ -377,7 +394,7 @@ def slopes_in_k(part: dict, result: dict, smallest: float) -> Iterator[Compariso
     """Least-squares slope in log2 k of every objective's difference from every one of ``over``."""
     labels, unit, ks = _labels(result), f"{_unit(result)} per doubling of k", budgets(part, result)
     if len(ks) < 2:
-        raise NotTestable(f"The preset measures k = {ks[0]} alone, which has no slope")
+        raise NotTested(f"The preset measures k = {ks[0]} alone, which has no slope")
     for arm, over in _pairs(part):
         weights = dict(zip(ks, slope_weights(ks), strict=True))
         signed = {(arm, k): c for k, c in weights.items()} | {(over, k): -c for k, c in weights.items()}
@@ -393,17 +410,51 @@ def slope_weights(budgets: Sequence[int]) -> NDArray[np.float64]:
 
 def shares_of_samples(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
     """Difference of the shares of samples whose hydrophobic fraction lies in a range; invalid samples do not."""
-    labels, (low, high) = _labels(result), part["between"]
-    shares = {
-        arm: np.array([[100 * fractions.between(low, high).mean()] for fractions in by_seed])
-        for arm, by_seed in result["hydrophobic"].items()
-    }
-    paper = part.get("reported", {})
+    labels, shares, paper = _labels(result), _shares(part, result), part.get("reported", {})
     for arm, over in _pairs(part):
         reported = paper.get(arm, nan) - paper.get(over, nan)
-        name = f"the share of samples with h from {low:g} to {high:g}, {labels[arm]} minus {labels[over]},"
+        name = f"{_of_samples(part)}, {labels[arm]} minus {labels[over]},"
         apart = shares[arm] - shares[over]
         yield tested(name, "points", part["direction"], apart, smallest, reported, within=(-100.0, 100.0))
+
+
+def bounded_shares_of_samples(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
+    """Share of the samples of every objective whose hydrophobic fraction lies in a range, against a bound (percent)."""
+    labels, shares, paper = _labels(result), _shares(part, result), part.get("reported", {})
+    for arm in part["objectives"]:
+        name, reported = f"{_of_samples(part)}, {labels[arm]},", paper.get(arm, nan)
+        yield tested(name, "points", "not_greater", shares[arm], part["below"], reported, within=(0.0, 100.0))
+
+
+def _shares(part: dict, result: dict) -> dict[str, NDArray[np.float64]]:
+    """Per arm the share of a seed's samples in the range, percent, shape (seeds, 1)."""
+    return {
+        arm: np.array([[100 * fractions.between(*part["between"]).mean()] for fractions in by_seed])
+        for arm, by_seed in result["hydrophobic"].items()
+    }
+
+
+def _of_samples(part: dict) -> str:
+    low, high = part["between"]
+    return f"the share of samples with h from {low:g} to {high:g}"
+
+
+def gains_by_alignment(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
+    """Each gain at a training's own budget, k = N, minus that of the next better aligned baseline.
+
+    The ranks agree if the gain over the baseline rises as the alignment of the baseline's weights with Pass@N falls.
+    """
+    rows = result["alignment"]
+    alignment = rows[rows["train"] == part["train"]].set_index("test")["alignment"]
+    order = sorted(part["objectives"], key=lambda arm: -alignment[arm])
+    labels, (over,) = _labels(result), part["over"]
+    gains = {arm: f"{labels[arm]} minus {labels[over]} at k = {n}" for arm, n in part["objectives"].items()}
+    budgets({"k": list(part["objectives"].values())}, result)
+    for before, after in zip(order, order[1:], strict=False):
+        old, new = part["objectives"][before], part["objectives"][after]
+        signed = {(after, new): 1.0, (over, new): -1.0, (before, old): -1.0, (over, old): 1.0}
+        name = f"what {gains[after]} exceeds {gains[before]} by, as the alignment falls,"
+        yield tested(name, _unit(result), "greater", smallest=smallest, **contrast(result, signed))
 
 
 def _pairs(part: dict) -> list[tuple[str, str]]:
@@ -425,10 +476,10 @@ def exact(name: str, unit: str, wanted: str, effect: float, holds: bool, reporte
     """The comparison of a number without error.
 
     Raises:
-        NotTestable: there is no such number.
+        NotTested: there is no such number.
     """
     if isnan(effect):
-        raise NotTestable(f"There is nothing to compute {name} from")
+        raise NotTested(f"There is nothing to compute {name} from")
     return Comparison(name, unit, wanted, effect, float(not holds), float(holds), reported=reported)
 
 
@@ -440,20 +491,30 @@ def rho_share(part: dict, result: dict, smallest: float) -> Iterator[Comparison]
 
 
 def rho_mean(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
-    """Mean rho minus 1, over the problems that have a rho under every seed."""
+    """Mean over seeds of the mean rho of a seed's pools that have one, minus 1; of one seed over its problems."""
     row = _rho(part, result)
-    ratios = result["ratios"][result["ratios"]["figure"] == part["figure"]]
-    values = ratios.pivot(index="seed", columns="problem_id", values="rho").dropna(axis="columns").to_numpy()
-    if values.size == 0:
-        raise NotTestable("No problem has a rho under every seed")
-    name = f"the mean of rho over the {values.shape[1]} problems that have one under every seed"
-    yield tested(name, "above 1", "not_greater", values - 1, smallest, row["reported_mean"] - 1)
+    ratios = result["ratios"]
+    defined = ratios[ratios["figure"] == part["figure"]].dropna(subset=["rho"])
+    by_seed = defined.groupby("seed")["rho"]
+    values = by_seed.mean().to_numpy()[:, None] if len(by_seed) > 1 else defined["rho"].to_numpy()[None, :]
+    counts = sorted(by_seed.size())
+    pools = f"{counts[0]}" if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
+    name = f"the mean of rho over the pools that have one ({pools} per seed)"
+    found = tested(name, "above 1", "not_greater", values - 1, smallest, row["reported_mean"] - 1)
+    yield replace(found, note=DECIDED_BY_P[row["strategy"]], n_problems=None if len(by_seed) > 1 else values.size)
+
+
+# What rho says of a model, by strategy.
+DECIDED_BY_P = {
+    "majority": "where rho is a function of the answers' shares and grows with the winner's, so that these decide it",
+    "best_of_n": "where rho is (1-p)^-(N-1), p the share of right samples, so that p decides it",
+}
 
 
 def _rho(part: dict, result: dict) -> pd.Series:
     row = result["rho"].set_index("figure").loc[part["figure"]]
     if isnan(row["share_at_least_one"]):
-        raise NotTestable("No pool has a rho: either no sample is right or every one is")
+        raise NotTested("No pool has a rho: either no sample is right or every one is")
     return row
 
 
@@ -539,6 +600,8 @@ PARTS = {
     "slope_in_n": slopes_in_n,
     "slope_in_k": slopes_in_k,
     "share": shares_of_samples,
+    "share_below": bounded_shares_of_samples,
+    "gains_by_alignment": gains_by_alignment,
     "rho_share": rho_share,
     "rho_mean": rho_mean,
     "proportional_decay": proportional_decay,

@@ -213,16 +213,6 @@ def one_sided_p(interval: CrossedInterval, bound: float, alternative: Literal["g
     return float(tail((interval.mean - bound) / interval.se, interval.df))
 
 
-def equivalence_p(interval: CrossedInterval, margin: float) -> float:
-    """The p value of "the mean is `margin` or farther from 0": the larger one of two one-sided tests.
-
-    Errors: ValueError for a margin that is not positive. Source: Schuirmann 1987 (TOST).
-    """
-    if not margin > 0:
-        raise ValueError(f"an equivalence test needs a margin > 0, got {margin}")
-    return float(np.maximum(one_sided_p(interval, -margin), one_sided_p(interval, margin, "less")))
-
-
 def intersection_union_p(p_values: Sequence[float]) -> float:
     """The p value of "not all of these hold", from the p value of each one's opposite: their largest.
 

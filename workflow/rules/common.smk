@@ -177,7 +177,7 @@ def decisive_files(name):
 
     if len({arm["recipe"] for arm in arms}) > 1:  # under one objective: it is their warm-ups that are compared
         files["warmups"] = of_each_arm("training", "warmup")
-    if any(part["kind"] == "share" for claim in claims_about(name) for part in claim["parts"]):
+    if any(part["kind"] in ("share", "share_below") for claim in claims_about(name) for part in claim["parts"]):
         files["proteins"] = of_each_arm("scores")
     return files
 

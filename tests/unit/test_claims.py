@@ -21,7 +21,7 @@ from compute_aligned.summary import describe_claims
 
 SMALLEST = {"value": 0.5, "because": "a test"}
 BASE = {"statement": "It is so.", "paper_item": "Table 9", "experiment": "e", "family": "f"}
-SETTINGS = {"level": 0.05, "power": 0.8, "least_weight_variation": 0.01}
+SETTINGS = {"level": 0.05, "power": 0.8, "underpowered": 0.2, "least_weight_variation": 0.01}
 
 
 def difference(direction="greater", objectives=("new",), over=("ce",), k=(4,)):
@@ -360,6 +360,48 @@ def test_a_claim_that_is_not_tested_costs_the_others_nothing():
     entries["claims"]["D"]["parts"] = [difference("less")]
     table = judge(entries, {"e": compared_runs({("new", 4): 0.01}, problems=100)}, "mine").set_index("claim")
     assert table.loc["C", "p_holm"] == pytest.approx(min(1, 2 * table.loc["C", "p"]))
+
+
+# --- power -----------------------------------------------------------------------------------------------------------
+
+
+def test_data_that_could_hardly_have_shown_the_papers_effect_are_called_underpowered():
+    wide = {"effects": {("new", 4): 0.0}, "problems": 20, "noise": 0.3, "seeds": 1}
+    result = compared_runs(**wide, reported={("new", 4): 0.01})
+    row = judged([difference()], result)
+    assert row["verdict"] == "inconclusive" and row["detectable"] > row["reported"]
+    values = result["problems"].pivot(index="problem_id", columns="objective", values="value")
+    se = (values["new"] - values["ce"]).std() / math.sqrt(20)
+    chance = stats.nct.sf(stats.t.ppf(0.975, 19), 19, 0.01 / se)
+    share = f"at most {100 * chance:.0f} % of the cases."
+    assert row["reason"].endswith(
+        f" Underpowered: were the effects the paper's, such data would reproduce them in {share}"
+    )
+    row = judged([difference()], compared_runs(**wide, reported={("new", 4): 0.3}))
+    assert row["verdict"] == "inconclusive" and "nderpowered" not in row["reason"]
+    assert "nderpowered" not in judged([difference()], compared_runs(**wide))["reason"]  # the paper's effect is unknown
+
+
+def test_holms_level_makes_a_family_of_more_claims_less_powerful():
+    wide = {"effects": {("new", 4): 0.0}, "problems": 40, "noise": 0.1, "seed": 2}
+    result = compared_runs(**wide, reported={("new", 4): 0.014})
+
+    def said(n_claims):
+        entries = claims(**{f"C{i}": [difference()] for i in range(n_claims)})
+        return judge(entries, {"e": result}, "mine")["reason"][0]
+
+    assert "nderpowered" not in said(1) and "Underpowered" in said(12)
+
+
+def test_a_margin_makes_a_small_effect_easy_to_show():
+    wide = {"effects": {("new", 4): -0.004}, "problems": 300, "noise": 0.1, "reported": {("new", 4): 0.0}}
+    entry = {"smallest_effect": {"value": 5, "because": "a test"}}
+    entries = claims(C=[difference("not_less")])
+    entries["claims"]["C"] |= entry
+    assert judge(entries, {"e": compared_runs(**wide)}, "mine")["verdict"][0] == "reproduced"
+    entries["claims"]["C"]["smallest_effect"]["value"] = 0.01
+    row = judge(entries, {"e": compared_runs(**wide)}, "mine").iloc[0]
+    assert row["verdict"] == "inconclusive" and "Underpowered" in row["reason"]
 
 
 # --- the shipped claims ----------------------------------------------------------------------------------------------

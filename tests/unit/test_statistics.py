@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from compute_aligned.statistics import (
     one_sided_p,
     paired_difference,
     pigeonhole_bootstrap,
+    power_at,
     smallest_detectable_effect,
 )
 from compute_aligned.weights import effective_share, variation
@@ -346,6 +348,18 @@ def test_the_p_value_of_the_other_side_is_its_own_tail_however_small():
     assert one_sided_p(interval, 5.2, "less") == pytest.approx(1 - one_sided_p(interval, 5.2))
     assert 0 < one_sided_p(interval, 10.0, "less") < 1e-16
     assert math.isnan(one_sided_p(crossed_interval([[0.5]]), 0))
+
+
+def test_the_power_is_the_share_of_simulated_t_tests_that_find_the_effect_on_its_side():
+    rng = np.random.default_rng(27)
+    data = rng.normal(0.6, 1.0, size=(40_000, 12))
+    t = (data.mean(axis=1) - 0.2) * math.sqrt(12) / data.std(axis=1, ddof=1)
+    interval = replace(crossed_interval(data[:1]), se=1 / math.sqrt(12))
+    for level in (0.05, 0.05 / 6):
+        found = (t > stats.t.ppf(1 - level / 2, 11)).mean()
+        assert power_at(interval, 0.4, level) == pytest.approx(found, abs=0.01)
+    assert power_at(interval, smallest_detectable_effect(interval, 0.05, 0.8)) == pytest.approx(0.8)
+    assert power_at(interval, -5.0) == pytest.approx(0) and math.isnan(power_at(interval, math.nan))
 
 
 def test_all_of_several_are_rarely_found_where_one_does_not_hold():

@@ -20,6 +20,7 @@ from .statistics import (
     holm,
     intersection_union_p,
     one_sided_p,
+    power_at,
     seeds_by_problems,
     smallest_detectable_effect,
 )
@@ -45,7 +46,8 @@ class Comparison:
     name: what is compared; wanted: what of it is claimed; interval: None where the effect is computed exactly; holds,
     fails: p values against its not holding and against its holding, 0 or 1 where exact, NaN where nothing varies that
     could be judged by; too_small: p value against an effect as large as the smallest one of interest, NaN where the
-    paper's is not that large; reported: the paper's; note: what a reader of the number has to know, half a sentence.
+    paper's is not that large; reported: the paper's; lead: by how much that one is beyond what is claimed; note: what a
+    reader of the number has to know, half a sentence.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Comparison:
     interval: CrossedInterval | None = None
     too_small: float = nan
     reported: float = nan
+    lead: float = nan
     n_seeds: int | None = None
     n_problems: int | None = None
     note: str = ""
@@ -95,6 +98,14 @@ class Finding:
         """The p value against "no effect is too small" (Bonferroni); NaN where that is no question."""
         return _smallest([comparison.too_small for comparison in self.compared])
 
+    def power(self, level: float) -> float:
+        """The largest chance that such data have of showing all comparisons, were the effects the paper's; or NaN.
+
+        All of them have to hold, so it is no larger than the least chance of one.
+        """
+        chances = [power_at(c.interval, c.lead, level) for c in self.compared if c.interval is not None]
+        return min((chance for chance in chances if not isnan(chance)), default=nan)
+
     @property
     def p(self) -> float:
         """Two-sided; NaN where everything is exact or nothing can be judged; that of failing where only that can be."""
@@ -131,6 +142,10 @@ def judge(claims: dict, results: dict[str, dict], preset: str) -> pd.DataFrame:
     for name, claim in claims["claims"].items():
         p = p_holm.get(name, nan)
         decision, comparison, reason = decide(found[name], p, too_small.get(name, nan), claim, claims["level"])
+        if decision in (INCONCLUSIVE, CONTRADICTED) and name in tested:
+            # Holm asks this level of the first of a family's claims.
+            chance = found[name].power(claims["level"] / sum(families[other] == families[name] for other in p_holm))
+            reason += underpowered(chance) if chance < claims["underpowered"] else ""
         row = {"claim": name, **{key: claim[key] for key in ("statement", "paper_item", "experiment", "family")}}
         row |= {"p": found[name].p, "p_holm": p, "weight_acted": found[name].weight_acted}
         row |= numbers(comparison, claims["level"], claims["power"])
@@ -285,6 +300,12 @@ def without_spread(comparison: Comparison) -> str:
     )
 
 
+def underpowered(chance: float) -> str:
+    """A sentence beside the verdict on data that could hardly have reproduced a claim."""
+    share = "less than 1" if chance < 0.01 else f"at most {100 * chance:.0f}"
+    return f" Underpowered: were the effects the paper's, such data would reproduce them in {share} % of the cases."
+
+
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
@@ -318,8 +339,8 @@ def tested(
     if limit == 0 and sign * reported >= smallest:
         too_small = one_sided_p(interval, sign * smallest, "less" if sign > 0 else "greater")
     shape = {"n_seeds": values.shape[0], "n_problems": values.shape[1]}
-    wanted = f"{bound} {limit:g}"
-    return Comparison(name, unit, wanted, interval.mean, holds, fails, interval, too_small, reported, **shape)
+    wanted, lead = f"{bound} {limit:g}", sign * (reported - limit)
+    return Comparison(name, unit, wanted, interval.mean, holds, fails, interval, too_small, reported, lead, **shape)
 
 
 # Direction -> where the effect has to lie beyond, in smallest effects of interest; which ones ask for an effect above.

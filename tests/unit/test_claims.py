@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import REPO
-from judge_claims import judge_claims
+from judge_claims import judge_claims, results
 from measure import summarise
 from scipy import stats
 
@@ -21,7 +21,13 @@ from compute_aligned.summary import describe_claims
 
 SMALLEST = {"value": 0.5, "because": "a test"}
 BASE = {"statement": "It is so.", "paper_item": "Table 9", "experiment": "e", "family": "f"}
+PRECONDITIONS = {
+    "learned": {"level": 0.05},
+    "scale": {"share": 0.5, "plateau": {"last": 0.2, "gain": 0.1}, "completions": {"r": 1000}},
+    "headroom": {"ranges": {}},
+}
 SETTINGS = {"level": 0.05, "power": 0.8, "underpowered": 0.2, "least_weight_variation": 0.01}
+SETTINGS |= {"preconditions": PRECONDITIONS}
 
 
 def difference(direction="greater", objectives=("new",), over=("ce",), k=(4,)):
@@ -345,6 +351,110 @@ def test_an_objective_without_a_weight_is_judged_without_it():
     assert row["verdict"] == "reproduced" and row["weight_acted"] is None
 
 
+# --- what the baseline did -------------------------------------------------------------------------------------------
+
+
+def started(result, gain, spread=0.0):
+    """The results with a start that lies `gain` below the baseline at one sample, by seed a little more or less."""
+    at_one = result["problems"].query("objective == 'ce' and k == 1")
+    off = gain + spread * (at_one["seed"] - at_one["seed"].mean())
+    return result | {"start": at_one.assign(objective="warmup", value=at_one["value"] - off)}
+
+
+def test_a_baseline_that_did_not_learn_makes_a_claim_untested_either_way():
+    for effect in (0.05, -0.05):
+        result = compared_runs({("new", 1): 0.0, ("new", 4): effect})
+        row = judged([difference()], started(result, 0.03, 0.01))
+        assert row["verdict"] == ("reproduced" if effect > 0 else "contradicted") and row["baseline_learned"]
+        row = judged([difference()], started(result, 0.001, 0.01))
+        assert row["verdict"] == "not tested here" and not row["baseline_learned"] and math.isnan(row["p_holm"])
+        gains = 100 * (0.001 + 0.01 * (np.arange(5) - 2.0))
+        bound = gains.mean() - stats.t.ppf(0.95, 4) * gains.std(ddof=1) / math.sqrt(5)
+        assert row["reason"] == (
+            "The baseline CE did not learn: at one sample it gains +0.10 points over its start, one-sided 95 % bound "
+            f"{bound:+.2f}, wanted above 0."
+        )
+    assert judged([difference()], result)["baseline_learned"] is None
+
+
+def test_a_run_that_is_too_small_contradicts_nothing_and_can_still_reproduce():
+    rising, flat = np.linspace(0, 1, 50), np.minimum(1, np.linspace(0, 3, 50))
+    wrong, right = (compared_runs({("new", 4): effect}) for effect in (-0.05, 0.05))
+    short = {"completions": 499, "curves": [rising] * 5}
+    row = judged([difference()], wrong | short)
+    assert (row["verdict"], row["scale_reached"]) == ("not tested here", False)
+    assert row["reason"].endswith(
+        "no contradiction, as the baseline is too small a run, it was trained on 499 completions, the paper's on "
+        "1,000, and to no plateau."
+    )
+    assert judged([difference()], right | short)["verdict"] == "reproduced"
+    for enough in (short | {"completions": 500}, short | {"curves": [flat] * 5}):
+        row = judged([difference()], wrong | enough)
+        assert (row["verdict"], row["scale_reached"]) == ("contradicted", True)
+
+
+def test_a_baseline_that_leaves_no_room_for_the_papers_effect_contradicts_nothing():
+    effects = {("new", 4): 0.0}
+    result = compared_runs(effects, problems=1000, noise=0.01, reported={("new", 4): 0.3})  # CE is at 50 %
+    row = judged([difference()], result)
+    assert (row["verdict"], row["headroom"]) == ("contradicted", True)
+    high = result | {"problems": result["problems"].assign(value=0.8 + 0.2 * result["problems"]["value"])}  # at 90 %
+    row = judged([difference()], high)
+    assert (row["verdict"], row["headroom"]) == ("not tested here", False)
+    assert "no contradiction, as the baseline leaves no room for the paper's +30" in row["reason"]
+
+
+def test_where_one_budget_leaves_room_and_contradicts_it_is_that_one_which_counts():
+    effects = {("new", 4): -0.03, ("new", 64): -0.05}
+    result = compared_runs(effects, problems=1000, noise=0.01, reported={("new", 4): 0.3, ("new", 64): 0.3})
+    at_64 = result["problems"]["k"] == 64
+    result["problems"].loc[at_64, "value"] = 0.8 + 0.2 * result["problems"].loc[at_64, "value"]
+    row = judged([difference(k="all")], result)
+    assert row["verdict"] == "contradicted" and row["reason"].startswith("NEW minus CE at k = 4")
+    row = judged([difference(k=[64])], result)
+    assert row["verdict"] == "not tested here"
+
+
+@pytest.mark.parametrize(
+    ("part", "reported", "room"),
+    [
+        # CE is at 40 %: 60 points above it, 40 below.
+        (difference(), {("new", 4): 0.59}, True),
+        (difference(), {("new", 4): 0.61}, False),
+        (difference("less"), {("new", 4): -0.39}, True),
+        (difference("less"), {("new", 4): -0.41}, False),
+        (difference("not_less"), {("new", 4): 0.61}, None),
+        # Neither is the baseline: the lower of the two may be where that is.
+        (difference(objectives=["new"], over=["old"]), {("new", 4): 0.7, ("old", 4): 0.15}, True),
+        (difference(objectives=["new"], over=["old"]), {("new", 4): 0.8, ("old", 4): 0.15}, False),
+        # All of it from the first to the last of three: 60 points over four doublings.
+        (
+            {"kind": "slope_in_n", "objectives": {"ce": 1, "old": 4, "new": 16}, "k": [4], "direction": "greater"},
+            {("old", 4): 0.30, ("new", 4): 0.59},
+            True,
+        ),
+        (
+            {"kind": "slope_in_n", "objectives": {"ce": 1, "old": 4, "new": 16}, "k": [4], "direction": "greater"},
+            {("old", 4): 0.30, ("new", 4): 0.61},
+            False,
+        ),
+    ],
+)
+def test_headroom_is_what_the_baseline_leaves_between_itself_and_the_end_of_the_metric(part, reported, room):
+    result = compared_runs({("new", 4): 0.0, ("old", 4): 0.0}, noise=0.001, reported={("old", 4): 0.0} | reported)
+    centred = result["problems"]["value"] - result["problems"].query("objective == 'ce'")["value"].mean()
+    result["problems"]["value"] = 0.4 + 0.1 * centred
+    assert judged([part], result)["headroom"] is room
+
+
+def test_a_reward_has_the_headroom_of_its_declared_range():
+    result = compared_runs({("new", 4): 0.0}, metric="bon", reported={("new", 4): 3.0})
+    assert judged([difference()], result)["headroom"] is None
+    for end, room in ((3.6, True), (3.4, False)):  # the baseline is at a half
+        conditions = PRECONDITIONS | {"headroom": {"ranges": {"e": [-5, end]}}}
+        assert judged([difference()], result, preconditions=conditions)["headroom"] is room
+
+
 # --- families --------------------------------------------------------------------------------------------------------
 
 
@@ -636,10 +746,27 @@ def test_warm_ups_that_are_compared_lend_their_weights_and_the_table_fits_its_sc
     write_artifact(record, "training", tmp_path / "record.parquet")
     files = {name: tmp_path / f"{name}.{end}" for name, end in (("problems", "parquet"), ("summary", "csv"))}
     files |= {"weights": tmp_path / "weights.csv", "warmups": {"new": [tmp_path / "record.parquet"]}}
-    facts = judge_claims(claims(C=[difference()]), {"e": files}, "mine", tmp_path / "claims.csv")
+    facts = judge_claims(claims(C=[difference()]), {"e": files}, {}, "mine", tmp_path / "claims.csv")
     assert facts == {"verdicts": {"not tested here": 1}}
     row = read_artifact("claims", tmp_path / "claims.csv").iloc[0]
     assert not row["weight_acted"] and "The weight of NEW did not act" in row["reason"]
+
+
+@pytest.mark.parametrize(("kind", "per_row", "completions"), [("training", 1, 4), ("rl_training", 8, 32)])
+def test_of_the_baselines_records_come_its_completions_and_what_rises_by_step(tmp_path, kind, per_row, completions):
+    if kind == "training":
+        record = pd.DataFrame({"step": [1, 1, 2, 2], "log_p": [-4.0, -2, -2, 0], "weight": 1.0})
+        record = record.assign(success_rate=math.nan)
+    else:
+        record = pd.DataFrame({"step": [1, 2, 3, 4], "reward": [-3.0, -1, 0, 1], "no_signal_share": 0.0})
+        record = record.assign(**dict.fromkeys(("weight_p05", "weight_p50", "weight_p95"), 1.0))
+        record = record.assign(**dict.fromkeys(("effective_share", "log_p_p50", "kl", "entropy"), math.nan))
+    paths = [tmp_path / f"seed{seed}.parquet" for seed in (1, 2)]
+    for path, rows in zip(paths, (record, pd.concat([record, record.tail(1)])), strict=True):
+        write_artifact(rows, kind, path)
+    found = results({"baseline": paths}, {"kind": kind, "completions_per_row": per_row})
+    assert found["completions"] == completions  # of the seed that has fewest
+    assert found["curves"][0].tolist() == ([-3, -1] if kind == "training" else [-3, -1, 0, 1])
 
 
 def test_the_closing_message_counts_the_verdicts_and_names_the_report():

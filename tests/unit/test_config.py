@@ -753,6 +753,19 @@ def test_a_claim_that_nothing_can_decide_is_refused_in_one_sentence(folder_with,
     assert [word for word in said if word not in sentence] == [], sentence
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("scale.completions", {"math_stf": 5}, ["preconditions.scale.completions: found 'math_stf'", "math_sft_pass"]),
+        ("headroom.ranges", {"proteins": [0, 1]}, ["preconditions.headroom.ranges: found 'proteins'", "protein_uncon"]),
+        ("learned.level", 0.7, ["preconditions.learned.level: found 0.7", "less than 0.5"]),
+    ],
+)
+def test_a_precondition_that_names_nothing_is_refused_in_one_sentence(folder_with, key, value, said):
+    sentence = complaint(preset(), folder_with("claims", f"preconditions.{key}", value))
+    assert [word for word in said if word not in sentence] == [], sentence
+
+
 def test_proteins_alone_have_a_share_of_samples(folder_with):
     share = {"kind": "share", "between": [0.1, 0.2], "objectives": ["pass_n4"], "over": ["ce"], "direction": "less"}
     sentence = complaint(preset(), folder_with("claims", "claims.C01.parts", [share]))

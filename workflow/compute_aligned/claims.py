@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .captions import DIFFERENCE_UNITS, RANGES, SCALES
+from .preconditions import Check, large_enough, learned
 from .statistics import (
     CrossedInterval,
     crossed_interval,
@@ -31,7 +32,7 @@ TOO_SMALL, NOT_TESTED = "right sign, too small to matter", "not tested here"
 VERDICTS = (REPRODUCED, TOO_SMALL, CONTRADICTED, INCONCLUSIVE, NOT_TESTED)
 COLUMNS = (
     "claim statement paper_item experiment family unit reported effect low high p p_holm detectable weight_acted "
-    "verdict reason preset seeds problems"
+    "baseline_learned scale_reached headroom verdict reason preset seeds problems"
 ).split()
 
 
@@ -46,8 +47,9 @@ class Comparison:
     name: what is compared; wanted: what of it is claimed; interval: None where the effect is computed exactly; holds,
     fails: p values against its not holding and against its holding, 0 or 1 where exact, NaN where nothing varies that
     could be judged by; too_small: p value against an effect as large as the smallest one of interest, NaN where the
-    paper's is not that large; reported: the paper's; lead: by how much that one is beyond what is claimed; note: what a
-    reader of the number has to know, half a sentence.
+    paper's is not that large; reported: the paper's; lead: by how much that one is beyond what is claimed; headroom:
+    whether the baseline leaves room for it, None where that is no question; note: what a reader of the number has to
+    know, half a sentence.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Comparison:
     too_small: float = nan
     reported: float = nan
     lead: float = nan
+    headroom: bool | None = None
     n_seeds: int | None = None
     n_problems: int | None = None
     note: str = ""
@@ -67,10 +70,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Finding:
-    """What the results say about a claim: its comparisons, whether the weights acted, and why it cannot be tested."""
+    """What the results say about a claim: its comparisons, what the baseline did, and why it cannot be tested."""
 
     compared: tuple[Comparison, ...] = ()
     weight_acted: bool | None = None
+    learned: Check | None = None
+    scale: Check | None = None
     obstacle: str | None = None
 
     @property
@@ -124,14 +129,14 @@ def judge(claims: dict, results: dict[str, dict], preset: str) -> pd.DataFrame:
         claims: the content of ``config/claims.yaml``.
         results: experiment -> its results, artifacts by kind. Of a comparison of runs ``problems`` and ``summary``, and
             ``shares`` (arm -> effective share of its training weights, NaN where it has no scalar weight) and, of
-            proteins, ``hydrophobic`` (arm -> a series per seed, the hydrophobic fractions of its samples). Of the
+            proteins, ``hydrophobic`` (arm -> a series per seed, the hydrophobic fractions of its samples); where they
+            are known also ``start``, the ``problem_metrics`` of what the baseline started from, ``completions`` that
+            each seed of the baseline was trained on, and its ``curves`` (per seed, see ``large_enough``). Of the
             diagonal diagnostic ``ratios``, ``rho``, ``theorem3``; of the closed forms ``alignment``, ``variance``,
             ``normalisation``, ``within_prompt``.
         preset: its name.
     """
-    found = {
-        name: examine(claim, results, claims["least_weight_variation"]) for name, claim in claims["claims"].items()
-    }
+    found = {name: examine(claim, results, claims) for name, claim in claims["claims"].items()}
     families = {name: claim["family"] for name, claim in claims["claims"].items()}
     tested = {name: finding for name, finding in found.items() if finding.obstacle is None and not finding.exact}
     p_holm = corrected({name: finding.p for name, finding in tested.items()}, families)
@@ -148,19 +153,21 @@ def judge(claims: dict, results: dict[str, dict], preset: str) -> pd.DataFrame:
             reason += underpowered(chance) if chance < claims["underpowered"] else ""
         row = {"claim": name, **{key: claim[key] for key in ("statement", "paper_item", "experiment", "family")}}
         row |= {"p": found[name].p, "p_holm": p, "weight_acted": found[name].weight_acted}
+        row |= {"baseline_learned": _met(found[name].learned), "scale_reached": _met(found[name].scale)}
         row |= numbers(comparison, claims["level"], claims["power"])
         rows.append(row | {"verdict": decision, "reason": reason, "preset": preset})
     return pd.DataFrame(rows)[COLUMNS]
 
 
-def examine(claim: dict, results: dict[str, dict], least_variation: float) -> Finding:
-    """All comparisons of a claim, and what keeps it from being tested."""
+def examine(claim: dict, results: dict[str, dict], settings: dict) -> Finding:
+    """All comparisons of a claim, and what keeps it from being tested; settings are those of all claims."""
     # A part may read the alignment of the weights, which is another experiment's.
     needed = [claim["experiment"], *(part["alignment"] for part in claim["parts"] if "alignment" in part)]
     for experiment in needed:
         if experiment not in results:
             return Finding(obstacle=f"The preset does not run the experiment {experiment}")
-    result = results[claim["experiment"]]
+    conditions = settings["preconditions"]
+    result = results[claim["experiment"]] | {"range": conditions["headroom"]["ranges"].get(claim["experiment"])}
     for experiment in needed[1:]:
         result = result | {"alignment": results[experiment]["alignment"]}
     try:
@@ -171,7 +178,45 @@ def examine(claim: dict, results: dict[str, dict], least_variation: float) -> Fi
         )
     except NotTested as reason:
         return Finding(obstacle=str(reason))
-    return Finding(compared, *weights_acted(claim, result, least_variation))
+    acted, obstacle = weights_acted(claim, result, settings["least_weight_variation"])
+    obstacles = [obstacle] if obstacle else []
+    gained, scale = baseline_learned(result, conditions["learned"]), scale_reached(result, conditions["scale"])
+    if gained is not None and not gained.met:
+        obstacles.append(f"The baseline {_baseline(result)} did not learn: {gained.said}")
+    return Finding(compared, acted, gained, scale, "; ".join(obstacles) or None)
+
+
+def baseline_learned(result: dict, settings: dict) -> Check | None:
+    """Whether the baseline gained over its own start at one sample; None where either was not measured there."""
+    if "start" not in result:
+        return None
+    problems, metric = result["problems"], result["problems"]["metric"].iloc[0]
+    at_one, start = (frame[frame["k"] == 1] for frame in (problems, result["start"]))
+    if at_one.empty or start.empty:
+        return None
+    scale, ends = SCALES[metric], RANGES[metric]
+    trained = scale * seeds_by_problems(at_one, result["summary"]["baseline"].iloc[0])
+    started = scale * seeds_by_problems(start, start["objective"].iloc[0])
+    within = None if ends is None else (scale * ends[0], scale * ends[1])
+    return learned(trained, started, settings["level"], _unit(result), within)
+
+
+def scale_reached(result: dict, settings: dict) -> Check | None:
+    """Whether the baseline was trained on enough; None where that, or the paper's number, is not known."""
+    if "completions" not in result:
+        return None
+    problems, baseline = result["problems"], result["summary"]["baseline"].iloc[0]
+    recipe = problems.loc[problems["objective"] == baseline, "recipe"].iloc[0]
+    if recipe not in settings["completions"]:
+        return None
+    of_paper, rule = settings["completions"][recipe], settings["plateau"]
+    return large_enough(
+        result["completions"], of_paper, result["curves"], settings["share"], rule["last"], rule["gain"]
+    )
+
+
+def _met(check: Check | None) -> bool | None:
+    return None if check is None else check.met
 
 
 def weights_acted(claim: dict, result: dict, least_variation: float) -> tuple[bool | None, str | None]:
@@ -231,14 +276,41 @@ def decide(
             return TOO_SMALL, worst, _sentence(f"{said(worst)}; {tested}; {_too_small(claim, too_small)}")
         return REPRODUCED, weakest, _sentence(f"{said(weakest, of_many)}; {tested}")
     if p_holm < level:
-        worst = min(compared, key=lambda comparison: comparison.fails)
-        return CONTRADICTED, worst, _sentence(f"{said(worst)}; {tested}")
+        worst = _against(compared, "fails", level * _ratio(finding.p, p_holm))
+        return *contradiction(finding, worst), _sentence(f"{said(worst)}; {tested}{barred(finding, worst)}")
     if too_small < level:
-        worst = _smallest_effect(compared)
-        return CONTRADICTED, worst, _sentence(f"{said(worst)}; {_too_small(claim, too_small)}")
+        worst = _against(compared, "too_small", level * _ratio(min(1.0, 2 * finding.too_small), too_small))
+        small = _too_small(claim, too_small)
+        return *contradiction(finding, worst), _sentence(f"{said(worst)}; {small}{barred(finding, worst)}")
     if finding.unjudged:
         return NOT_TESTED, weakest, _sentence(without_spread(weakest))
     return INCONCLUSIVE, weakest, _sentence(f"{said(weakest, of_many)}; {tested}")
+
+
+def _ratio(p: float, p_holm: float) -> float:
+    return p / p_holm if p_holm > 0 else 1.0
+
+
+def _against(compared: Sequence[Comparison], by: str, level: float) -> Comparison:
+    """The comparison that contradicts the most surely; one with headroom, if it contradicts by itself at the level."""
+    known = sum(not isnan(getattr(comparison, by)) for comparison in compared)
+    roomy = [c for c in compared if c.headroom is not False and 2 * known * getattr(c, by) < level]
+    return min(roomy or compared, key=lambda comparison: np.nan_to_num(getattr(comparison, by), nan=2))
+
+
+def contradiction(finding: Finding, worst: Comparison) -> tuple[str, Comparison]:
+    """The verdict on data that speak against a claim: a run that is too short, or leaves no room, tests nothing."""
+    return (NOT_TESTED if barred(finding, worst) else CONTRADICTED), worst
+
+
+def barred(finding: Finding, worst: Comparison) -> str:
+    """Why data that speak against a claim do not contradict it, the end of a sentence; or nothing."""
+    reasons = []
+    if finding.scale is not None and not finding.scale.met:
+        reasons.append(f"the baseline is too small a run, {finding.scale.said}")
+    if worst.headroom is False:
+        reasons.append(f"the baseline leaves no room for the paper's {worst.reported:+.3g}")
+    return f"; no contradiction, as {' and '.join(reasons)}" if reasons else ""
 
 
 def _smallest_effect(compared: Sequence[Comparison]) -> Comparison:
@@ -249,7 +321,7 @@ def _smallest_effect(compared: Sequence[Comparison]) -> Comparison:
 def numbers(comparison: Comparison | None, level: float, power: float) -> dict:
     """What a row shows of the comparison that decides it."""
     if comparison is None:
-        return dict.fromkeys(("unit", "reported", "effect", "low", "high", "detectable", "seeds", "problems"))
+        return dict.fromkeys("unit reported effect low high detectable headroom seeds problems".split())
     interval = comparison.interval
     return {
         "unit": comparison.unit,
@@ -258,6 +330,7 @@ def numbers(comparison: Comparison | None, level: float, power: float) -> dict:
         "low": None if interval is None else interval.low,
         "high": None if interval is None else interval.high,
         "detectable": None if interval is None else smallest_detectable_effect(interval, level, power),
+        "headroom": comparison.headroom,
         "seeds": comparison.n_seeds,
         "problems": comparison.n_problems,
     }
@@ -325,10 +398,12 @@ def tested(
     smallest: float,
     reported: float = nan,
     within: tuple[float, float] | None = None,
+    room: tuple[float, float] | None = None,
 ) -> Comparison:
     """The comparison of an effect's values, shape (seeds, problems), with what its direction claims.
 
-    ``within`` is the range that the values cannot leave, if there is one.
+    ``within`` is the range that the values cannot leave, ``room`` the effects that the baseline leaves room for, if
+    there are any.
     """
     interval = crossed_interval(values, within=within)
     sign, bound = (1, ">") if direction in UPWARDS else (-1, "<")
@@ -338,10 +413,15 @@ def tested(
     too_small = nan
     if limit == 0 and sign * reported >= smallest:
         too_small = one_sided_p(interval, sign * smallest, "less" if sign > 0 else "greater")
-    shape = {"n_seeds": values.shape[0], "n_problems": values.shape[1]}
+    headroom = None
+    if room is not None and MARGINS[direction] * sign >= 0 and not isnan(reported):
+        headroom = room[0] - ROUNDING <= reported if sign < 0 else reported <= room[1] + ROUNDING
+    shape = {"n_seeds": values.shape[0], "n_problems": values.shape[1], "headroom": headroom}
     wanted, lead = f"{bound} {limit:g}", sign * (reported - limit)
     return Comparison(name, unit, wanted, interval.mean, holds, fails, interval, too_small, reported, lead, **shape)
 
+
+ROUNDING = 1e-9
 
 # Direction -> where the effect has to lie beyond, in smallest effects of interest; which ones ask for an effect above.
 MARGINS = {"greater": 0, "less": 0, "not_greater": 1, "not_less": -1, "clearly_greater": 1}
@@ -352,7 +432,8 @@ def contrast(result: dict, coefficients: dict[tuple[str, int], float]) -> dict:
     """A linear combination of an experiment's cells, as arguments of ``tested``, in points or reward units.
 
     values, shape (seeds, problems); reported, the paper's, NaN unless it reports every cell; within, the range that
-    the values cannot leave, None of rewards.
+    the values cannot leave, None of rewards; room, the least and the largest effect that the baseline leaves room for:
+    with the other arms between it and the metric's end, all of them, None where that end is not known.
 
     Args:
         result: of an experiment that compares runs.
@@ -370,8 +451,17 @@ def contrast(result: dict, coefficients: dict[tuple[str, int], float]) -> dict:
     if RANGES[metric] is not None:
         ends = SCALES[metric] * np.outer(list(coefficients.values()), RANGES[metric])
         within = (float(ends.min(axis=1).sum()), float(ends.max(axis=1).sum()))
+    ends = result.get("range")
+    if ends is None and RANGES[metric] is not None:
+        ends = SCALES[metric] * np.array(RANGES[metric])
+    room = None
+    if ends is not None:
+        baseline = summary["baseline"].iloc[0]
+        means = problems[problems["objective"] == baseline].groupby("k")["value"].mean()
+        raised = [(c, SCALES[metric] * means[k]) for (arm, k), c in coefficients.items() if c > 0 and arm != baseline]
+        room = tuple(float(sum(c * (end - level) for c, level in raised)) for end in ends)
     reported = round(float(SCALES[metric] * reported), 6)
-    return {"values": SCALES[metric] * values, "reported": reported, "within": within}
+    return {"values": SCALES[metric] * values, "reported": reported, "within": within, "room": room}
 
 
 def budgets(part: dict, result: dict) -> list[int]:
@@ -435,8 +525,9 @@ def shares_of_samples(part: dict, result: dict, smallest: float) -> Iterator[Com
     for arm, over in _pairs(part):
         reported = paper.get(arm, nan) - paper.get(over, nan)
         name = f"{_of_samples(part)}, {labels[arm]} minus {labels[over]},"
-        apart = shares[arm] - shares[over]
-        yield tested(name, "points", part["direction"], apart, smallest, reported, within=(-100.0, 100.0))
+        apart, level = shares[arm] - shares[over], float(shares[over].mean())
+        room = (-level, 100 - level)
+        yield tested(name, "points", part["direction"], apart, smallest, reported, (-100.0, 100.0), room)
 
 
 def bounded_shares_of_samples(part: dict, result: dict, smallest: float) -> Iterator[Comparison]:
@@ -484,6 +575,10 @@ def _pairs(part: dict) -> list[tuple[str, str]]:
 
 def _labels(result: dict) -> dict[str, str]:
     return dict(zip(result["summary"]["objective"], result["summary"]["label"], strict=True))
+
+
+def _baseline(result: dict) -> str:
+    return _labels(result)[result["summary"]["baseline"].iloc[0]]
 
 
 def _unit(result: dict) -> str:

@@ -51,6 +51,8 @@ def load_settings(preset: dict, preset_file: str, folder: Path) -> dict:
     _check_budgets(settings, preset_file)
     with open(folder / "reported.csv") as file:
         reported = {(row["experiment"], int(row["k"])) for row in csv.DictReader(file) if row["k"]}
+    where = f"{folder / 'claims.yaml'}: preconditions"
+    _check_preconditions(settings["claims"]["preconditions"], settings, where)
     for name, claim in settings["claims"]["claims"].items():
         _check_claim(claim, settings, reported, preset_file, f"{folder / 'claims.yaml'}: claims.{name}")
     return settings
@@ -446,6 +448,17 @@ DECIDED_BY = {
         "variance_simulated",
     ],
 }
+
+
+def _check_preconditions(preconditions: dict, settings: dict, where: str) -> None:
+    """Whether what the claims' preconditions name exists."""
+    for key, entries, allowed in (
+        ("scale.completions", preconditions["scale"]["completions"], settings["recipes"]),
+        ("headroom.ranges", preconditions["headroom"]["ranges"], settings["experiments"]),
+    ):
+        for found in entries:
+            if found not in allowed:
+                raise ConfigError(f"{where}.{key}: found {found!r}, wanted one of {', '.join(allowed)}")
 
 
 def _check_claim(claim: dict, settings: dict, reported: set[tuple[str, int]], preset_file: str, where: str) -> None:

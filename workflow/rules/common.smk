@@ -175,11 +175,24 @@ def decisive_files(name):
             for arm in arms
         }
 
+    if arms:
+        files["baseline"] = of_each_arm("training")[EXPERIMENTS[name]["baseline"]]
     if len({arm["recipe"] for arm in arms}) > 1:  # under one objective: it is their warm-ups that are compared
         files["warmups"] = of_each_arm("training", "warmup")
     if any(part["kind"] in ("share", "share_below") for claim in claims_about(name) for part in claim["parts"]):
         files["proteins"] = of_each_arm("scores")
     return files
+
+
+def baseline_record(name):
+    """What the training records of an experiment's baseline are: their kind, and completions per row."""
+    arms = {arm["name"]: arm["recipe"] for arm in compared_arms(EXPERIMENTS[name])}
+    recipe = arms[EXPERIMENTS[name]["baseline"]]
+    method = SETTINGS["recipes"][recipe]
+    if method["trainer"] == "sft":  # a row per sequence
+        return {"kind": "training", "completions_per_row": 1}
+    per_step = PRESET["recipes"][recipe]["rl"]["prompts_per_step"] * method["rl"]["group_size"]
+    return {"kind": "rl_training", "completions_per_row": per_step}
 
 
 def claims_about(name):

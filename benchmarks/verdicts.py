@@ -1,5 +1,5 @@
-"""How often each claim gets each verdict where every objective equals its baseline, and where the paper's effects are true:
-two tables in Markdown.
+"""How often each claim gets each verdict where every objective equals its baseline, and where the paper's effects are
+true: two tables in Markdown.
 
 PYTHONPATH=workflow python benchmarks/verdicts.py [results/tiny]
 
@@ -115,8 +115,8 @@ def simulate(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean, standard error and degrees of freedom of each contrast as `crossed_interval` has them.
 
-    Arrays of shape (repetitions, contrasts). Drawn are the mean squares, which in a balanced normal design are independent
-    Wishart matrices, and the means, which are independent of these.
+    Arrays of shape (repetitions, contrasts). Drawn are the mean squares, which in a balanced normal design are
+    independent Wishart matrices, and the means, which are independent of these.
     """
     n, (tau, omega, gamma) = table.problems, table.covariances
     seeds, problems = n * tau + gamma, n_seeds * omega + gamma

@@ -1,6 +1,7 @@
 """Measuring an experiment: numbers of small hand-made pools against plain arithmetic on them."""
 
 import itertools
+import math
 
 import numpy as np
 import pandas as pd
@@ -63,9 +64,9 @@ def measured(tmp_path, experiment, pools, records, kinds=("scores", "training"))
         write_artifact(records[name], kinds[1], paths["record"])
         runs.append({"name": name, "recipe": recipe, "objective": name, "seed": seed, **paths})
     files = {kind: tmp_path / f"{kind}.csv" for kind in ("metrics", "summary", "weights")}
-    facts = measure(
-        experiment, runs, REPORTED, files["metrics"], tmp_path / "p.parquet", files["summary"], files["weights"]
-    )
+    starts = [run | {"name": "start"} for run in runs if run["name"] == experiment["baseline"]]
+    paths = (files["metrics"], tmp_path / "p.parquet", tmp_path / "start.parquet", files["summary"], files["weights"])
+    facts = measure(experiment, runs, starts, REPORTED, *paths)
     return facts, *(read_artifact(kind, path) for kind, path in files.items())
 
 
@@ -91,6 +92,13 @@ def majority(answers, k):
     return np.mean(wins)
 
 
+def test_of_the_start_stands_the_value_of_each_problem_at_one_sample(votes, tmp_path):
+    start = read_artifact("problem_metrics", tmp_path / "start.parquet")
+    assert set(start["objective"]) == {"start"} and set(start["k"]) == {1}
+    found = start.set_index(["seed", "problem_id"])["value"]
+    assert found.to_dict() == pytest.approx({(1, "a"): 2 / 3, (1, "b"): 0, (2, "a"): 1 / 3, (2, "b"): 1 / 3})
+
+
 def test_values_and_differences_are_means_over_seeds_and_problems(tmp_path):
     # Of two draws the first wins, so that Maj@2 is Maj@1: k = 3 tells the budgets apart.
     answers = {
@@ -108,7 +116,8 @@ def test_values_and_differences_are_means_over_seeds_and_problems(tmp_path):
         found = {run: [majority(pool, k) for pool in problems.values()] for run, problems in answers.items()}
         for (arm, _, seed), values in found.items():
             assert rows.loc[(arm, seed, k), "value"] == pytest.approx(np.mean(values))
-            assert rows.loc[(arm, seed, k), "se"] == pytest.approx(abs(values[0] - values[1]) / 2)  # sd / sqrt(2)
+            se = abs(values[0] - values[1]) / 2 or math.nan  # sd / sqrt(2); none without spread
+            assert rows.loc[(arm, seed, k), "se"] == pytest.approx(se, nan_ok=True)
         ce, new = (np.mean([found[arm, "recipe", seed] for seed in (1, 2)]) for arm in ("ce", "new"))
         assert by_arm.loc[("ce", "maj", k), ["value", "difference"]].tolist() == pytest.approx([ce, 0])
         assert by_arm.loc[("new", "maj", k), ["value", "difference"]].tolist() == pytest.approx([new, new - ce])

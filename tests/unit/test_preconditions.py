@@ -30,7 +30,8 @@ def test_with_one_seed_problems_speak():
 def test_a_baseline_that_stands_still_in_every_seed_has_not_learned():
     start = np.full((5, 20), 0.3)
     assert not learned(start, start, 0.05, "points", (0.0, 1.0)).met
-    assert not learned(start, start, 0.05, "points").met
+    check = learned(start, start, 0.05, "reward units")
+    assert not check.met and check.said.startswith("at one sample it gains +0.00 reward units over its start without")
 
 
 def test_noise_alone_is_called_learning_in_one_case_of_twenty():

@@ -6,6 +6,7 @@ These checks look at the baseline and never at what it is compared with, so that
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +44,10 @@ def learned(
     values = gains.mean(axis=1, keepdims=True) if len(gains) > 1 else gains
     apart = None if within is None else (within[0] - within[1], within[1] - within[0])
     interval = crossed_interval(values, level=1 - 2 * level, within=apart)
-    said = (
-        f"at one sample it gains {interval.mean:+.2f} {unit} over its start, one-sided {100 * (1 - level):g} % bound "
-        f"{interval.low:+.2f}, wanted above 0"
-    )
+    gain = f"at one sample it gains {interval.mean:+.2f} {unit} over its start"
+    if isnan(interval.low):
+        return Check(False, f"{gain} without any spread that could say how sure that is")
+    said = f"{gain}, one-sided {100 * (1 - level):g} % bound {interval.low:+.2f}, wanted above 0"
     return Check(bool(one_sided_p(interval, 0) < level), said)
 
 

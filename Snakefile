@@ -53,7 +53,7 @@ wildcard_constraints:
     task=one_of(PRESET["data"]),
     model=one_of(PRESET["models"]),
     recipe=one_of(RUNS),
-    objective=one_of(sorted({name for names in RUNS.values() for name in names})),
+    objective=one_of(sorted({"start", *(name for names in RUNS.values() for name in names)})),
     seed=one_of(PRESET["seeds"]),
     experiment=one_of(EXPERIMENTS),
 

@@ -57,14 +57,17 @@ def jobs_of(chosen, recipes, seed_jobs):
     warmups = warmups_of(runs, recipes)
     by_trainer = Counter(recipes[recipe]["trainer"] for recipe, _ in runs)
     by_reward = Counter(recipes[recipe]["reward"] == "answer" for recipe, _ in runs)
+    starts = starts_of(chosen)
+    starts_by_reward = Counter(recipes[recipe]["reward"] == "answer" for recipe in starts)
     counts = {
         "problems": len({recipes[recipe]["task"] for recipe in used}),
         "base_model": len({recipes[recipe]["model"] for recipe in used}),
         "train_sft": seed_jobs * (by_trainer["sft"] + len(warmups)),  # one warm-up per recipe and seed
         "train_grpo": seed_jobs * by_trainer["grpo"],
-        "sample": seed_jobs * len(runs),
-        "grade": seed_jobs * by_reward[True],
-        "score_proteins": seed_jobs * by_reward[False],
+        # Evaluated are the runs, and what the baselines start from.
+        "sample": seed_jobs * (len(runs) + len(starts)),
+        "grade": seed_jobs * (by_reward[True] + starts_by_reward[True]),
+        "score_proteins": seed_jobs * (by_reward[False] + starts_by_reward[False]),
         "claims": 1,
         "report": 1,
         "all": 1,
@@ -113,6 +116,15 @@ def warmups_of(runs, recipes):
     """The recipes whose warm-ups some runs start from."""
     named = {recipes[recipe].get("warmup_recipe", recipe) for recipe, _ in runs}
     return {recipe for recipe in named if recipes[recipe]["warmup"] is not None}
+
+
+def starts_of(chosen):
+    """The recipes whose start is evaluated: of the baselines of some experiments' comparisons."""
+    return {
+        entry["recipe"] if isinstance(entry["recipe"], str) else entry["baseline"]
+        for entry in chosen
+        if entry["kind"] == "comparison"
+    }
 
 
 def runs_of(chosen):

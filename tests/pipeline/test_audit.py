@@ -187,5 +187,5 @@ def test_the_closing_message_says_what_came_out_and_where_it_is(finished):
     # Pools of 8: k = 4 is measured, the paper's 64 is not; closed forms need no run.
     verdicts = dict(re.findall(r"^  (C\d\d) ([a-z ]+?) +[A-Z]", output, flags=re.MULTILINE))
     assert len(verdicts) == 30
-    assert verdicts["C03"] == "not testable here" and verdicts["C30"] == "reproduced"
+    assert verdicts["C03"] == "not tested here" and verdicts["C30"] == "reproduced"
     assert output.rstrip().endswith(f"Report: {ROOT}/report.html")

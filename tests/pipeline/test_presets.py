@@ -17,9 +17,10 @@ PAPER = {
     "train_sft": 5 * (7 + 8 + 3 + 7),
     # Tables 4 and 5 with Figures 19 and 20: 5 each; Table 8: 2; Table 6: 4 and 4
     "train_grpo": 5 * (5 + 5 + 2 + 4 + 4),
-    "sample": 5 * (18 + 20),
-    "grade": 5 * (18 + 12),
-    "score_proteins": 5 * 8,
+    # And what the eight baselines start from, six of them on answers
+    "sample": 5 * (18 + 20 + 8),
+    "grade": 5 * (18 + 12 + 6),
+    "score_proteins": 5 * (8 + 2),
     "measure": 12,
     "table": 7,  # Tables 2 to 8
     "figure": 10,  # 1 to 4, 7, 8, 18 to 20, and the matrix of gains

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from planning import jobs_of, seed_jobs, shrink
+from planning import jobs_of, seed_jobs, shrink, starts_of
 
 CONFIG = {
     name: yaml.safe_load((Path(__file__).parents[2] / "config" / f"{name}.yaml").read_text())
@@ -50,7 +50,11 @@ PASS_FROM_SAMPLE = {rule: PASS[rule] for rule in ("sample", "grade")} | PASS_FRO
 PASS_FROM_TRAIN = {"train_sft": PASS["train_sft"]} | PASS_FROM_SAMPLE
 N_MARGINAL = len(CHOSEN["math_sft_majority"]["beyond_paper"])
 FROM_SUCCESS_RATES = {"train_sft": N_MARGINAL, "sample": N_MARGINAL, "grade": N_MARGINAL, **PASS_FROM_MEASURE}
-RL = jobs_of([entry for entry in CHOSEN.values() if trained_by("grpo", entry)], RECIPES, seed_jobs(SECONDS))
+WITH_RL = [entry for entry in CHOSEN.values() if trained_by("grpo", entry)]
+RL = jobs_of(WITH_RL, RECIPES, seed_jobs(SECONDS))
+for recipe in starts_of(WITH_RL):  # sampled, too, but not trained by it
+    for rule in ("sample", "grade" if RECIPES[recipe]["reward"] == "answer" else "score_proteins"):
+        RL[rule] -= seed_jobs(SECONDS)
 FROM_RL = {rule: RL[rule] for rule in RL if rule not in ("problems", "base_model", "train_sft")}
 # Graded are all answers; rewards in training are, too, and the marginal objectives' success rates.
 FROM_GRADING = planned("grade") | FROM_MEASURE | FROM_MEASURE_DIAGONAL | planned("score_proteins", "protein_figure")
@@ -153,7 +157,8 @@ def test_another_learning_rate_retrains(rerun):
 
 def test_more_epochs_leave_the_warm_up(rerun):
     rerun.change_recipe(epochs=3)
-    assert rerun.plan(preset="seconds") == PASS_FROM_TRAIN | {"train_sft": PASS["sample"]}
+    n = len(CHOSEN["math_sft_pass"]["objectives"])  # and not what they start from
+    assert rerun.plan(preset="seconds") == PASS_FROM_TRAIN | dict.fromkeys(("train_sft", "sample", "grade"), n)
 
 
 def test_more_samples_are_drawn_without_training(rerun):

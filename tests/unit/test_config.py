@@ -727,7 +727,7 @@ def test_reading_the_configuration_imports_no_model_library():
         ("C20.smallest_effect.because", REMOVED, ["C20.smallest_effect: the key 'because' is missing"]),
         ("C01.parts.0.kind", "luck", ["C01.parts.0: found {", "wanted kind one of difference, slope_in_n, "]),
         ("C01.parts.0.kind", "rho_mean", ["C01.parts.0: unknown key", "allowed are kind, figure"]),
-        ("C01.parts.0.direction", "up", ["C01.parts.0.direction: found 'up'", "one of greater, less, equal"]),
+        ("C01.parts.0.direction", "up", ["C01.parts.0.direction: found 'up'", "one of greater, less, not_greater"]),
         ("C01.parts.0.k", "some", ["C01.parts.0.k: found 'some'", "a value of type array"]),
         ("C01.parts.0.k", [0], ["C01.parts.0.k.0: found 0", "at least 1"]),
         ("C01.parts.0.k", [256], ["C01.parts.0.k: found 256", "more than the 128 samples", "in my.yaml"]),
@@ -740,13 +740,29 @@ def test_reading_the_configuration_imports_no_model_library():
         ("C24.parts.0.over", ["grpo"], ["C24.parts.0.over: found 'grpo'", "warmup_transfer_ce, warmup_transfer_pass"]),
         ("C25.experiment", "scaling_factors", ["C25.parts.0.kind: found 'rho_share'", "is a closed_form"]),
         ("C25.parts.0.figure", "fig11", ["C25.parts.0.figure: found 'fig11'", "diagonal_diagnostic's: fig9, fig10"]),
-        ("C29.parts.0.test", ["pass_n4", "ce"], ["C29.parts.0.test: found 'ce'", "scaling_factors's: pass_n1, "]),
+        ("C20.parts.1.below", 0, ["C20.parts.1.below: found 0", "more than 0"]),
+        ("C29a.parts.0.test", ["pass_n4", "ce"], ["C29a.parts.0.test: found 'ce'", "scaling_factors's: pass_n1, "]),
+        ("C29b.parts.0.alignment", "math_sft_pass", ["parts.0.alignment: found 'math_sft_pass'", "scaling_factors"]),
+        ("C29b.parts.0.train", "ce", ["C29b.parts.0: found 'ce'", "scaling_factors's alignment: pass_n1, "]),
     ],
 )
 def test_a_claim_that_nothing_can_decide_is_refused_in_one_sentence(folder_with, key, value, said):
     folder = folder_with("claims", f"claims.{key}", value)
     sentence = complaint(preset(), folder)
     assert sentence.startswith(f"{folder / 'claims'}.yaml: claims.{key[:3]}")
+    assert [word for word in said if word not in sentence] == [], sentence
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("scale.completions", {"math_stf": 5}, ["preconditions.scale.completions: found 'math_stf'", "math_sft_pass"]),
+        ("headroom.ranges", {"proteins": [0, 1]}, ["preconditions.headroom.ranges: found 'proteins'", "protein_uncon"]),
+        ("learned.level", 0.7, ["preconditions.learned.level: found 0.7", "less than 0.5"]),
+    ],
+)
+def test_a_precondition_that_names_nothing_is_refused_in_one_sentence(folder_with, key, value, said):
+    sentence = complaint(preset(), folder_with("claims", f"preconditions.{key}", value))
     assert [word for word in said if word not in sentence] == [], sentence
 
 

@@ -63,9 +63,9 @@ def measured(tmp_path, experiment, pools, records, kinds=("scores", "training"))
         write_artifact(records[name], kinds[1], paths["record"])
         runs.append({"name": name, "recipe": recipe, "objective": name, "seed": seed, **paths})
     files = {kind: tmp_path / f"{kind}.csv" for kind in ("metrics", "summary", "weights")}
-    facts = measure(
-        experiment, runs, REPORTED, files["metrics"], tmp_path / "p.parquet", files["summary"], files["weights"]
-    )
+    starts = [run | {"name": "start"} for run in runs if run["name"] == experiment["baseline"]]
+    paths = (files["metrics"], tmp_path / "p.parquet", tmp_path / "start.parquet", files["summary"], files["weights"])
+    facts = measure(experiment, runs, starts, REPORTED, *paths)
     return facts, *(read_artifact(kind, path) for kind, path in files.items())
 
 
@@ -89,6 +89,13 @@ def majority(answers, k):
         best = max(draw.count(answer) for answer in draw)
         wins.append(next(answer for answer in draw if draw.count(answer) == best) == "r")
     return np.mean(wins)
+
+
+def test_of_the_start_stands_the_value_of_each_problem_at_one_sample(votes, tmp_path):
+    start = read_artifact("problem_metrics", tmp_path / "start.parquet")
+    assert set(start["objective"]) == {"start"} and set(start["k"]) == {1}
+    found = start.set_index(["seed", "problem_id"])["value"]
+    assert found.to_dict() == pytest.approx({(1, "a"): 2 / 3, (1, "b"): 0, (2, "a"): 1 / 3, (2, "b"): 1 / 3})
 
 
 def test_values_and_differences_are_means_over_seeds_and_problems(tmp_path):

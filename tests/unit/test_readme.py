@@ -2,9 +2,9 @@
 
 import re
 
+import pandas as pd
 from conftest import REPO
 
-from compute_aligned.artifacts import read_artifact
 from compute_aligned.claims_table import claims_table
 
 README = (REPO / "README.md").read_text()
@@ -12,7 +12,8 @@ README = (REPO / "README.md").read_text()
 
 def test_the_claims_are_those_of_the_reference():
     shown = re.search(r"<!-- claims -->\n(.*?)\n<!-- end of claims -->", README, flags=re.DOTALL).group(1)
-    assert shown == claims_table(read_artifact("claims", REPO / "results/reference/tiny/claims.csv"))
+    # Read as it is: a reference keeps the columns and the words for verdicts of the version that made it.
+    assert shown == claims_table(pd.read_csv(REPO / "results/reference/tiny/claims.csv"))
 
 
 def test_every_file_that_it_links_to_or_shows_exists():

@@ -47,6 +47,9 @@ def claim(name, unit="points", effect=2.0, half=1.0, **changes):
         "p_holm": 0.0004,
         "detectable": 3.3,
         "weight_acted": True,
+        "baseline_learned": None,
+        "scale_reached": True,
+        "headroom": True,
         "verdict": "reproduced",
         "reason": "Its interval is above 0.",
         "preset": "mini",
@@ -56,12 +59,13 @@ def claim(name, unit="points", effect=2.0, half=1.0, **changes):
 
 
 NOTHING = dict.fromkeys(("unit", "reported", "effect", "low", "high", "p", "p_holm", "detectable", "weight_acted"))
+NOTHING |= dict.fromkeys(("baseline_learned", "scale_reached", "headroom"))
 CLAIMS = pd.DataFrame(
     [
         claim("C01"),
-        claim("C02", effect=-0.04, half=0.5, verdict="inconclusive", weight_acted=False),
+        claim("C02", effect=-0.04, half=0.5, verdict="inconclusive", weight_acted=False, scale_reached=False),
         claim("C03", "reward units", -3.21, verdict="contradicted"),
-        claim("C04", experiment="warmup_transfer", verdict="not testable here", reason="Left out.", **NOTHING),
+        claim("C04", experiment="warmup_transfer", verdict="not tested here", reason="Left out.", **NOTHING),
     ]
 )
 
@@ -343,8 +347,10 @@ def test_the_page_says_what_was_found_and_how_to_redo_it_and_names_no_machine(pa
     file = page()
     found = Text(file)
     for said in (
-        "1 ✓ reproduced", "1 ✗ contradicted", "1 ? inconclusive", "1 – not testable here",
+        "1 ✓ reproduced", "1 ✗ contradicted", "1 ? inconclusive", "1 – not tested here",
+        "0 ≈ right sign, too small to matter",
         "C01 Statement <C01> & more.", "[+1.0, +3.0]", "p < 0.001", "detectable 3.3", "weight did not act",
+        "scale not reached", "scale reached", "headroom",
         "warmup_transfer, left out of this preset", "Left out of this preset", "Does it pay?",
         "+12.0 [+10.0, +14.0]", "46.3 (+4.6)", "0.00123",
         "snakemake --configfile config/mini.yaml --cores 2 --force results/mini/figures/fig1.png",

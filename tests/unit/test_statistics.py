@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,13 +10,13 @@ from scipy import stats
 
 from compute_aligned.statistics import (
     crossed_interval,
-    equivalence_p,
     holm,
     intersection_union_p,
     mean_and_se,
     one_sided_p,
     paired_difference,
     pigeonhole_bootstrap,
+    power_at,
     smallest_detectable_effect,
 )
 from compute_aligned.weights import effective_share, variation
@@ -185,7 +186,6 @@ def test_without_spread_there_is_no_interval_and_no_p_value(values):
     assert interval.mean == pytest.approx(values.mean())
     assert all(map(math.isnan, (interval.low, interval.high, interval.se, interval.df)))
     assert math.isnan(one_sided_p(interval, -1.0)) and math.isnan(one_sided_p(interval, 1.0, "less"))
-    assert math.isnan(equivalence_p(interval, 1.0))
     assert math.isnan(paired_difference(values, np.zeros_like(values)).p_value)
     assert math.isnan(smallest_detectable_effect(interval))
     bootstrap = pigeonhole_bootstrap(values, np.random.default_rng(0))
@@ -350,19 +350,16 @@ def test_the_p_value_of_the_other_side_is_its_own_tail_however_small():
     assert math.isnan(one_sided_p(crossed_interval([[0.5]]), 0))
 
 
-def test_equivalence_is_two_one_sided_tests():
-    values = np.random.default_rng(15).normal(0.1, 1.0, size=(1, 40))
-    lower = stats.ttest_1samp(values[0], -0.5, alternative="greater").pvalue
-    upper = stats.ttest_1samp(values[0], 0.5, alternative="less").pvalue
-    assert equivalence_p(crossed_interval(values), 0.5) == pytest.approx(max(lower, upper))
-    with pytest.raises(ValueError, match="margin > 0, got 0"):
-        equivalence_p(crossed_interval(values), 0)
-
-
-def test_equivalence_is_rarely_found_where_the_difference_is_the_margin():
-    rng = np.random.default_rng(16)
-    found = [equivalence_p(crossed_interval(rng.normal(0.5, 1.0, size=(1, 50))), 0.5) < 0.05 for _ in range(2000)]
-    assert np.mean(found) == pytest.approx(0.05, abs=0.015)
+def test_the_power_is_the_share_of_simulated_t_tests_that_find_the_effect_on_its_side():
+    rng = np.random.default_rng(27)
+    data = rng.normal(0.6, 1.0, size=(40_000, 12))
+    t = (data.mean(axis=1) - 0.2) * math.sqrt(12) / data.std(axis=1, ddof=1)
+    interval = replace(crossed_interval(data[:1]), se=1 / math.sqrt(12))
+    for level in (0.05, 0.05 / 6):
+        found = (t > stats.t.ppf(1 - level / 2, 11)).mean()
+        assert power_at(interval, 0.4, level) == pytest.approx(found, abs=0.01)
+    assert power_at(interval, smallest_detectable_effect(interval, 0.05, 0.8)) == pytest.approx(0.8)
+    assert power_at(interval, -5.0) == pytest.approx(0) and math.isnan(power_at(interval, math.nan))
 
 
 def test_all_of_several_are_rarely_found_where_one_does_not_hold():

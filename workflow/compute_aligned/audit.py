@@ -359,8 +359,12 @@ def verdict_of_claim(file: Path, claim: str, manifest: dict) -> tuple[str, Calla
         raise ValueError(f"{file}: no claim {claim!r}; claims are {', '.join(claims.index)}")
     row = claims.loc[claim]
     read = {entry["path"] for entry in manifest["inputs"]}
-    files = manifest["params"].get("files")
-    about = set(_texts(files.get(row["experiment"]) if isinstance(files, dict) else None))
+    files, judged = (manifest["params"].get(name) for name in ("files", "claims"))
+    about = set()
+    if isinstance(files, dict) and isinstance(judged, dict):
+        parts = judged.get("claims", {}).get(claim, {}).get("parts", [])  # one may read another experiment's alignment
+        for experiment in [row["experiment"], *(part["alignment"] for part in parts if "alignment" in part)]:
+            about |= set(_texts(files.get(experiment)))
     return f"{claim}: {row['verdict']}. {row['reason']}", lambda name: name not in read or name in about
 
 

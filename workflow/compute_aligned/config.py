@@ -51,6 +51,8 @@ def load_settings(preset: dict, preset_file: str, folder: Path) -> dict:
     _check_budgets(settings, preset_file)
     with open(folder / "reported.csv") as file:
         reported = {(row["experiment"], int(row["k"])) for row in csv.DictReader(file) if row["k"]}
+    where = f"{folder / 'claims.yaml'}: preconditions"
+    _check_preconditions(settings["claims"]["preconditions"], settings, where)
     for name, claim in settings["claims"]["claims"].items():
         _check_claim(claim, settings, reported, preset_file, f"{folder / 'claims.yaml'}: claims.{name}")
     return settings
@@ -435,7 +437,7 @@ def _strategies_by_key(experiment: dict) -> dict[str, list[str]]:
 
 # Kind of experiment -> the kinds of a claim's parts that its results can decide.
 DECIDED_BY = {
-    "comparison": ["difference", "slope_in_n", "slope_in_k", "share"],
+    "comparison": ["difference", "slope_in_n", "slope_in_k", "share", "share_below", "gains_by_alignment"],
     "diagonal": ["rho_share", "rho_mean", "proportional_decay", "flips"],
     "closed_form": [
         "mean_weight",
@@ -448,10 +450,21 @@ DECIDED_BY = {
 }
 
 
+def _check_preconditions(preconditions: dict, settings: dict, where: str) -> None:
+    """Whether what the claims' preconditions name exists."""
+    for key, entries, allowed in (
+        ("scale.completions", preconditions["scale"]["completions"], settings["recipes"]),
+        ("headroom.ranges", preconditions["headroom"]["ranges"], settings["experiments"]),
+    ):
+        for found in entries:
+            if found not in allowed:
+                raise ConfigError(f"{where}.{key}: found {found!r}, wanted one of {', '.join(allowed)}")
+
+
 def _check_claim(claim: dict, settings: dict, reported: set[tuple[str, int]], preset_file: str, where: str) -> None:
     """Whether the experiment that a claim names can decide it.
 
-    A preset need not run that experiment, nor at a test budget that the paper reports; the claim is not testable then.
+    A preset need not run that experiment, nor at a test budget that the paper reports; the claim is not tested then.
     """
     name, experiments = claim["experiment"], settings["experiments"]
     if name not in experiments:
@@ -478,8 +491,19 @@ def _check_claim(claim: dict, settings: dict, reported: set[tuple[str, int]], pr
             for found in [named] if isinstance(named, str) else named:
                 if found not in allowed:
                     raise ConfigError(f"{at}.{key}: found {found!r}, wanted one of {name}'s: {', '.join(allowed)}")
-        if part["kind"] == "share" and experiment["metric"] != "bon":
-            raise ConfigError(f"{at}.kind: found 'share', but {name!r} samples no proteins")
+        if part["kind"] in ("share", "share_below") and experiment["metric"] != "bon":
+            raise ConfigError(f"{at}.kind: found {part['kind']!r}, but {name!r} samples no proteins")
+        if part["kind"] == "gains_by_alignment":
+            closed = {key: entry for key, entry in experiments.items() if entry["kind"] == "closed_form"}
+            if part["alignment"] not in closed:
+                raise ConfigError(f"{at}.alignment: found {part['alignment']!r}, wanted one of {', '.join(closed)}")
+            strategies = closed[part["alignment"]]["alignment"]["strategies"]
+            for found in [part["train"], *part["objectives"]]:
+                if found not in strategies:
+                    raise ConfigError(
+                        f"{at}: found {found!r}, wanted strategies of {part['alignment']}'s alignment: "
+                        f"{', '.join(strategies)}"
+                    )
         if part["kind"] == "slope_in_k" and part["k"] != "all" and len(part["k"]) < 2:
             raise ConfigError(f"{at}.k: found {part['k']}, wanted at least two, to have a slope")
         if name in settings["preset"]["experiments"] and part.get("k", "all") != "all":

@@ -21,7 +21,7 @@ from .captions import DIFFERENCE_UNITS, METRIC_NAMES, SCALES, UNITS, baseline_la
 from .provenance import Manifests, recorded_output
 from .tables import WEIGHT_COLUMNS
 
-VERDICTS = ("reproduced", "contradicted", "inconclusive", "not testable here")
+VERDICTS = ("reproduced", "right sign, too small to matter", "contradicted", "inconclusive", "not tested here")
 MINUS = str.maketrans("-", "−")
 
 # --- claims ----------------------------------------------------------------------------------------------------------

@@ -213,16 +213,6 @@ def one_sided_p(interval: CrossedInterval, bound: float, alternative: Literal["g
     return float(tail((interval.mean - bound) / interval.se, interval.df))
 
 
-def equivalence_p(interval: CrossedInterval, margin: float) -> float:
-    """The p value of "the mean is `margin` or farther from 0": the larger one of two one-sided tests.
-
-    Errors: ValueError for a margin that is not positive. Source: Schuirmann 1987 (TOST).
-    """
-    if not margin > 0:
-        raise ValueError(f"an equivalence test needs a margin > 0, got {margin}")
-    return float(np.maximum(one_sided_p(interval, -margin), one_sided_p(interval, margin, "less")))
-
-
 def intersection_union_p(p_values: Sequence[float]) -> float:
     """The p value of "not all of these hold", from the p value of each one's opposite: their largest.
 
@@ -245,15 +235,27 @@ def smallest_detectable_effect(interval: CrossedInterval, level: float = 0.05, p
         raise ValueError(f"the power must be between the level {level} and 1, got {power}")
     if isnan(interval.se):
         return nan
-    critical = stats.t.ppf(1 - level / 2, interval.df)
 
     def missing(effect: float) -> float:
-        return float(stats.nct.sf(critical, interval.df, effect) - power)
+        return power_at(interval, effect, level) - power
 
-    highest = critical + stats.t.ppf(power, interval.df)
+    highest = interval.se * (stats.t.ppf(1 - level / 2, interval.df) + stats.t.ppf(power, interval.df))
     while missing(highest) < 0:
         highest *= 2
-    return interval.se * float(optimize.brentq(missing, 0.0, highest))
+    return float(optimize.brentq(missing, 0.0, highest))
+
+
+def power_at(interval: CrossedInterval, distance: float, level: float = 0.05) -> float:
+    """The chance that the two-sided t test of an interval's se and df finds a true mean, on its side.
+
+    That mean lies `distance` beyond what is tested against, in the units of the values; below 0 it lies short of it. By
+    the noncentral t distribution, the se taken for the true one; NaN without an se or a distance.
+    """
+    _require_level(1 - level)
+    if isnan(interval.se) or isnan(distance):
+        return nan
+    critical = stats.t.ppf(1 - level / 2, interval.df)
+    return float(np.clip(stats.nct.sf(critical, interval.df, distance / interval.se), 0.0, 1.0))
 
 
 def seeds_by_problems(at_k: pd.DataFrame, objective: str) -> FloatArray:

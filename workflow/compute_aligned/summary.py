@@ -50,7 +50,7 @@ def describe_claims(claims: pd.DataFrame, report: Path) -> str:
         report: path of the report.
     """
     counts = claims["verdict"].value_counts()
-    lines = [f"Claims: {', '.join(f'{counts.get(verdict, 0)} {verdict}' for verdict in VERDICTS)}"]
+    lines = [f"Claims: {'; '.join(f'{counts.get(verdict, 0)} {verdict}' for verdict in VERDICTS)}"]
     width = max(map(len, VERDICTS))
     lines += [f"  {row.claim} {row.verdict:{width}} {row.statement}" for row in claims.itertuples()]
     return "\n".join([*lines, "", f"Report: {report}"])

@@ -137,13 +137,32 @@ def diagnosed_scores(wildcards):
     ]
 
 
-def run_files(stage):
-    """Input function: the files of a stage of all runs of an experiment, in the order of runs_of."""
+def sampled_models(wildcards):
+    """The models that a job samples from; of the objective `start`, those that the recipe's runs start from."""
+    if wildcards.objective == "start":
+        return starts_of(wildcards)
+    return [f"{RESULTS}/models/{run}" for run in names_of_runs(wildcards)]
+
+
+def baseline_of(experiment):
+    """The baseline of an experiment that compares runs: name of the arm, recipe and objective."""
+    content = EXPERIMENTS[experiment]
+    return next(arm for arm in compared_arms(content) if arm["name"] == content["baseline"])
+
+
+def start_runs(experiment):
+    """The pools of what the baseline's runs start from: name, recipe, objective and seed."""
+    recipe = baseline_of(experiment)["recipe"]
+    return [{"name": "start", "recipe": recipe, "objective": "start", "seed": seed} for seed in PRESET["seeds"]]
+
+
+def run_files(stage, runs=runs_of):
+    """Input function: the files of a stage of an experiment's runs, in the order of runs_of, or of another function."""
 
     def files(wildcards):
         return [
             f"{RESULTS}/{stage}/{run['recipe']}/{run['objective']}/seed{run['seed']}.parquet"
-            for run in runs_of(wildcards.experiment)
+            for run in runs(wildcards.experiment)
         ]
 
     return files
@@ -151,7 +170,12 @@ def run_files(stage):
 
 # Kind of experiment -> the files that decide claims about it, by their names in judge_claims.py: ends of their names.
 DECISIVE = {
-    "comparison": {"problems": "problems.parquet", "summary": "summary.csv", "weights": "weights.csv"},
+    "comparison": {
+        "problems": "problems.parquet",
+        "start": "start.parquet",
+        "summary": "summary.csv",
+        "weights": "weights.csv",
+    },
     "diagonal": {"ratios": "ratios.parquet", "rho": "rho.csv", "theorem3": "theorem3.csv"},
     "closed_form": {name: f"{name}.csv" for name in ("alignment", "variance", "normalisation", "within_prompt")},
 }
@@ -171,11 +195,23 @@ def decisive_files(name):
             for arm in arms
         }
 
+    if arms:
+        files["baseline"] = of_each_arm("training")[EXPERIMENTS[name]["baseline"]]
     if len({arm["recipe"] for arm in arms}) > 1:  # under one objective: it is their warm-ups that are compared
         files["warmups"] = of_each_arm("training", "warmup")
-    if any(part["kind"] == "share" for claim in claims_about(name) for part in claim["parts"]):
+    if any(part["kind"] in ("share", "share_below") for claim in claims_about(name) for part in claim["parts"]):
         files["proteins"] = of_each_arm("scores")
     return files
+
+
+def baseline_record(name):
+    """What the training records of an experiment's baseline are: their kind, and completions per row."""
+    recipe = baseline_of(name)["recipe"]
+    method = SETTINGS["recipes"][recipe]
+    if method["trainer"] == "sft":  # a row per sequence
+        return {"kind": "training", "completions_per_row": 1}
+    per_step = PRESET["recipes"][recipe]["rl"]["prompts_per_step"] * method["rl"]["group_size"]
+    return {"kind": "rl_training", "completions_per_row": per_step}
 
 
 def claims_about(name):
@@ -276,6 +312,8 @@ def expected_results():
         artifacts |= {run["problems"]: "problems", run["training"]: run["training_kind"]}
     for name, entry in EXPERIMENTS.items():
         artifacts |= {f"{RESULTS}/metrics/{name}.{ending}": kind for kind, ending in METRICS[entry["kind"]].items()}
+        if entry["kind"] == "comparison":
+            artifacts[f"{RESULTS}/metrics/{name}.start.parquet"] = "problem_metrics"
         if "pass_rates" in entry["figures"].values():
             artifacts[f"{RESULTS}/metrics/{name}.pass_rates.csv"] = "pass_rates"
     return {

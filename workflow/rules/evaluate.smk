@@ -62,11 +62,13 @@ rule measure:
     input:
         scores=run_files("scores"),
         records=run_files("training"),
+        starts=run_files("scores", start_runs),
         # Relative, so that a moved or cloned folder does not look like another input.
         reported=os.path.relpath(f"{workflow.basedir}/config/reported.csv"),
     output:
         metrics=f"{RESULTS}/metrics/{{experiment}}.csv",
         problem_metrics=f"{RESULTS}/metrics/{{experiment}}.problems.parquet",
+        start=f"{RESULTS}/metrics/{{experiment}}.start.parquet",
         summary=f"{RESULTS}/metrics/{{experiment}}.summary.csv",
         weights=f"{RESULTS}/metrics/{{experiment}}.weights.csv",
     log:
@@ -84,6 +86,7 @@ rule measure:
     params:
         experiment=experiment_settings,
         runs=lambda wildcards: runs_of(wildcards.experiment),
+        starts=lambda wildcards: start_runs(wildcards.experiment),
         code=code_of("measure.py"),
     message:
         "Metrics of {wildcards.experiment}"

@@ -358,6 +358,7 @@ rule claims:
     params:
         claims=SETTINGS["claims"],
         files=DECISIVE_FILES,
+        baselines={name: baseline_record(name) for name in DECISIVE_FILES if name in COMPARISONS},
         preset=PRESET["preset"],
         code=code_of("judge_claims.py"),
     message:

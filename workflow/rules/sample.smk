@@ -1,10 +1,10 @@
-"""Evaluation pools of the runs."""
+"""Evaluation pools of the runs, and, as objective `start`, of what they start from."""
 
 
 rule sample:
     input:
         base=base_model,
-        models=of_seeds(f"{RESULTS}/models/{{recipe}}/{{objective}}/seed{{seed}}"),
+        models=sampled_models,
         problems=lambda wildcards: f"{RESULTS}/data/{task_of(wildcards)}/{PRESET['split']}.parquet",
     output:
         of_seeds(f"{RESULTS}/samples/{{recipe}}/{{objective}}/seed{{seed}}.parquet"),

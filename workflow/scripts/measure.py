@@ -16,9 +16,11 @@ from compute_aligned.weights import effective_share
 def measure(
     experiment: dict,
     runs: Sequence[dict],
+    starts: Sequence[dict],
     reported: pd.DataFrame,
     path_to_metrics: str,
     path_to_problem_metrics: str,
+    path_to_start: str,
     path_to_summary: str,
     path_to_weights: str,
 ) -> dict:
@@ -30,9 +32,11 @@ def measure(
             baseline, metric, gain (whether the metric at the largest k minus that at the smallest is shown too), ks,
             paper_item.
         runs: name of the arm, recipe, objective, seed, path of scores and path of the training record of each run.
+        starts: name, recipe, seed and path of scores of what each run of the baseline starts from.
         reported: the paper's values, ``config/reported.csv``.
         path_to_metrics: value and standard error over problems of each run.
         path_to_problem_metrics: the value of each run and problem.
+        path_to_start: the value of each start and problem at one sample.
         path_to_summary: value, interval, paired difference and reported value of each arm and k.
         path_to_weights: distribution of the training weights of each arm.
 
@@ -44,6 +48,9 @@ def measure(
         [problem_metrics(experiment, run, pool) for run, pool in zip(runs, pools, strict=True)], ignore_index=True
     )
     write_artifact(per_problem, "problem_metrics", path_to_problem_metrics)
+    at_one = experiment | {"ks": [1]}
+    started = [problem_metrics(at_one, run, read_artifact(SCORES[at_one["metric"]], run["scores"])) for run in starts]
+    write_artifact(pd.concat(started, ignore_index=True), "problem_metrics", path_to_start)
     n_problems = per_problem["problem_id"].nunique()
     n_samples = len(pools[0]) // n_problems
     write_artifact(run_metrics(experiment, per_problem, n_samples), "metrics", path_to_metrics)
@@ -245,9 +252,14 @@ if __name__ == "__main__":
         facts |= measure(
             experiment=snakemake.params.experiment,  # noqa: F821
             runs=runs,
+            starts=[
+                run | {"scores": scores}
+                for run, scores in zip(snakemake.params.starts, snakemake.input.starts, strict=True)  # noqa: F821
+            ],
             reported=read_artifact("reported", snakemake.input.reported),  # noqa: F821
             path_to_metrics=snakemake.output.metrics,  # noqa: F821
             path_to_problem_metrics=snakemake.output.problem_metrics,  # noqa: F821
+            path_to_start=snakemake.output.start,  # noqa: F821
             path_to_summary=snakemake.output.summary,  # noqa: F821
             path_to_weights=snakemake.output.weights,  # noqa: F821
         )

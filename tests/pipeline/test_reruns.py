@@ -57,7 +57,8 @@ for recipe in starts_of(WITH_RL):  # sampled, too, but not trained by it
         RL[rule] -= seed_jobs(SECONDS)
 FROM_RL = {rule: RL[rule] for rule in RL if rule not in ("problems", "base_model", "train_sft")}
 # Graded are all answers; rewards in training are, too, and the marginal objectives' success rates.
-FROM_GRADING = planned("grade") | FROM_MEASURE | FROM_MEASURE_DIAGONAL | planned("score_proteins", "protein_figure")
+FROM_GRADING = planned("grade", "protein_figure") | FROM_MEASURE | FROM_MEASURE_DIAGONAL
+FROM_GRADING |= {"score_proteins": RL["score_proteins"]}
 FROM_GRADING |= {"train_sft": N_MARGINAL, "train_grpo": RL["train_grpo"], "sample": N_MARGINAL + RL["sample"]}
 
 PACKAGE = "workflow/compute_aligned"

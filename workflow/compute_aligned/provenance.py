@@ -80,21 +80,21 @@ def code_hash(script: Path, unused: Sequence[str] = ()) -> str:
         path = pending.pop()
         if path in seen or (path.parent == PACKAGE and path.stem in unused):
             continue
-        seen[path], imported = _read_source(path, path.read_text())
+        seen[path], imported = _read_source(path, path.read_text(), PACKAGE)
         pending += imported
     source = "\0".join(seen[path] for path in sorted(seen, key=str))
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
 @functools.cache  # a plan asks for the same modules once a rule, and once a training job
-def _read_source(path: Path, text: str) -> tuple[str, list[Path]]:
-    """A module's source without comments and docstrings, and the package modules that it imports."""
+def _read_source(path: Path, text: str, package: Path) -> tuple[str, list[Path]]:
+    """A module's source without comments and docstrings, and the modules of the package that it imports."""
     tree = ast.parse(text)
-    imported = _imported_modules(tree, path)
+    imported = _imported_modules(tree, path, package)
     return ast.unparse(_without_docstrings(tree)), imported
 
 
-def _imported_modules(tree: ast.Module, path: Path) -> list[Path]:
+def _imported_modules(tree: ast.Module, path: Path, package: Path) -> list[Path]:
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -102,16 +102,16 @@ def _imported_modules(tree: ast.Module, path: Path) -> list[Path]:
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
             if node.level:  # relative import: resolve against the package
-                parents = path.relative_to(PACKAGE.parent).with_suffix("").parts[: -node.level]
+                parents = path.relative_to(package.parent).with_suffix("").parts[: -node.level]
                 module = ".".join([*parents, *([module] if module else [])])
             names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
     found = set()
     for name in names:
         parts = name.split(".")
-        if parts[0] != PACKAGE.name:
+        if parts[0] != package.name:
             continue
         for end in range(1, len(parts) + 1):  # importing a module runs the packages above it too
-            base = PACKAGE.parent.joinpath(*parts[:end])
+            base = package.parent.joinpath(*parts[:end])
             found |= {file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()}
     return sorted(found)
 

@@ -52,7 +52,7 @@ def describe_claims(claims: pd.DataFrame, report: Path) -> str:
     counts = claims["verdict"].value_counts()
     lines = [f"Claims: {'; '.join(f'{counts.get(verdict, 0)} {verdict}' for verdict in VERDICTS)}"]
     width = max(map(len, VERDICTS))
-    lines += [f"  {row.claim} {row.verdict:{width}} {row.statement}" for row in claims.itertuples()]
+    lines += [f"  {row.claim:4} {row.verdict:{width}} {row.statement}" for row in claims.itertuples()]
     return "\n".join([*lines, "", f"Report: {report}"])
 
 

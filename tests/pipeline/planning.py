@@ -23,6 +23,7 @@ def shrink(tiny):
         "num_attention_heads": 2,
         "num_key_value_heads": 2,
     }
+    preset["models"]["math"]["source"] |= {"corpus_size": 64, "steps": 2, "batch_size": 8}
     preset["data"]["math"]["sizes"] = {"train": 80, "validation": 8, "test": 20}
     preset["models"]["protein"]["source"] |= {"corpus_size": 32, "steps": 2, "batch_size": 8}
     preset["models"]["protein"]["source"]["architecture"] |= {"n_layer": 1, "n_embd": 16}

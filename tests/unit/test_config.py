@@ -144,6 +144,7 @@ def test_every_key_of_a_preset_is_needed_so_none_can_come_from_another_preset(na
         ("recipes", {}, ["recipes", "'math_sft_pass' needs the recipe 'math_sft_pass'"]),
         ("models", {}, ["models", "'math_sft_pass' needs an entry 'math'"]),
         ("data", {}, ["data", "'math_sft_pass' needs an entry 'math'"]),
+        ("models.math.source.held_out", "sums", ["source.held_out", "found 'sums'", "wanted an entry of data: math"]),
     ],
 )
 def test_a_preset_that_cannot_be_run_is_refused_in_one_sentence(key, value, said):

@@ -25,7 +25,14 @@ from compute_aligned.sampling import SamplingSettings, sample_pools, uniforms
 from compute_aligned.tasks import Problem, refuse_overlap
 from compute_aligned.tasks import protein as p
 from compute_aligned.tasks.loading import load_task
-from compute_aligned.tasks.protein_corpus import COMPOSITION, HELIX_COMPOSITION, HELIX_LENGTH, generate_corpus
+from compute_aligned.tasks.protein_corpus import (
+    COMPOSITION,
+    HELIX_COMPOSITION,
+    HELIX_LENGTH,
+    NATURAL_SD,
+    PAPERS_SD,
+    generate_corpus,
+)
 from compute_aligned.tokenization import IGNORED, encode_example, encode_prompt
 
 SIZES = {"train": 300, "rl": 200, "validation": 50, "test": 100}
@@ -45,6 +52,7 @@ SOURCE = {
         "initializer_range": 0.1,
     },
     "corpus_size": 12800,
+    "sd_fraction": NATURAL_SD,
     "steps": 400,
     "batch_size": 32,
     "learning_rate": 3e-3,
@@ -347,7 +355,7 @@ def test_a_model_from_elsewhere_gets_plain_prompts_if_asked(tmp_path):
 
 @pytest.fixture(scope="module")
 def corpus():
-    return generate_corpus(1, 6000)
+    return generate_corpus(1, 6000, NATURAL_SD)
 
 
 def hydrophobic_letters(sequence):
@@ -371,10 +379,14 @@ def test_the_corpus_has_the_composition_of_swiss_prot(corpus):
     assert sum(counts[r] for r in p.HYDROPHOBIC) / total == pytest.approx(0.410, abs=0.004)
 
 
-def test_windows_of_64_residues_vary_as_in_natural_proteins(corpus):
-    windows = np.concatenate(
+def fractions_in_windows(corpus):
+    return np.concatenate(
         [hydrophobic_letters(s)[: len(s) // 64 * 64].reshape(-1, 64).mean(axis=1) for s in corpus if len(s) >= 64]
     )
+
+
+def test_windows_of_64_residues_vary_as_in_natural_proteins(corpus):
+    windows = fractions_in_windows(corpus)
     # Stated in the module's docstring, beside 0.398, 0.083 and 0.32 % of natural sequences.
     assert windows.mean() == pytest.approx(0.408, abs=0.004)
     assert windows.std() == pytest.approx(0.081, abs=0.003)
@@ -384,6 +396,17 @@ def test_windows_of_64_residues_vary_as_in_natural_proteins(corpus):
     assert independent.std() == pytest.approx(0.0615, abs=0.001) and (independent > 0.65).mean() < 3e-4
 
 
+def test_with_the_papers_spread_proteins_vary_more_and_have_the_same_composition():
+    corpus = generate_corpus(1, 6000, PAPERS_SD)
+    windows = fractions_in_windows(corpus)
+    # Stated in the module's docstring.
+    assert windows.mean() == pytest.approx(0.410, abs=0.008)
+    assert windows.std() == pytest.approx(0.179, abs=0.004)
+    assert (windows > 0.65).mean() == pytest.approx(0.102, abs=0.008)
+    counts = Counter("".join(corpus))
+    assert sum(counts[r] for r in p.HYDROPHOBIC) / sum(counts.values()) == pytest.approx(0.410, abs=0.008)
+
+
 def test_one_protein_in_four_has_helices_and_the_others_have_no_long_hydrophobic_stretch(corpus):
     densest = [np.convolve(hydrophobic_letters(s), np.ones(HELIX_LENGTH), "valid").max() for s in corpus]
     # A helix of 21 has 13.5 hydrophobic residues on average, any 21 others 8.4.
@@ -391,8 +414,8 @@ def test_one_protein_in_four_has_helices_and_the_others_have_no_long_hydrophobic
 
 
 def test_the_corpus_is_the_same_for_the_same_seed_and_a_smaller_one_begins_it(corpus):
-    assert generate_corpus(1, 50) == corpus[:50]
-    assert generate_corpus(2, 50) != corpus[:50]
+    assert generate_corpus(1, 50, NATURAL_SD) == corpus[:50]
+    assert generate_corpus(2, 50, NATURAL_SD) != corpus[:50]
     assert min(map(len, corpus)) >= 30
 
 
@@ -500,11 +523,28 @@ def test_the_pre_trained_model_samples_valid_sequences_that_vary_as_its_corpus_d
         valid[temperature] = len(sequences) / len(pool)
         fractions[temperature] = np.array([p.hydrophobic_fraction(s) for s in sequences if len(s) == 64])
     assert valid[1.0] > 0.98 and valid[1.2] > 0.94
-    starts = np.array([hydrophobic_letters(s[:64]).mean() for s in generate_corpus(2, 3000) if len(s) >= 64])
+    texts = generate_corpus(2, 3000, NATURAL_SD)
+    starts = np.array([hydrophobic_letters(text[:64]).mean() for text in texts if len(text) >= 64])
     assert fractions[1.0].mean() == pytest.approx(starts.mean(), abs=0.015)
     assert fractions[1.0].std() == pytest.approx(starts.std(), abs=0.01)
     # A higher temperature blurs what the model has learned about the protein it writes.
     assert 0.0615 < fractions[1.2].std() < fractions[1.0].std() + 0.005
+
+
+@pytest.mark.slow
+def test_with_the_papers_spread_the_models_samples_vary_as_the_papers_baseline(tmp_path):
+    facts = make_base_model(SOURCE | {"sd_fraction": PAPERS_SD}, tmp_path / "base")
+    losses = [row["loss"] for row in facts["pretraining_loss"]]
+    assert len(losses) == 10 and losses[-1] < losses[0]
+    (pool,) = pools_of(tmp_path / "base", {"x": ""}, 2048, 64, rows_per_batch=2048).values()
+    tokenizer = load_tokenizer(tmp_path / "base")
+    texts = tokenizer.batch_decode([completion.tokens for completion in pool], skip_special_tokens=True)
+    sequences = [p.clean(text) for text in texts if p.is_valid(p.clean(text), p.SHORTEST_UNCONDITIONAL)]
+    h = np.array([p.hydrophobic_fraction(s) for s in sequences])
+    # The authors' saved samples of GRPO: 0.393, 0.150, 6.1 % and 24 %.
+    assert h.mean() == pytest.approx(0.393, abs=0.02) and h.std() == pytest.approx(0.150, abs=0.01)
+    assert ((h > 0.65) & (h < 0.85)).mean() == pytest.approx(0.061, abs=0.02)
+    assert ((h > 0.45) & (h < 0.60)).mean() == pytest.approx(0.24, abs=0.06)
 
 
 # --- best of k -------------------------------------------------------------------------------------------------------

@@ -73,11 +73,11 @@ def test_every_step_of_every_solution_is_a_true_equation_and_the_last_line_boxes
             assert re.fullmatch(r"\\boxed\{(-?\d+)\}", last).group(1) == str(value) == problem.answer
 
 
-def test_a_quarter_of_the_solutions_are_the_answer_alone_and_the_problems_do_not_depend_on_it(monkeypatch):
+def test_half_of_the_solutions_are_the_answer_alone_and_the_problems_do_not_depend_on_it(monkeypatch):
     sizes = {"train": 3000, "test": 300}
     mixed = generate_splits(1, sizes)
     share = sum(p.target == f"\\boxed{{{p.answer}}}" for p in mixed["train"]) / 3000
-    assert abs(share - 1 / 4) < 4 * math.sqrt(1 / 4 * 3 / 4 / 3000)
+    assert abs(share - 1 / 2) < 4 * math.sqrt(1 / 4 / 3000)
     monkeypatch.setattr(arithmetic_task, "SHORT_SHARE", 0)
     worked = generate_splits(1, sizes)
     for split in sizes:

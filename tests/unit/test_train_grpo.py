@@ -56,6 +56,7 @@ PROTEIN_SOURCE = {
     "seed": 1,
     "architecture": {"model_type": "gpt2", "n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 64},
     "corpus_size": 16,
+    "sd_fraction": 0.045,
     "steps": 2,
     "batch_size": 8,
     "learning_rate": 1e-3,

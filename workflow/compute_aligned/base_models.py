@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from .tasks import Problem
 from .tokenization import turn_end
 
 # One token each for who speaks and where a turn ends, so that the tiny model, too, has a chat template.
@@ -79,7 +80,7 @@ def _one_token_per_character(special: Sequence[str], alphabet: str, words: Seque
     return tokenizer
 
 
-def make_base_model(source: dict, folder: Path) -> None:
+def make_base_model(source: dict, folder: Path, held_out: Sequence[Problem] = ()) -> dict:
     """Write a base model and its tokenizer as an ordinary folder, and which tokens end a completion.
 
     The folder's generation_config holds those tokens and nothing else: how completions are drawn is said in the config
@@ -87,18 +88,23 @@ def make_base_model(source: dict, folder: Path) -> None:
 
     Args:
         source: where it comes from, by ``source["kind"]``: ``scratch`` (random weights of a given
-            architecture and seed), ``protein_scratch`` (the same, pre-trained on generated protein sequences),
-            ``gguf`` (a GGUF file, found in an installed package or a folder), ``hub`` (a repository at a pinned
-            revision) or ``folder`` (a local copy). ``plain_prompts: true`` replaces the chat template of a fetched
-            tokenizer, so that prompts are plain text, as for ProtGPT2, which has no template.
+            architecture and seed), ``arithmetic_scratch`` and ``protein_scratch`` (the same, pre-trained on generated
+            arithmetic or protein sequences), ``gguf`` (a GGUF file, found in an installed package or a folder),
+            ``hub`` (a repository at a pinned revision) or ``folder`` (a local copy). ``plain_prompts: true`` replaces
+            the chat template of a fetched tokenizer, so that prompts are plain text, as for ProtGPT2, which has none.
         folder: where to write.
+        held_out: problems that generated arithmetic must not hold.
+
+    Returns:
+        for the manifest: the loss of pre-training, if there was one.
 
     Raises:
-        ValueError: a package or file is not there.
+        ValueError: a package or file is not there, or a generated text is longer than a row.
     """
-    _write(source, folder)
+    facts = _write(source, folder, held_out)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     GenerationConfig(eos_token_id=_all_end_tokens(folder, tokenizer)).save_pretrained(folder)
+    return facts
 
 
 def _all_end_tokens(folder: Path, tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -113,7 +119,8 @@ def _all_end_tokens(folder: Path, tokenizer: PreTrainedTokenizerBase) -> list[in
     return sorted(found)
 
 
-def _write(source: dict, folder: Path) -> None:
+def _write(source: dict, folder: Path, held_out: Sequence[Problem]) -> dict:
+    facts = {}
     if source["kind"] == "hub":
         from huggingface_hub import snapshot_download
 
@@ -131,11 +138,13 @@ def _write(source: dict, folder: Path) -> None:
             tokenizer = AutoTokenizer.from_pretrained(folder)
             tokenizer.chat_template = PLAIN_CHAT_TEMPLATE
             tokenizer.save_pretrained(folder)
-        return
+        return facts
     if source["kind"] == "scratch":
         model, tokenizer = _scratch(source)
+    elif source["kind"] == "arithmetic_scratch":
+        model, tokenizer, facts["pretraining_loss"] = _arithmetic_scratch(source, held_out)
     elif source["kind"] == "protein_scratch":
-        model, tokenizer = _protein_scratch(source)
+        model, tokenizer, facts["pretraining_loss"] = _protein_scratch(source)
     else:
         path, options = _local(source)
         model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, **options)
@@ -151,6 +160,7 @@ def _write(source: dict, folder: Path) -> None:
             tokenizer.chat_template = PLAIN_CHAT_TEMPLATE
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return facts
 
 
 def _scratch(source: dict) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -160,15 +170,29 @@ def _scratch(source: dict) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     return _random_model(source, tokenizer), tokenizer
 
 
-def _protein_scratch(source: dict) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    from .pretraining import pretrain
+def _arithmetic_scratch(
+    source: dict, held_out: Sequence[Problem]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, list[dict[str, float]]]:
+    from .pretraining import encode_texts, pack, pretrain
+    from .tasks.arithmetic_corpus import generate_corpus
+
+    model, tokenizer = _scratch(source)
+    corpus = generate_corpus(source["seed"], source["corpus_size"], {problem.prompt for problem in held_out})
+    length = source["row_length"]
+    rows = pack(encode_texts(tokenizer, corpus, length), length, tokenizer.pad_token_id)
+    return model, tokenizer, pretrain(model, rows, source)
+
+
+def _protein_scratch(source: dict) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, list[dict[str, float]]]:
+    from .pretraining import encode_text, pretrain
     from .tasks.protein import ALPHABET
     from .tasks.protein_corpus import generate_corpus
 
     tokenizer = plain_character_tokenizer(ALPHABET)
     model = _random_model(source, tokenizer)
-    pretrain(model, tokenizer, generate_corpus(source["seed"], source["corpus_size"]), source)
-    return model, tokenizer
+    texts = generate_corpus(source["seed"], source["corpus_size"], source["sd_fraction"])
+    rows = [encode_text(tokenizer, text, model.config.max_position_embeddings) for text in texts]
+    return model, tokenizer, pretrain(model, rows, source)
 
 
 def _random_model(source: dict, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:

@@ -343,6 +343,13 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
                     raise ConfigError(
                         f"{preset_file}: {kind}: the recipe {recipe!r} needs an entry {recipes[recipe][key]!r}"
                     )
+    for name, model in preset["models"].items():
+        held_out = model["source"].get("held_out")
+        if held_out is not None and held_out not in preset["data"]:
+            raise ConfigError(
+                f"{preset_file}: models.{name}.source.held_out: found {held_out!r}, wanted an entry of data: "
+                f"{', '.join(preset['data'])}"
+            )
 
 
 def _check_items(experiments: dict, where: str) -> None:

@@ -1,24 +1,26 @@
-"""Pre-training of a small language model from its random weights, on texts that each begin at the model's start."""
+"""Pre-training of a small language model from its random weights."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
-from .tokenization import IGNORED
+from .tasks.arithmetic_corpus import Text
+from .tokenization import IGNORED, encode_example
 
 
-def pretrain(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], settings: dict) -> None:
+def pretrain(model: PreTrainedModel, rows: Sequence[dict[str, list[int]]], settings: dict) -> list[dict[str, float]]:
     """Train a model in place by next-token cross-entropy, with transformers' Trainer.
 
     Args:
-        model: its ``max_position_embeddings`` are the length of a row.
-        tokenizer: has a BOS and an EOS token.
-        texts: what to learn; a longer text is cut, and only one that ends within its row teaches the EOS token.
+        model: a causal language model.
+        rows: ``input_ids``, ``attention_mask`` and ``labels``, all of one length (``encode_text`` or ``pack``).
         settings: ``seed``, ``steps``, ``batch_size`` and ``learning_rate`` (peak; linear decay to 0).
+
+    Returns:
+        the loss, in nats per token with a label, as means over a tenth of the steps each: ``step`` and ``loss``.
     """
-    rows = [encode_text(tokenizer, text, model.config.max_position_embeddings) for text in texts]
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             output_dir=folder,
@@ -38,18 +40,69 @@ def pretrain(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: 
             report_to="none",
             dataloader_pin_memory=False,
         )
-        Trainer(model=model, args=arguments, train_dataset=rows).train()
+        trainer = Trainer(model=model, args=arguments, train_dataset=rows)
+        trainer.train()
     model.eval()
+    return [{"step": row["step"], "loss": row["loss"]} for row in trainer.state.log_history if "loss" in row]
 
 
 def encode_text(tokenizer: PreTrainedTokenizerBase, text: str, length: int) -> dict[str, list[int]]:
-    """A row of ``length`` tokens: BOS, the text, EOS, cut at the end or padded with tokens that carry no label."""
+    """A row of ``length`` tokens: BOS, the text, EOS, cut at the end or padded with tokens that carry no label.
+
+    Only a text that ends within its row teaches the EOS token.
+    """
     ids = [tokenizer.bos_token_id, *tokenizer.encode(text[:length], add_special_tokens=False), tokenizer.eos_token_id]
-    ids = ids[:length]
+    return _padded(ids[:length], ids[:length], length, tokenizer.eos_token_id)
+
+
+def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Iterable[Text], length: int) -> Iterator[dict]:
+    """Token ids and labels of an arithmetic corpus: of a turn the solution is learnt alone, of a chain all of it.
+
+    The problems of turns carry no labels, as in fine-tuning: which digits they have is chance.
+
+    Args:
+        tokenizer: its EOS token ends a chain; its chat template ends a turn.
+        texts: what to learn.
+        length: the longest text in tokens; ``pack`` refuses a longer one.
+    """
+    for place, (problem, text) in enumerate(texts):
+        if problem is None:
+            ids = [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]
+            yield {"input_ids": ids, "labels": ids}
+        else:
+            yield encode_example(tokenizer, f"{place} of the corpus", problem, text, length + 1)
+
+
+def pack(examples: Iterable[dict[str, list[int]]], length: int, padding: int) -> list[dict[str, list[int]]]:
+    """Rows of ``length`` tokens that hold whole examples, one after the other.
+
+    An example sees those before it in its row, as usual in pre-training; what it has to learn does not depend on them.
+
+    Args:
+        examples: ``input_ids`` and ``labels``.
+        length: tokens of a row.
+        padding: token that fills the end of a row, without a label.
+
+    Raises:
+        ValueError: an example is longer than a row.
+    """
+    rows, ids, labels = [], [], []
+    for example in examples:
+        n_tokens = len(example["input_ids"])
+        if n_tokens > length:
+            raise ValueError(f"a text has {n_tokens} tokens, more than a row of row_length {length} holds")
+        if len(ids) + n_tokens > length:
+            rows.append(_padded(ids, labels, length, padding))
+            ids, labels = [], []
+        ids, labels = ids + example["input_ids"], labels + example["labels"]
+    return [*rows, _padded(ids, labels, length, padding)]
+
+
+def _padded(ids: list[int], labels: list[int], length: int, padding: int) -> dict[str, list[int]]:
     n_padding = length - len(ids)
     return {
-        "input_ids": ids + [tokenizer.eos_token_id] * n_padding,
+        "input_ids": ids + [padding] * n_padding,
         "attention_mask": [1] * len(ids) + [0] * n_padding,
-        # By position: the padding is the end token, which must be learned where the text ends and nowhere else.
-        "labels": ids + [IGNORED] * n_padding,
+        # By position: the padding may be the end token, which must be learned where a text ends and nowhere else.
+        "labels": labels + [IGNORED] * n_padding,
     }

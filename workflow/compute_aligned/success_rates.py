@@ -97,3 +97,17 @@ def sampled_success_rates(
         rates[index] = sum(right) / len(right)
     model.train(was_training)
     return rates
+
+
+def base_success_rate(model, tokenizer, problems: Sequence[Problem], max_new_tokens: int) -> float:
+    """Mean success rate of a base model as it is: 16 samples of each problem at temperature 1, nothing cut off.
+
+    Args:
+        model: the base model.
+        problems: none that it was trained on.
+        max_new_tokens: cut-off of a completion.
+    """
+    settings = SamplingSettings(16, max_new_tokens, rows_per_batch=512, temperature=1.0, top_p=1.0, top_k=0)
+    prompts = encode_prompts(tokenizer, problems)
+    rates = sampled_success_rates(model, tokenizer, problems, prompts, 0, 0, settings, whole_is_answer=False)
+    return sum(rates) / len(rates)

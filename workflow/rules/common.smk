@@ -436,6 +436,12 @@ def data_files(wildcards):
     return [source[name] for name in ("train_file", "test_file") if name in source]
 
 
+def held_out_problems(wildcards):
+    """The problems that the corpus of a generated base model must not hold: validation first, then test."""
+    task = PRESET["models"][wildcards.model]["source"].get("held_out")
+    return [] if task is None else [f"{RESULTS}/data/{task}/{split}.parquet" for split in ("validation", "test")]
+
+
 def starts_of(wildcards):
     """What each run of a training job starts from."""
     warmup = warmup_recipe(wildcards.recipe)

@@ -1,35 +1,52 @@
 """Make or fetch a base model and its tokenizer."""
 
+from collections.abc import Sequence
+
 from transformers import AutoConfig, GenerationConfig
 
-from compute_aligned.artifacts import whole
+from compute_aligned.artifacts import read_artifact, whole
 from compute_aligned.base_models import make_base_model
 from compute_aligned.hub import resolve_revision
-from compute_aligned.models import end_tokens, load_tokenizer
+from compute_aligned.models import end_tokens, load_model, load_tokenizer
 from compute_aligned.provenance import job
+from compute_aligned.success_rates import base_success_rate
+from compute_aligned.tasks import Problem
 
 
-def write_base_model(source: dict, folder: str) -> dict:
+def write_base_model(source: dict, folder: str, path_to_held_out: Sequence[str] = ()) -> dict:
     """Write the model that ``source`` describes and check its tokenizer.
+
+    Args:
+        source: the preset's entry.
+        folder: where to write.
+        path_to_held_out: problems that its corpus must not hold, of generated arithmetic; the first are the validation
+            split, on which the model is sampled once it is made.
 
     Raises:
         ValueError: a tokenizer that prompts cannot be encoded with, or with more tokens than the model has.
 
     Returns:
         for the manifest: the source with the commit that was read, the tokenizer's special tokens and chat template,
-        and the tokens that end a completion.
+        the tokens that end a completion, and, of generated models, the loss of pre-training and the success rate on
+        validation.
     """
+    tables = [read_artifact("problems", path) for path in path_to_held_out]
+    held_out = [[Problem(**row) for row in table.to_dict("records")] for table in tables]
     if source["kind"] == "hub":
         source = source | {"revision": resolve_revision(source["id"], source["revision"], "model")}
     with whole(folder) as partial:
-        make_base_model(source, partial)
+        facts = make_base_model(source, partial, [problem for split in held_out for problem in split])
         tokenizer = load_tokenizer(partial)
         ends = end_tokens(GenerationConfig.from_pretrained(partial))
         n_rows = AutoConfig.from_pretrained(partial).vocab_size
         if len(tokenizer) > n_rows:  # on a GPU an index beyond the embedding ends in a message about the device
             raise ValueError(f"the tokenizer has {len(tokenizer)} tokens and the model embeddings for {n_rows}")
+        if held_out:
+            model = load_model(partial, partial, "fp32", None, trainable=False)
+            facts["validation_success_rate"] = base_success_rate(model, tokenizer, held_out[0], source["row_length"])
     return {
         "source": source,
+        **facts,
         "tokenizer": type(tokenizer).__name__,
         "eos_token_id": tokenizer.eos_token_id,
         "end_token_ids": ends,
@@ -43,4 +60,5 @@ if __name__ == "__main__":
         facts |= write_base_model(
             source=snakemake.params.source,  # noqa: F821
             folder=snakemake.output[0],  # noqa: F821
+            path_to_held_out=list(snakemake.input),  # noqa: F821
         )

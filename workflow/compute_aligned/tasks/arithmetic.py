@@ -52,8 +52,20 @@ LEVELS = {
 
 # Share of the solutions that state the answer alone, as MATH's solutions show more or less of their working, too. A
 # model trained on both kinds answers either way, and is right more often with the working.
-SHORT_SHARE = 1 / 4
+SHORT_SHARE = 1 / 2
 MAX_REPEATS = 10_000  # a level that is nearly used up repeats itself
+
+
+def draw_problem(rng: random.Random, level: int) -> tuple[str, list[str], int]:
+    """A problem of a level: its text, the steps of its working, and its value."""
+    _, draw = LEVELS[level]
+    return draw(rng)
+
+
+def solution(rng: random.Random, steps: list[str], value: int) -> str:
+    """A solution: the steps, or none of them, a line each, and the boxed value."""
+    shown = [] if rng.random() < SHORT_SHARE else steps
+    return "\n".join([*shown, f"\\boxed{{{value}}}"])
 
 
 def generate_splits(seed: int, sizes: dict[str, int]) -> dict[str, list[Problem]]:
@@ -75,8 +87,7 @@ def generate_splits(seed: int, sizes: dict[str, int]) -> dict[str, list[Problem]
     repeats = 0
     while len(problems) < sum(sizes.values()):
         level = len(problems) % len(LEVELS) + 1
-        subject, draw = LEVELS[level]
-        text, steps, value = draw(rng)
+        text, steps, value = draw_problem(rng, level)
         if text in problems:
             repeats += 1
             if repeats > MAX_REPEATS:
@@ -86,14 +97,12 @@ def generate_splits(seed: int, sizes: dict[str, int]) -> dict[str, list[Problem]
                 )
             continue
         repeats = 0
-        if lengths.random() < SHORT_SHARE:
-            steps = []
         problems[text] = Problem(
             problem_id=f"arithmetic/{len(problems):05d}",
             prompt=text,
-            target="\n".join([*steps, f"\\boxed{{{value}}}"]),
+            target=solution(lengths, steps, value),
             answer=str(value),
-            subject=subject,
+            subject=LEVELS[level][0],
             level=level,
         )
     return split_without_overlap(list(problems.values()), sizes, rng)

@@ -88,15 +88,11 @@ def jobs_of(chosen, recipes, seed_jobs):
     counts |= {"alignment_figure": drawn["alignment"], "pass_rate_figure": drawn["pass_rates"]}
     counts["pass_rates"] = sum("pass_rates" in entry["figures"].values() for entry in aligned)
     counts["figure"] -= drawn["alignment"] + drawn["pass_rates"]
-    of_samples = [
-        drawn
-        for entry in chosen
-        if entry["kind"] == "comparison"
-        for drawn in entry["figures"].values()
-        if drawn in ("hydrophobicity", "inversion")
-    ]
-    counts["protein_figure"] = len(of_samples)
-    counts["figure"] -= len(of_samples)
+    compared = [entry for entry in chosen if entry["kind"] == "comparison"]
+    drawn = Counter(figure for entry in compared for figure in entry["figures"].values())
+    of_runs = {"protein_figure": drawn["hydrophobicity"] + drawn["inversion"], "training_figure": drawn["training"]}
+    counts |= of_runs
+    counts["figure"] -= sum(of_runs.values())
     return {rule: count for rule, count in counts.items() if count}
 
 

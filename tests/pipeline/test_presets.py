@@ -25,6 +25,7 @@ PAPER = {
     "table": 7,  # Tables 2 to 8
     "figure": 10,  # 1 to 4, 7, 8, 18 to 20, and the matrix of gains
     "protein_figure": 2,  # 5 and 6
+    "training_figure": 5,  # Tables 4, 5, 8 and the halves of Table 6
     "pass_rates": 1,
     "pass_rate_figure": 1,
     "alignment_figure": 1,

@@ -48,8 +48,15 @@ def test_snakemakes_own_report_has_items_and_captions_without_a_network(rerun, t
         page = archive.read("report/report.html").decode()
     assert {"claims.csv", "report.html", "table2.csv", "table6.csv"} <= names
     assert {f"fig{n}.png" for n in (1, 2, 6, 8, 9, 10, *range(11, 19))} <= names
+    assert {f"{name}_training.png" for name in ("pass", "transfer", "protein_conditional")} <= names
     assert "preset seconds" in page
-    for words in ("Hollow markers:", "has no biological meaning", "p corrected", "it is at least 1 by construction"):
+    for words in (
+        "Hollow markers:",
+        "has no biological meaning",
+        "p corrected",
+        "it is at least 1 by construction",
+        "Nothing is smoothed",
+    ):
         assert words in page
 
 

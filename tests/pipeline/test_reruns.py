@@ -30,7 +30,7 @@ def trained_by(trainer, entry):
 
 
 # What follows from a change, by the first rule that it touches.
-FROM_FIGURE = planned("figure", "protein_figure")
+FROM_FIGURE = planned("figure", "protein_figure", "training_figure")
 FROM_TABLE = planned("table")
 FROM_WEIGHT_TABLE = planned("weight_table")
 FROM_WEIGHT_FIGURE = planned("weight_figure")
@@ -40,7 +40,7 @@ FROM_DIAGONAL_FIGURE = planned("diagonal_figure")
 FROM_MEASURE_DIAGONAL = planned("measure_diagonal") | FROM_DIAGONAL_FIGURE | FROM_CLAIMS
 FROM_MEASURE = planned("measure", "table", "figure", "claims")
 FROM_SAMPLE = planned("sample", "grade", "score_proteins", "protein_figure") | FROM_MEASURE | FROM_MEASURE_DIAGONAL
-FROM_TRAIN = planned("train_sft", "train_grpo") | FROM_SAMPLE
+FROM_TRAIN = planned("train_sft", "train_grpo", "training_figure") | FROM_SAMPLE
 FROM_BASE_MODEL = planned("base_model") | FROM_TRAIN
 
 # The same for the runs of one recipe, for reinforcement learning, and for the objectives that sample in training.
@@ -57,7 +57,7 @@ for recipe in starts_of(WITH_RL):  # sampled, too, but not trained by it
         RL[rule] -= seed_jobs(SECONDS)
 FROM_RL = {rule: RL[rule] for rule in RL if rule not in ("problems", "base_model", "train_sft")}
 # Graded are all answers; rewards in training are, too, and the marginal objectives' success rates.
-FROM_GRADING = planned("grade", "protein_figure") | FROM_MEASURE | FROM_MEASURE_DIAGONAL
+FROM_GRADING = planned("grade", "protein_figure", "training_figure") | FROM_MEASURE | FROM_MEASURE_DIAGONAL
 FROM_GRADING |= {"score_proteins": RL["score_proteins"]}
 FROM_GRADING |= {"train_sft": N_MARGINAL, "train_grpo": RL["train_grpo"], "sample": N_MARGINAL + RL["sample"]}
 

@@ -758,7 +758,8 @@ def test_of_the_baselines_records_come_its_completions_and_what_rises_by_step(tm
         record = pd.DataFrame({"step": [1, 1, 2, 2], "log_p": [-4.0, -2, -2, 0], "weight": 1.0})
         record = record.assign(success_rate=math.nan)
     else:
-        record = pd.DataFrame({"step": [1, 2, 3, 4], "reward": [-3.0, -1, 0, 1], "no_signal_share": 0.0})
+        record = pd.DataFrame({"step": [1, 2, 3, 4], "reward": [-3.0, -1, 0, 1], "jackpot_share": math.nan})
+        record = record.assign(no_signal_share=0.0)
         record = record.assign(**dict.fromkeys(("weight_p05", "weight_p50", "weight_p95"), 1.0))
         record = record.assign(**dict.fromkeys(("effective_share", "log_p_p50", "kl", "entropy"), math.nan))
     paths = [tmp_path / f"seed{seed}.parquet" for seed in (1, 2)]

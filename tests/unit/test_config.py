@@ -482,6 +482,12 @@ def test_a_scale_of_reinforcement_learning_that_cannot_be_run_is_refused(key, va
             ["found 'grpo'", "warmup_transfer_ce, warmup_transfer_pass"],
         ),
         ("experiments", "warmup_transfer.recipe", ["warmup_transfer_ce", "poetry"], ["found 'poetry'"]),
+        (
+            "experiments",
+            "math_sft_pass.figures.fig1",
+            "training",
+            ["math_sft_pass.figures.fig1: found 'training', but the recipe 'math_sft_pass' is trained by sft"],
+        ),
     ],
 )
 def test_reinforcement_learning_that_cannot_be_run_is_refused(file, key, value, said, folder_with):

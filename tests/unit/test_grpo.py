@@ -213,6 +213,7 @@ def test_a_weight_taken_in_the_loss_is_the_one_of_a_pass_of_its_own(make_trainer
     assert (passes, more) == (6 * (16 // micro_batch_size + 1), 6 * (16 // micro_batch_size + 2))  # KL takes one
     assert_close(weights_of(ours), weights_of(plain))
     for mine, theirs in zip(ours.record["steps"], plain.record["steps"], strict=True):
+        mine, theirs = ({key: value for key, value in row.items() if value is not None} for row in (mine, theirs))
         assert mine == pytest.approx(theirs, rel=1e-4)
 
 

@@ -189,6 +189,7 @@ def test_several_recipes_are_compared_by_reward_with_the_record_of_their_steps(t
         {
             "step": range(1, 21),
             "reward": np.arange(20.0),
+            "jackpot_share": np.nan,
             "no_signal_share": 0.25,
             "weight_p05": 0.5,
             "weight_p50": 1.0,

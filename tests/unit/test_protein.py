@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
+from conftest import REPO
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from make_base_model import write_base_model
@@ -99,6 +101,23 @@ def test_the_unconditional_reward_is_its_formula_for_every_length_and_count():
         for n in range(length + 1):
             text = sequence_with(n, length)
             assert p.unconditional_reward(text) == pytest.approx(slow_unconditional(text), abs=1e-12), (n, length)
+
+
+def test_a_jackpot_is_a_valid_sequence_in_the_zone_ends_included_for_every_length_and_count():
+    for length in range(5, 66):
+        for n in range(length + 1):
+            text = sequence_with(n, length)
+            inside = length >= 10 and Fraction("0.65") <= slow_fraction(text) <= Fraction("0.85")
+            assert p.hits_jackpot(text) == inside, (n, length)
+    assert not any(map(p.hits_jackpot, ("", " \n", "L" * 15 + "KKKKX", "ééé", "L" * 9)))
+
+
+def test_the_claim_about_jackpots_and_the_caption_of_their_share_have_the_zone_of_the_task():
+    claims = yaml.safe_load((REPO / "config/claims.yaml").read_text())["claims"]
+    assert {tuple(part["between"]) for part in claims["C20"]["parts"]} == {p.JACKPOT_ZONE}
+    low, high = p.JACKPOT_ZONE
+    assert low < p.JACKPOT < high
+    assert f"h from {low} to {high}." in (REPO / "workflow/report/training_figure.rst").read_text()
 
 
 def test_the_conditional_reward_is_its_formula_for_every_length_and_count_of_both_sequences():

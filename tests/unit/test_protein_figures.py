@@ -1,4 +1,4 @@
-"""Figures 5 to 8: they draw the numbers given, warn of nothing, and survive models that collapsed or failed."""
+"""Figures 5 to 8 and those of the training: they draw the numbers given, warn of nothing, and survive what failed."""
 
 import warnings
 
@@ -6,8 +6,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from draw_training import draw_training
 
-from compute_aligned.plots import COLUMN_WIDTH_IN, FIGURES, hydrophobicity_figure, inversion_figure, values_figure
+from compute_aligned.artifacts import write_artifact
+from compute_aligned.plots import (
+    COLUMN_WIDTH_IN,
+    FIGURES,
+    STYLES,
+    difference_figure,
+    hydrophobicity_figure,
+    inversion_figure,
+    training_figure,
+    values_figure,
+)
 from compute_aligned.tasks.protein import JACKPOT, TRAP, VALLEY
 
 MODELS = ["GRPO", "BoN-2", "BoN-4", "BoN-8"]
@@ -55,7 +66,7 @@ def assert_nothing_is_cut_or_overlaps(figure):
     renderer = figure.canvas.get_renderer()
     outer = figure.bbox
     legend = figure.legends[0].get_window_extent(renderer)
-    boxes = [legend]
+    boxes = [legend, *([figure._suptitle.get_window_extent(renderer)] if figure._suptitle else [])]
     for axes in figure.axes:
         texts = [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
         boxes += [text.get_window_extent(renderer) for text in texts if text.get_text()]
@@ -211,3 +222,110 @@ def test_lines_differ_in_dash_and_marker_so_that_grey_loses_nothing(draw, uncond
 
 def test_the_rewards_figure_is_registered_for_summaries():
     assert FIGURES["values"] is values_figure
+
+
+# --- over the steps of training --------------------------------------------------------------------------------------
+
+
+def record_of(label, seed, steps=40, jackpots=True, kl=True):
+    """The record of one run whose numbers say which run it is."""
+    step = np.arange(1, steps + 1)
+    place = MODELS.index(label) if label in MODELS else 0
+    progress = (1 - np.exp(-step / 15)) * (1 + 0.1 * place) + 0.02 * seed * np.cos(step)
+    return pd.DataFrame(
+        {
+            "step": step,
+            "reward": 5 + 5 * progress,
+            "jackpot_share": 0.04 + 0.6 * progress.clip(0) if jackpots else np.nan,
+            "no_signal_share": 0.0,
+            **dict.fromkeys(("weight_p05", "weight_p50", "weight_p95", "effective_share"), 1.0),
+            "log_p_p50": np.nan,
+            "kl": 0.3 * progress.clip(0) if kl else np.nan,
+            "entropy": 3 - progress,
+        }
+    ).assign(label=label, seed=seed)
+
+
+def records_of(labels=MODELS, seeds=(1, 2, 3, 4, 5), **recorded):
+    return pd.concat([record_of(label, seed, **recorded) for label in labels for seed in seeds], ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "panels"),
+    [
+        ({}, {"reward": 1, "jackpot_share": 100, "kl": 1, "entropy": 1}),
+        ({"jackpots": False}, {"reward": 1, "kl": 1}),
+        ({"jackpots": False, "kl": False}, {"reward": 1, "entropy": 1}),
+        ({"kl": False}, {"reward": 1, "jackpot_share": 100}),
+    ],
+    ids=["all", "no jackpots", "no jackpots, no KL", "no KL"],
+)
+def test_a_panel_per_recorded_number_shows_mean_and_range_of_the_seeds(draw, recorded, panels):
+    records = records_of(**recorded)
+    figure = draw(training_figure, records, TITLE)
+    assert len(figure.axes) == len(panels)
+    for axes, (column, factor) in zip(figure.axes, panels.items(), strict=True):
+        curves = curves_of(axes)
+        assert list(curves) == MODELS
+        for (label, line), band in zip(curves.items(), axes.collections, strict=True):
+            of_steps = factor * records[records["label"] == label].groupby("step")[column].agg(["mean", "min", "max"])
+            np.testing.assert_array_equal(line.get_xdata(), of_steps.index)
+            np.testing.assert_allclose(line.get_ydata(), of_steps["mean"])
+            corners = band.get_paths()[0].vertices[:, 1]
+            assert corners.min() == pytest.approx(of_steps["min"].min())
+            assert corners.max() == pytest.approx(of_steps["max"].max())
+    assert_nothing_is_cut_or_overlaps(figure)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 300])
+def test_any_number_of_steps_and_a_single_seed_are_drawn(draw, steps):
+    figure = draw(training_figure, records_of(seeds=[1], steps=steps), TITLE)
+    assert len(curves_of(figure.axes[0])["GRPO"].get_xdata()) == steps
+    assert_nothing_is_cut_or_overlaps(figure)
+
+
+def test_models_have_the_colours_that_the_other_figures_of_their_experiment_give_them(draw, unconditional):
+    def colours(figure, labels):
+        curves = {name.split(" (")[0]: line for name, line in curves_of(figure.axes[0]).items()}
+        return {label: curves[label].get_color() for label in labels}
+
+    trained = draw(training_figure, records_of(), TITLE)
+    assert colours(trained, MODELS) == colours(draw(hydrophobicity_figure, unconditional, TITLE), MODELS)
+    assert colours(trained, MODELS) == colours(draw(values_figure, summary_of([1, 2, 4]), TITLE), MODELS)
+    labels = ["GRPO", "Pass@4", "Pass@16"]
+    trained = draw(training_figure, records_of(labels), TITLE, "GRPO")
+    columns = ["difference", "difference_low", "difference_high", "reported_difference"]
+    summary = pd.DataFrame([{"label": label, "k": k, "metric": "pass"} for label in labels for k in (1, 4)])
+    summary = summary.assign(objective=summary["label"], baseline="GRPO", beyond_paper=False)
+    differences = draw(difference_figure, summary.assign(**dict.fromkeys(columns, 0.1)), TITLE)
+    assert colours(trained, labels[1:]) == colours(differences, labels[1:])
+    assert differences.axes[0].lines[0].get_color() == colours(trained, labels)["GRPO"] == "black"
+    assert colours(trained, labels)["Pass@4"] == STYLES[0]["color"]
+
+
+def test_lines_of_a_training_differ_in_dash_and_marker_too(draw):
+    lines = curves_of(draw(training_figure, records_of(), TITLE).axes[0]).values()
+    assert len({str(line._dash_pattern) for line in lines}) == len({line.get_marker() for line in lines}) == 4
+
+
+@pytest.mark.parametrize(
+    ("seeds", "reward", "said"),
+    [
+        ([1, 2], "inversion", ["mean of 2 seeds, bands from the lowest to the highest.", "The reward is synthetic."]),
+        ([1], "answer", ["1 seed, no band.", "Reward: 1 if right, else 0."]),
+    ],
+)
+def test_the_script_draws_records_and_says_what_was_run(tmp_path, monkeypatch, seeds, reward, said):
+    titles = []
+    monkeypatch.setattr(
+        "draw_training.training_figure", lambda records, title, in_black: titles.append(title) or plt.figure()
+    )
+    runs = [{"label": label, "seed": seed} for label in MODELS[:2] for seed in seeds]
+    paths = [tmp_path / f"{run['label']}{run['seed']}.parquet" for run in runs]
+    for run, path in zip(runs, paths, strict=True):
+        write_artifact(record_of(**run).drop(columns=["label", "seed"]), "rl_training", path)
+    draw_training(paths, runs, reward, None, "tiny", tmp_path / "one.pdf", tmp_path / "one.png")
+    assert titles[0].startswith("Preset tiny, in training: ")
+    assert [words for words in said if words not in titles[0]] == []
+    assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG") and (tmp_path / "one.pdf").stat().st_size > 0
+    plt.close("all")

@@ -181,15 +181,35 @@ def test_a_protein_run_is_rewarded_by_its_own_task(run, protein_base, tmp_path, 
     )
     assert facts["n_prompts"] == n_prompts
     assert len(record) == 3 and record["reward"].between(-5, 12.17).all()
+    if loader == "protein_unconditional":
+        assert record["jackpot_share"].between(0, 1).all()
+        assert (record["jackpot_share"] * 16 % 1 == 0).all()  # of a step's completions
+    else:
+        assert record["jackpot_share"].isna().all()
 
 
 def test_a_protein_prompt_is_no_problem_of_arithmetic():
     reward = script.ProteinReward()
     with pytest.raises(ValueError, match="is no conditional protein prompt"):
-        reward(prompts=["1+1"], completions=["AAAA"])
+        reward(prompts=["1+1"], completions=["AAAA"], log_metric=None)
     problem = Problem("p", "Input: AAAAAKKKKK \n Output:", "", "0.5", "conditional", 1)
     turns = [[{"role": "user", "content": prompt}] for prompt in ("", problem.prompt)]
     answers = [[{"role": "assistant", "content": "ALALALKKKK"}]] * 2
-    unconditional, conditional = reward(prompts=turns, completions=answers)
+    unconditional, conditional = reward(prompts=turns, completions=answers, log_metric=lambda name, value: None)
     assert unconditional == pytest.approx(4 * 2.718281828 ** -(0.25**2 / 0.05) + 12 * 2.718281828 ** -(0.15**2 / 0.015))
     assert conditional == pytest.approx(10 * 2.718281828 ** -(0.1**2 / 0.05))
+
+
+@pytest.mark.parametrize(
+    ("prompts", "completions", "logged"),
+    [
+        (["", "", "", ""], ["LLLKKKKKKK", "LLLLLLLKKK", "LLLLLLLLLL", "LLLLLLLKK"], {"jackpot_share": 0.25}),
+        (["", "Input: AKAKA \n Output:"], ["LLLLLLLKKK", "KKKKKKKKKK"], {"jackpot_share": 1.0}),
+        (["Input: AKAKA \n Output:"], ["LLLLLLLKKK"], {}),
+    ],
+    ids=["unconditional", "both", "conditional"],
+)
+def test_the_share_of_jackpots_is_logged_of_the_unconditional_task_alone(prompts, completions, logged):
+    found = {}
+    script.ProteinReward()(prompts=prompts, completions=completions, log_metric=found.__setitem__)
+    assert found == logged

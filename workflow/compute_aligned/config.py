@@ -294,6 +294,12 @@ def _check_names(settings: dict, preset_file: str, folder: Path) -> None:
             for figure, kind in experiment["figures"].items():
                 if kind in ("matrix", "alignment") and "alignment" not in experiment:
                     raise ConfigError(f"{where}: the key 'alignment' is missing: {figure!r} is drawn over budgets N")
+                for recipe in experiment_recipes(experiment) if kind == "training" else []:
+                    if recipes[recipe]["trainer"] != "grpo":
+                        raise ConfigError(
+                            f"{where}.figures.{figure}: found {kind!r}, but the recipe {recipe!r} is trained by "
+                            f"{recipes[recipe]['trainer']}; wanted recipes trained by grpo"
+                        )
             if len(arms) < len(compared_arms(experiment)):
                 raise ConfigError(f"{where}.recipe: several recipes are compared under one objective, found more")
             rewarded = experiment["metric"] == "bon"

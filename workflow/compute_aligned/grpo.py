@@ -21,9 +21,11 @@ from .weights import effective_share
 
 LOSSES = ("sequence", "token_mean")
 # What the record holds of each step, by the names in TRL's log. reward, entropy and kl are TRL's: means over the
-# completions and over their tokens. kl is None without a KL term, log_p_p50 where the weight needs no log p.
+# completions and over their tokens. kl is None without a KL term, log_p_p50 where the weight needs no log p,
+# jackpot_share where the reward logs none.
 RECORDED = (
     "reward",
+    "jackpot_share",
     "no_signal_share",
     "weight_p05",
     "weight_p50",

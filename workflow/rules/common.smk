@@ -371,12 +371,17 @@ def metrics_of_table(kind):
     return files
 
 
-def scores_of_figure(wildcards):
-    """Scores of all runs of the experiment that a figure shows, in the order of runs_of."""
-    (experiment,) = EXPERIMENTS_OF[wildcards.item]
-    return [
-        f"{RESULTS}/scores/{run['recipe']}/{run['objective']}/seed{run['seed']}.parquet" for run in runs_of(experiment)
-    ]
+def files_of_figure(stage):
+    """Input function: the files of a stage of all runs of the experiment that a figure shows, in the order of runs_of."""
+
+    def files(wildcards):
+        (experiment,) = EXPERIMENTS_OF[wildcards.item]
+        return [
+            f"{RESULTS}/{stage}/{run['recipe']}/{run['objective']}/seed{run['seed']}.parquet"
+            for run in runs_of(experiment)
+        ]
+
+    return files
 
 
 def labelled_runs(experiment):
@@ -398,6 +403,18 @@ def entry_of(wildcards):
     """The one experiment that an item shows."""
     (experiment,) = EXPERIMENTS_OF[wildcards.item]
     return EXPERIMENTS[experiment]
+
+
+def reward_of(wildcards):
+    """What the recipes of the experiment that a figure shows are rewarded for."""
+    (experiment,) = EXPERIMENTS_OF[wildcards.item]
+    return SETTINGS["recipes"][baseline_of(experiment)["recipe"]]["reward"]
+
+
+def baseline_in_black(wildcards):
+    """The label of the baseline, where another figure of the experiment draws it as a black line at 0; else None."""
+    entry = entry_of(wildcards)
+    return labels_of(entry)[entry["baseline"]] if "difference" in entry["figures"].values() else None
 
 
 def category_of(wildcards):

@@ -9,6 +9,7 @@ localrules:
     alignment_figure,
     pass_rate_figure,
     protein_figure,
+    training_figure,
     weight_table,
     weight_figure,
     diagonal_figure,
@@ -210,7 +211,7 @@ rule pass_rate_figure:
 
 rule protein_figure:
     input:
-        scores=scores_of_figure,
+        scores=files_of_figure("scores"),
     output:
         pdf=f"{RESULTS}/figures/{{item}}.pdf",
         png=report(
@@ -238,6 +239,38 @@ rule protein_figure:
         "Figure {wildcards.item}"
     script:
         "../scripts/draw_proteins.py"
+
+
+rule training_figure:
+    input:
+        records=files_of_figure("training"),
+    output:
+        pdf=f"{RESULTS}/figures/{{item}}.pdf",
+        png=report(
+            f"{RESULTS}/figures/{{item}}.png",
+            caption="../report/training_figure.rst",
+            category=category_of,
+            labels={"item": "{item}", "kind": "figure"},
+        ),
+    log:
+        f"{RESULTS}/logs/training_figure/{{item}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/training_figure/{{item}}.tsv"
+    wildcard_constraints:
+        item=figures_of(COMPARISONS, ["training"]),
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    params:
+        runs=labels_of_figure,
+        reward=reward_of,
+        in_black=baseline_in_black,
+        preset=PRESET["preset"],
+        code=code_of("draw_training.py"),
+    message:
+        "Figure {wildcards.item}"
+    script:
+        "../scripts/draw_training.py"
 
 
 rule weight_table:

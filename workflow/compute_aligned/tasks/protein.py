@@ -23,6 +23,7 @@ POLAR = "".join(sorted(set(RESIDUES) - set(HYDROPHOBIC)))
 TRAP = 0.35
 VALLEY = (0.45, 0.60)
 JACKPOT = 0.75
+JACKPOT_ZONE = (0.65, 0.85)  # around it: what counts as a jackpot, ends included
 
 INVALID_REWARD = -5.0
 SHORTEST_UNCONDITIONAL = 10  # residues
@@ -105,6 +106,16 @@ def unconditional_reward(text: str) -> float:
     if not is_valid(sequence, SHORTEST_UNCONDITIONAL):
         return INVALID_REWARD
     return float(unconditional_reward_at(hydrophobic_fraction(sequence)))
+
+
+def hits_jackpot(text: str) -> bool:
+    """Whether a completion of the unconditional task is valid and has its hydrophobic fraction in the jackpot's zone.
+
+    Defined for every text, of whatever length and characters.
+    """
+    sequence = clean(text)
+    low, high = JACKPOT_ZONE
+    return is_valid(sequence, SHORTEST_UNCONDITIONAL) and low <= hydrophobic_fraction(sequence) <= high
 
 
 def conditional_reward(text: str, input_sequence: str) -> float:

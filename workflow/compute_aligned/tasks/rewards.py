@@ -70,25 +70,36 @@ class AnswerReward:
 
 
 class ProteinReward:
-    """The reward of a protein sequence (PAPER, Protein rewards), of the task that its prompt belongs to."""
+    """The reward of a protein sequence (PAPER, Protein rewards), of the task that its prompt belongs to.
+
+    The share of the unconditional completions in the jackpot's zone goes to TRL's log as ``jackpot_share``.
+    """
 
     __name__ = "protein"
 
     def __call__(
-        self, prompts: Sequence[str | list[dict]], completions: Sequence[str | list[dict]], **columns
+        self,
+        prompts: Sequence[str | list[dict]],
+        completions: Sequence[str | list[dict]],
+        log_metric: Callable[[str, float], None],
+        **columns,
     ) -> list[float]:
         """The reward of each completion.
 
         Args:
             prompts: an empty one belongs to the unconditional task, any other names the input sequence.
             completions: as texts or as conversations.
+            log_metric: TRL's way to log a number of the batch.
             columns: whatever else TRL passes; not looked at.
         """
+        pairs = list(zip(_texts(prompts), _texts(completions), strict=True))
+        if jackpots := [protein.hits_jackpot(text) for prompt, text in pairs if not prompt]:
+            log_metric("jackpot_share", sum(jackpots) / len(jackpots))
         return [
             protein.conditional_reward(text, protein.input_sequence(prompt))
             if prompt
             else protein.unconditional_reward(text)
-            for prompt, text in zip(_texts(prompts), _texts(completions), strict=True)
+            for prompt, text in pairs
         ]
 
 

@@ -11,7 +11,8 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import RepeatSampler
 
 from .advantages import AdvantageSettings, RLObjective, Rollouts, batch_advantages, batch_weights
-from .checkpoints import RECORD, SaveRecord
+from .callbacks import SaveRecord
+from .checkpoints import RECORD
 from .models import adamw, position_ids, sees_distances_alone, trainable_weights_kept
 from .sampling import SamplingSettings, sample_tokens, sampling_mode, uniforms
 from .tasks import Problem

@@ -87,7 +87,9 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
 
     def _tokenize_prompts(self, prompts):
         """Token ids of conversations of one user turn, as everywhere else; and TRL's two fields for images, empty."""
-        return [encode_prompt(self.processing_class, messages[0]["content"]) for messages in prompts], None, {}
+        texts = [messages[0]["content"] for messages in prompts]  # each as often as it has completions
+        ids = {text: encode_prompt(self.processing_class, text) for text in dict.fromkeys(texts)}
+        return [list(ids[text]) for text in texts], None, {}
 
     def _generate_single_turn(self, prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False):
         """Token ids of the completions by the sampler of pools, the end token among them; and TRL's log-probs, None.

@@ -15,6 +15,10 @@ os.environ.update(PYTHONPATH=PACKAGE_ROOT)
 # tenth less time. Other allocators do not read these names.
 for name, value in {"MMAP_MAX": 0, "TRIM_THRESHOLD": 2**30, "TOP_PAD": 2**26}.items():
     os.environ.setdefault(f"MALLOC_{name}_", str(value))
+# bitsandbytes, which every trainer imports, would load torch's compiler: a second per job. Nothing here is compiled but
+# what vLLM runs.
+if config.get("sampling_backend") != "vllm":
+    os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 
 from compute_aligned.config import ConfigError, load_settings, read_yaml
 from compute_aligned.provenance import LATENCY_WAIT

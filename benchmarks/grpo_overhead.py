@@ -1,9 +1,11 @@
 """CPU seconds per RL step of our trainer against TRL's, alternating in one run, and where the seconds of a step go.
 
     python benchmarks/grpo_overhead.py
+    python benchmarks/grpo_overhead.py --model protein
 
-The model is the tiny preset's, untrained; the learning rate is 0, so that all trainers sample the same completions.
-It runs on one thread, whose CPU time is counted: other work on the machine disturbs the ratio less.
+The model is the tiny preset's, untrained; the learning rate is 0, so that all trainers sample alike. The variants draw
+by our sampler but for TRL and "TRL's sampler". It runs on one thread, whose CPU time is counted: other work on the
+machine disturbs the ratio less.
 """
 
 import argparse
@@ -29,19 +31,13 @@ from compute_aligned.advantages import AdvantageSettings, rl_objective
 from compute_aligned.base_models import make_base_model
 from compute_aligned.grpo import ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
 from compute_aligned.models import load_model, load_tokenizer
-from compute_aligned.tasks.arithmetic import generate_splits
-from compute_aligned.tasks.rewards import AnswerReward, grade_as_the_paper
+from compute_aligned.tasks.loading import load_task
+from compute_aligned.tasks.rewards import AnswerReward, ProteinReward, grade_as_the_paper
 
 PRESET = Path(__file__).parents[1] / "config" / "tiny.yaml"
 SETTINGS = {
     "seed": 1,
-    "prompts_per_step": 4,
-    "group_size": 8,
-    "micro_batch_size": 32,
-    "max_new_tokens": 32,
-    "temperature": 0.8,
-    "top_p": 0.95,
-    "top_k": 0,
+    "micro_batch_size": 128,
     "ratio_clip": 0.2,
     "beta": 0.0,
     "learning_rate": 0.0,
@@ -52,19 +48,35 @@ SETTINGS = {
     "gradient_checkpointing": False,
     "checkpoint_steps": 10**6,
 }
+# 128 rows a step, sampled as the recipes do.
+OF_MODEL = {
+    "math": {
+        **{"prompts_per_step": 32, "group_size": 4, "max_new_tokens": 32},
+        **{"temperature": 0.8, "top_p": 0.95, "top_k": 0},
+    },
+    "protein": {
+        **{"prompts_per_step": 4, "group_size": 32, "max_new_tokens": 64},
+        **{"temperature": 1.2, "top_p": 1.0, "top_k": 50},
+    },
+}
 # name -> (objective or None for TRL's trainer, changed settings, changed arguments of TRL)
 VARIANTS = {
     "TRL": (None, {}, {}),
     "grpo": ("grpo", {}, {}),
+    "grpo, TRL's sampler": ("grpo", {}, {}),
     "majority_n4_raw": ("majority_n4_raw", {}, {}),
     "best_of_n4": ("best_of_n4", {}, {}),
     "pass_n4_log": ("pass_n4_log", {}, {}),
     "TRL, beta 0.05": (None, {"beta": 0.05}, {}),
     "grpo, beta 0.05": ("grpo", {"beta": 0.05}, {}),
     "grpo, no top-p": ("grpo", {"top_p": 1.0}, {}),
-    "grpo, static cache": ("grpo", {}, {"cache_implementation": "static"}),
+    "grpo, TRL's sampler, static cache": ("grpo", {}, {"cache_implementation": "static"}),
 }
 PARTS = {"_generate": "generate", "_calculate_rewards": "reward", "training_step": "training step"}
+
+
+class _DrawnByTRL(ComputeAlignedGRPOTrainer):
+    _generate_single_turn = GRPOTrainer._generate_single_turn
 
 
 class _Clock(TrainerCallback):
@@ -95,10 +107,11 @@ class _Clock(TrainerCallback):
         self.last = now
 
 
-def run(name: str, base: Path, problems: list, work: Path) -> _Clock:
+def run(name: str, model: str, base: Path, problems: list, work: Path) -> _Clock:
     """Train over the problems once, from the untrained model."""
     objective, changes, arguments_changed = VARIANTS[name]
-    arguments = grpo_arguments(SETTINGS | {"steps": len(problems) // SETTINGS["prompts_per_step"]} | changes, work)
+    settings = SETTINGS | OF_MODEL[model]
+    arguments = grpo_arguments(settings | {"steps": len(problems) // settings["prompts_per_step"]} | changes, work)
     arguments.disable_tqdm = True
     for key, value in arguments_changed.items():
         setattr(arguments, key, value)
@@ -108,12 +121,14 @@ def run(name: str, base: Path, problems: list, work: Path) -> _Clock:
         normalize = not objective.startswith("pass")  # as the recipes
         ours = {"objective": rl_objective(objective), "loss": "token_mean"}
         ours["advantage_settings"] = AdvantageSettings(10.0, normalize, 5.0, 0.0, window)
-    trainer = (ComputeAlignedGRPOTrainer if ours else GRPOTrainer)(
+    cls = _DrawnByTRL if "TRL's sampler" in name else ComputeAlignedGRPOTrainer
+    answer = AnswerReward(partial(grade_as_the_paper, whole_is_answer=False))
+    trainer = (cls if ours else GRPOTrainer)(
         model=load_model(base, base, "fp32", None, trainable=True),
         args=arguments,
         train_dataset=prompts_dataset(problems),
         processing_class=load_tokenizer(base),
-        reward_funcs=AnswerReward(partial(grade_as_the_paper, whole_is_answer=False)),
+        reward_funcs=answer if model == "math" else ProteinReward(),
         **ours,
     )
     clock = _Clock(trainer)
@@ -125,6 +140,7 @@ def run(name: str, base: Path, problems: list, work: Path) -> _Clock:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", choices=OF_MODEL, default="math")
     parser.add_argument("--steps", type=int, default=12, help="steps per turn; the first two warm up")
     parser.add_argument("--rounds", type=int, default=4, help="turns of each variant")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), help="of " + ", ".join(VARIANTS))
@@ -133,30 +149,36 @@ def main() -> None:
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
 
-    problems = generate_splits(1, {"train": options.steps * SETTINGS["prompts_per_step"]})["train"]
+    preset = yaml.safe_load(PRESET.read_text())
+    n_prompts = options.steps * OF_MODEL[options.model]["prompts_per_step"]
+    if options.model == "math":
+        problems = load_task({"loader": "arithmetic", "seed": 1, "sizes": {"train": n_prompts}})[0]["train"]
+    else:
+        problems = load_task({"loader": "protein_unconditional", "seed": 1})[0]["train"] * n_prompts
     steps: dict[str, list[float]] = {name: [] for name in options.variants}
     parts = {name: {part: [] for part in PARTS.values()} for name in options.variants}
     tokens = {}
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder) / "base"
-        make_base_model(yaml.safe_load(PRESET.read_text())["models"]["math"]["source"], base)
+        source = preset["models"][options.model]["source"]
+        make_base_model(source | {key: 1 for key in ("steps", "corpus_size") if key in source}, base)
         for _ in range(options.rounds):
             for name in options.variants:
                 with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-                    clock = run(name, base, problems, Path(folder) / "work")
+                    clock = run(name, options.model, base, problems, Path(folder) / "work")
                 steps[name] += clock.steps[2 : options.steps]
                 tokens[name] = statistics.mean(clock.tokens)
                 for part, seconds in clock.parts.items():
                     parts[name][part] += seconds[2:]
 
-    rows = SETTINGS["prompts_per_step"] * SETTINGS["group_size"]
+    rows = n_prompts // options.steps * OF_MODEL[options.model]["group_size"]
     print(f"{rows} completions of {tokens[options.variants[0]]:.0f} tokens; medians in CPU milliseconds per step")
-    print(f"{'':20} {'step':>7} {'generate':>9} {'reward':>7} {'forward+backward':>16} {'else':>6}")
+    print(f"{'':33} {'step':>7} {'generate':>9} {'reward':>7} {'forward+backward':>16} {'else':>6}")
     medians = {name: statistics.median(seconds) for name, seconds in steps.items()}
     for name, step in medians.items():
         generate, reward, training = (statistics.median(parts[name][part]) for part in PARTS.values())
         values = (step, generate, reward, training - generate - reward, step - training)
-        print(f"{name:20} " + " ".join(f"{1000 * v:{w}.1f}" for v, w in zip(values, (7, 9, 7, 16, 6), strict=True)))
+        print(f"{name:33} " + " ".join(f"{1000 * v:{w}.1f}" for v, w in zip(values, (7, 9, 7, 16, 6), strict=True)))
     for name in medians:
         trl = "TRL, beta 0.05" if "beta" in name else "TRL"
         if VARIANTS[name][0] is not None and trl in medians:

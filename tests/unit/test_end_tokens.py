@@ -9,7 +9,6 @@ from conftest import SOURCE
 from make_base_model import write_base_model
 from test_grpo import ADVANTAGES, RIGHT, SETTINGS
 from transformers import AutoTokenizer, GenerationConfig
-from transformers.generation import GenerationMixin
 
 from compute_aligned.advantages import rl_objective
 from compute_aligned.base_models import make_base_model
@@ -96,30 +95,19 @@ def test_grpo_ends_completions_at_each_of_them_and_at_nothing_else(two_ends, mak
     assert len(found) > 1
 
 
-def test_grpo_draws_as_the_config_says_whatever_the_model_brings_along(two_ends, base, make_trainer, monkeypatch):
-    effective = []
-    prepare = GenerationMixin._prepare_generation_config
-
-    def keep(self, *args, **kwargs):
-        config, rest = prepare(self, *args, **kwargs)
-        effective.append(config.to_dict())
-        return config, rest
-
-    monkeypatch.setattr(GenerationMixin, "_prepare_generation_config", keep)
+def test_grpo_draws_as_the_config_says_whatever_the_model_brings_along(two_ends, make_trainer):
     folder, ends, _ = two_ends
+    drawn = []
     for own in ({}, OWN):
         model = load_model(folder, folder, "fp32", None, trainable=True)
         model.generation_config = GenerationConfig(eos_token_id=ends, **own)
-        make_trainer(folder, model).train()
-    plain, brought = effective
-    assert brought == plain
-    assert plain["eos_token_id"] == ends and plain["temperature"] == SETTINGS["temperature"]
-    neutral = {
-        **{"do_sample": True, "top_k": 0, "top_p": 1.0, "typical_p": 1.0, "repetition_penalty": 1.0, "min_p": None},
-        **{"no_repeat_ngram_size": 0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0, "suppress_tokens": None},
-        **{"num_beams": 1, "min_length": 0, "bad_words_ids": None, "begin_suppress_tokens": None, "max_new_tokens": 40},
-    }
-    assert {name: plain.get(name) for name in neutral} == neutral
+        trainer = make_trainer(folder, model)
+        (prompt,), _, _ = trainer._tokenize_prompts([trainer.train_dataset[0]["prompt"]])
+        drawn.append(trainer._generate_single_turn([prompt] * 64, None, {}, 64)[0])
+        seen = {token for completion in drawn[-1] for token in completion}
+        assert set(OWN["suppress_tokens"]) <= seen and len(seen) > 20
+        assert max(map(len, drawn[-1])) == 40
+    assert drawn[0] == drawn[1]
 
 
 def test_our_sampler_ends_completions_at_each_of_them(two_ends, splits):

@@ -5,6 +5,7 @@ import inspect
 import json
 import math
 import re
+from collections import Counter
 from functools import partial
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 from conftest import ADAPTER
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 from transformers import TrainerCallback, TrainingArguments
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import RepeatSampler, nanstd
@@ -80,7 +82,7 @@ def make_trainer(base, trained, splits, tokenizer, tmp_path):
             train_dataset=prompts_dataset(splits["train"][:24]),
             processing_class=tokenizer,
             reward_funcs=reward,
-            **({} if cls is GRPOTrainer else ours),
+            **(ours if cls is ComputeAlignedGRPOTrainer else {}),
         )
 
     return make
@@ -122,6 +124,12 @@ class _Batches:
         trainer._generate_and_score_completions = keep
 
 
+class _DrawnByOurSampler(GRPOTrainer):
+    """TRL's trainer but for who draws."""
+
+    _generate_single_turn = ComputeAlignedGRPOTrainer._generate_single_turn
+
+
 # --- nothing else changes --------------------------------------------------------------------------------------------
 
 
@@ -131,7 +139,7 @@ def test_the_objective_grpo_trains_exactly_as_trl_does(make_trainer, micro_batch
     start = weights_of(ours)
     ours.train()
     # Made after the first has trained: a trainer seeds the random generators where it is made.
-    trl = make_trainer(cls=GRPOTrainer, micro_batch_size=micro_batch_size, reward=reward)
+    trl = make_trainer(cls=_DrawnByOurSampler, micro_batch_size=micro_batch_size, reward=reward)
     trl.train()
     assert ours.state.global_step == 6
     assert_identical(weights_of(ours), weights_of(trl))
@@ -362,6 +370,106 @@ def test_the_split_into_micro_batches_changes_no_result(make_trainer, objective,
 def test_a_micro_batch_size_that_does_not_divide_the_batch_is_refused(tmp_path):
     with pytest.raises(ValueError, match="micro_batch_size is 3; wanted a divisor of .* = 4 x 4 = 16"):
         grpo_arguments(SETTINGS | {"micro_batch_size": 3}, tmp_path)
+
+
+# --- completions -----------------------------------------------------------------------------------------------------
+
+
+def completions_and_probabilities(model, prompt, end, settings, longest):
+    """Every completion of at most ``longest`` tokens that can be drawn -> its probability, by enumeration.
+
+    Tempered, then the top k, then the nucleus of what these leave, each renormalised.
+    """
+    found, unfinished = {}, {(): 1.0}
+    for place in range(longest):
+        grown = {}
+        for tokens, p in unfinished.items():
+            with torch.no_grad():
+                logits = model(input_ids=torch.tensor([[*prompt, *tokens]])).logits[0, -1].double()
+            values, indices = (logits / settings["temperature"]).softmax(dim=0).sort(descending=True)
+            values = values[: settings["top_k"] or None]
+            values = values / values.sum()
+            values = values[values.cumsum(dim=0) - values < settings["top_p"]]
+            for token, q in zip(indices.tolist(), (values / values.sum()).tolist(), strict=False):
+                done = token in end or place + 1 == longest
+                (found if done else grown)[*tokens, token] = p * q
+        unfinished = grown
+    return found
+
+
+@pytest.mark.parametrize(
+    ("temperature", "top_p", "top_k"), [(1.0, 1.0, 0), (1.3, 0.9, 0), (0.7, 1.0, 3), (1.2, 0.8, 4)]
+)
+@pytest.mark.parametrize("draw", [ComputeAlignedGRPOTrainer, GRPOTrainer], ids=["ours", "TRL"])
+def test_completions_have_the_probabilities_that_trls_have(make_trainer, draw, temperature, top_p, top_k):
+    group, settings = 2000, {"temperature": temperature, "top_p": top_p, "top_k": top_k}
+    trainer = make_trainer(max_new_tokens=2, **settings)
+    trainer.state.global_step = 7
+    end = {trainer.processing_class.eos_token_id, *trainer.processing_class.encode("12", add_special_tokens=False)}
+    # Two digits end a completion, too: several end tokens, and completions of both lengths.
+    trainer.model.generation_config.eos_token_id = trainer.generation_config.eos_token_id = sorted(end)
+    trainer.eos_token_ids = sorted(end)
+    conversations = [row["prompt"] for row in list(trainer.train_dataset)[:2]]
+    prompts, _, _ = trainer._tokenize_prompts(conversations)
+    assert len({len(prompt) for prompt in prompts}) == 2  # so that padding takes part
+    rows = [prompt for prompt in prompts for _ in range(group)]
+    completions, log_probs = draw._generate_single_turn(trainer, rows, None, {}, group)
+    assert log_probs is None and len(completions) == 2 * group
+    for place, prompt in enumerate(prompts):
+        expected = completions_and_probabilities(trainer.model, prompt, end, settings, longest=2)
+        assert sum(expected.values()) == pytest.approx(1)
+        counts = Counter(map(tuple, completions[place * group : (place + 1) * group]))
+        assert set(counts) <= set(expected)
+        assert {len(completion) for completion in counts} == {1, 2}  # ended by a digit, and cut or ended at the limit
+        common = {completion for completion, p in expected.items() if p * group >= 10}
+        observed = [counts[completion] for completion in common]
+        wanted = [expected[completion] * group for completion in common]
+        observed, wanted = [*observed, group - sum(observed)], [*wanted, group - sum(wanted)]
+        if wanted[-1] < 1e-6 * group:  # all are common
+            observed, wanted = observed[:-1], wanted[:-1]
+        assert chisquare(observed, wanted, sum_check=False).pvalue > 1e-3
+
+
+def test_completions_differ_between_steps_prompts_and_seeds_and_are_the_same_again(make_trainer):
+    trainer = make_trainer(temperature=2.0)
+    prompt = trainer._tokenize_prompts([row["prompt"] for row in list(trainer.train_dataset)[:1]])[0] * 8
+    drawn = {}
+    for seed, step in [(3, 0), (3, 1), (4, 0)]:
+        trainer.args.seed, trainer.state.global_step = seed, step
+        state = torch.get_rng_state()
+        drawn[seed, step], _ = trainer._generate_single_turn(prompt, None, {}, 4)
+        assert trainer._generate_single_turn(prompt, None, {}, 4)[0] == drawn[seed, step]
+        assert torch.equal(state, torch.get_rng_state())
+        assert drawn[seed, step][:4] != drawn[seed, step][4:]  # the same prompt twice
+    assert drawn[3, 0] != drawn[3, 1] and drawn[3, 0] != drawn[4, 0]
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize(("precision", "quantization"), [("fp32", None), ("bf16", None), ("bf16", "nf4")])
+def test_sampling_keeps_the_cache_and_leaves_the_models_mode(
+    make_trainer, base, trained, tmp_path, precision, quantization, checkpointing
+):
+    spoiled_adapter(base, trained).save_pretrained(tmp_path / "adapter")
+    model = load_model(trained, tmp_path / "adapter", precision, quantization, trainable=True)
+    trainer = make_trainer(
+        "pass_n4_log", model=model, precision=precision, gradient_checkpointing=checkpointing, steps=2
+    )
+    widths, modes = [], []
+
+    def look(module, arguments, inputs):
+        if inputs.get("use_cache"):
+            widths.append(inputs["input_ids"].shape)
+            modes.append({m.training for m in model.modules() if isinstance(m, torch.nn.Dropout)})
+
+    model.get_base_model().register_forward_pre_hook(look, with_kwargs=True)
+    model.train()
+    before = {name: module.training for name, module in model.named_modules()}
+    trainer._generate_single_turn([[5, 6]] * 4 + [[7, 8, 9]] * 4, None, {}, 4)
+    assert {name: module.training for name, module in model.named_modules()} == before
+    assert widths[0] == (2, 3)  # each prompt once
+    assert {width for _, width in widths[1:]} == {1} and not any(True in mode for mode in modes)
+    trainer.train()
+    assert trainer.state.global_step == 2
 
 
 # --- the KL reference ------------------------------------------------------------------------------------------------
@@ -647,6 +755,14 @@ def parameters(method):
 
 def test_trl_has_the_hooks_that_the_trainer_overrides_and_calls():
     assert parameters(GRPOTrainer._generate_and_score_completions) == ["self", "inputs"]
+    assert parameters(GRPOTrainer._generate_single_turn) == [
+        "self",
+        "prompt_ids",
+        "images",
+        "multimodal_fields",
+        "num_generations",
+        "has_tool_images",
+    ]
     assert parameters(GRPOTrainer._tokenize_prompts) == ["self", "prompts"]
     assert parameters(GRPOTrainer._compute_loss) == ["self", "model", "inputs"]
     assert parameters(GRPOTrainer.log) == ["self", "logs", "start_time"]
@@ -660,7 +776,14 @@ def test_trl_has_the_hooks_that_the_trainer_overrides_and_calls():
         "batch_size",
         "compute_entropy",
     ]
-    for hook in ("_generate_and_score_completions", "_tokenize_prompts", "_compute_loss", "log", "_get_train_sampler"):
+    for hook in (
+        "_generate_and_score_completions",
+        "_generate_single_turn",
+        "_tokenize_prompts",
+        "_compute_loss",
+        "log",
+        "_get_train_sampler",
+    ):
         assert hook in vars(ComputeAlignedGRPOTrainer)
         assert parameters(getattr(ComputeAlignedGRPOTrainer, hook)) == parameters(getattr(GRPOTrainer, hook))
     assert {"num_samples", "generator", "seed"} <= set(vars(RepeatSampler(range(4), 2, seed=1)))

@@ -166,7 +166,7 @@ def test_the_gradient_of_a_step_is_that_of_rows_without_padding(
 
 @pytest.mark.parametrize("adapter", [False, True], ids=["whole", "adapter"])
 @ARCHITECTURES
-def test_trls_sampling_reads_a_prompt_as_if_it_stood_alone(make_trainer, make_model, architecture, adapter):
+def test_sampling_in_training_reads_a_prompt_as_if_it_stood_alone(make_trainer, make_model, architecture, adapter):
     trainer = make_trainer(architecture, adapter, top_k=1)  # the most probable token each time
     model = make_model(architecture, adapter)
     seen = _Seen(trainer)

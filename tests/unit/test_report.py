@@ -363,6 +363,12 @@ def test_the_page_says_what_was_found_and_how_to_redo_it_and_names_no_machine(pa
     assert "secret" not in file.read_text() and "source.kind folder" not in found.text  # no host; a model not used
 
 
+def test_the_page_says_where_the_time_of_all_jobs_went(page):
+    text = Text(page()).text
+    _, table = text.split("Where the time went rule jobs time longest peak memory ")
+    assert re.match(r"\w+ \d+ [\d.]+ (s|min|h)", table)
+
+
 def test_the_page_is_one_small_file_whose_links_all_lead_somewhere(page):
     file = page()
     found = Text(file)

@@ -20,7 +20,8 @@ from transformers import Trainer, TrainerCallback
 from trl import SFTTrainer
 
 from compute_aligned import artifacts
-from compute_aligned.checkpoints import SaveRecord, last_whole_checkpoint, seal
+from compute_aligned.callbacks import SaveRecord
+from compute_aligned.checkpoints import last_whole_checkpoint, seal
 from compute_aligned.models import add_adapter, load_model
 from compute_aligned.objectives import sft_objective
 from compute_aligned.sampling import SamplingSettings, sample_pools, uniforms

@@ -1,11 +1,8 @@
 """Work that a killed job takes up again: the folder of one run, and what in it is whole."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-from transformers import TrainerCallback
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from .provenance import describe, hash_settings
 
@@ -28,29 +25,6 @@ def work_folder(checkpoints: str, run: str, code: str, settings: dict, inputs: S
 
 
 # --- checkpoints -----------------------------------------------------------------------------------------------------
-
-
-class SaveRecord(TrainerCallback):
-    """Writes a trainer's record into each checkpoint, and then the seal that says what a whole one holds."""
-
-    def __init__(self, record: dict):
-        self.record = record
-
-    def on_save(self, args, state, control, **kwargs):
-        folder = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
-        (folder / RECORD).write_text(json.dumps(self.record))
-        seal(folder)
-
-
-class BeforeSaving(TrainerCallback):
-    """Calls a function before a trainer writes a checkpoint; what it raises ends the training."""
-
-    def __init__(self, function: Callable[[], None]):
-        self.function = function
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if control.should_save:
-            self.function()
 
 
 def seal(folder: Path) -> None:
@@ -83,6 +57,8 @@ def fault_in(folder: Path) -> str | None:
 
 def last_whole_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint whose files are all as they were written, or None; newer ones are set aside."""
+    from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR  # sampling does without trainers: two seconds a job
+
     found = {path: path.name.removeprefix(f"{PREFIX_CHECKPOINT_DIR}-") for path in folder.glob("*") if path.is_dir()}
     steps = {path: int(step) for path, step in found.items() if step.isdecimal() and step != path.name}
     for path in sorted(steps, key=steps.get, reverse=True):

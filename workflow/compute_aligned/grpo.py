@@ -1,4 +1,4 @@
-"""Reinforcement learning with compute aligned advantages: TRL's GRPOTrainer with other advantages."""
+"""Reinforcement learning with compute aligned advantages: TRL's GRPOTrainer with other advantages and our sampler."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -7,13 +7,14 @@ from pathlib import Path
 import torch
 from datasets import Dataset
 from torch.utils.data import Sampler
-from transformers import GenerationConfig
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import RepeatSampler
 
 from .advantages import AdvantageSettings, RLObjective, Rollouts, batch_advantages, batch_weights
-from .checkpoints import RECORD, SaveRecord
-from .models import adamw, end_tokens, position_ids, sees_distances_alone, trainable_weights_kept
+from .callbacks import SaveRecord
+from .checkpoints import RECORD
+from .models import adamw, position_ids, sees_distances_alone, trainable_weights_kept
+from .sampling import SamplingSettings, sample_tokens, sampling_mode, uniforms
 from .tasks import Problem
 from .tokenization import encode_prompt
 from .trained import checked_logs, refuse_values_that_are_no_numbers
@@ -39,6 +40,8 @@ RECORDED = (
 
 class ComputeAlignedGRPOTrainer(GRPOTrainer):
     """GRPOTrainer whose advantages are w A (advantages.weighted_advantages); with ``grpo`` it is TRL's own training.
+
+    Completions are drawn by sampling.sample_tokens, from the distribution that TRL draws from, in less time.
 
     A weight that needs a completion's probability alone (Pass@N without normalisation) is taken in the loss, whose
     forward pass gives that probability anyway; every other one right after sampling.
@@ -67,8 +70,6 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
     def __init__(
         self, model, *args, objective: RLObjective, advantage_settings: AdvantageSettings, loss: str, **kwargs
     ):
-        # What TRL leaves unset would be filled from the model's own: a penalty on repetition, say. The end tokens stay.
-        model.generation_config = GenerationConfig(eos_token_id=end_tokens(model.generation_config))
         with trainable_weights_kept(model):
             super().__init__(model, *args, **kwargs)
         if loss not in LOSSES:
@@ -88,7 +89,38 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
 
     def _tokenize_prompts(self, prompts):
         """Token ids of conversations of one user turn, as everywhere else; and TRL's two fields for images, empty."""
-        return [encode_prompt(self.processing_class, messages[0]["content"]) for messages in prompts], None, {}
+        texts = [messages[0]["content"] for messages in prompts]  # each as often as it has completions
+        ids = {text: encode_prompt(self.processing_class, text) for text in dict.fromkeys(texts)}
+        return [list(ids[text]) for text in texts], None, {}
+
+    def _generate_single_turn(self, prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False):
+        """Token ids of the completions by the sampler of pools, the end token among them; and TRL's log-probs, None.
+
+        TRL's own way reads a prompt again for each of its completions and copies the cache for every token. The
+        random numbers depend on seed, step and place in the batch alone: nothing to save for an exact resume.
+        """
+        arguments = self.args
+        settings = SamplingSettings(
+            n_samples=num_generations,
+            max_new_tokens=arguments.max_completion_length,
+            temperature=arguments.temperature,
+            top_p=arguments.top_p,
+            top_k=arguments.top_k,
+            rows_per_batch=len(prompt_ids),
+        )
+        prompts = prompt_ids[::num_generations]  # each stands there once per completion
+        draws = [
+            uniforms(
+                arguments.seed,
+                f"step {self.state.global_step}|prompt {place}",
+                num_generations,
+                settings.max_new_tokens,
+            )
+            for place in range(len(prompts))
+        ]
+        with sampling_mode(self.model):
+            groups = dict(sample_tokens(self.model, self.processing_class, prompts, draws, settings))
+        return [row.tokens for place in range(len(prompts)) for row in groups[place]], None
 
     def _generate_and_score_completions(self, inputs):
         """TRL's batch with our advantages, in TRL's log too. The completions of a prompt still stand together here."""

@@ -155,13 +155,9 @@ def grpo_memory(config: PreTrainedConfig, settings: dict) -> Phases:
     head = buffer + 5 * tile + tokens * sizes.width * 8
     if settings["adapter"] is None:
         head += 4 * sizes.vocabulary * sizes.width  # the gradient of the head's weights, before it is added to the rest
-    prompts = rows * settings["longest_prompt"]
+    sampling = settings | {"rows_per_batch": rows, "n_samples": settings["group_size"]}
     return {
-        "sampling, prompts": held
-        | {"keys and values": _cache(sizes, prompts, c), "activations": _forward(sizes, prompts, c)},
-        "sampling, last token": held
-        # Logits are sorted for top-p, with their places, and drawn from.
-        | {"keys and values": _cache(sizes, rows * length, c), "logits": rows * sizes.vocabulary * 32},
+        **_sampling(sizes, sampling, settings["longest_prompt"], held),
         "scoring": held | {"activations": _forward(sizes, tokens, c), "logits": buffer + 3 * tile},
         **_training(sizes, settings, tokens, held, head),
     }

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
-from scipy.stats import gaussian_kde
 
 from .artifacts import whole
 from .budgets import beside_alignment, gains, rank_correlation
@@ -301,6 +300,8 @@ def _density_above_zero(values: np.ndarray):
     """Kernel density of values >= 0, mirrored at 0 so that none of it lies below; None where all are the same."""
     if len(np.unique(values)) < 2:
         return None
+    from scipy.stats import gaussian_kde  # half a second, which the other figures do without
+
     kernel = gaussian_kde(values)
     return lambda x: kernel(x) + kernel(-x)
 

@@ -2,6 +2,8 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -41,7 +43,6 @@ def transformers_sampler(
     return sample
 
 
-@torch.inference_mode()
 def sample_pools(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -49,7 +50,59 @@ def sample_pools(
     draws: Sequence[np.ndarray],
     settings: SamplingSettings,
 ) -> Iterator[tuple[int, list[Completion]]]:
-    """Sample the pool of every prompt.
+    """Sample the pool of every prompt: ``sample_tokens``, the end token left out.
+
+    Yields:
+        (index of the prompt, its completions in sample order).
+    """
+    for index, rows in sample_tokens(model, tokenizer, prompts, draws, settings):
+        yield (
+            index,
+            [
+                Completion(
+                    tokens=row.tokens[:-1] if row.ended else row.tokens,
+                    finish_reason="stop" if row.ended else "length",
+                    mean_logprob=row.log_p / len(row.tokens),
+                )
+                for row in rows
+            ],
+        )
+
+
+@contextmanager
+def sampling_mode(model: torch.nn.Module) -> Iterator[None]:
+    """A model in training, for a while in evaluation mode: without dropout, and with keys and values kept.
+
+    The layers of bitsandbytes have neither and stay as they are: on some CPUs they would, in evaluation mode, repack
+    their 4-bit weights for good, rounded and of no use for a backward pass.
+    """
+    training = [module for module in model.modules() if module.training]
+    try:
+        for module in training:
+            module.training = type(module).__module__.startswith("bitsandbytes.")
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+class Decoded(NamedTuple):
+    """One sample: its token ids, an end token last if it ended, and their log-probability under the model itself."""
+
+    tokens: list[int]
+    ended: bool
+    log_p: float
+
+
+@torch.inference_mode()
+def sample_tokens(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[list[int]],
+    draws: Sequence[np.ndarray],
+    settings: SamplingSettings,
+) -> Iterator[tuple[int, list[Decoded]]]:
+    """Sample every prompt ``settings.n_samples`` times.
 
     Prompts are sorted by length and padded on the left; each is prefilled once and its key-value cache repeated for
     its samples; finished rows leave the batch.
@@ -62,19 +115,19 @@ def sample_pools(
         settings: how to draw.
 
     Yields:
-        (index of the prompt, its completions in sample order).
+        (index of the prompt, its samples in order).
     """
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     prompts_per_batch = max(1, settings.rows_per_batch // settings.n_samples)
     for start in range(0, len(order), prompts_per_batch):
         batch = order[start : start + prompts_per_batch]
-        pools: dict[int, list[Completion]] = {i: [] for i in batch}
+        pools: dict[int, list[Decoded]] = {i: [] for i in batch}
         # A pool larger than a batch is drawn in several passes over its prompt.
         for first in range(0, settings.n_samples, settings.rows_per_batch):
             rows = np.stack([draws[i][first : first + settings.rows_per_batch] for i in batch])
-            completions = _decode(model, tokenizer, [prompts[i] for i in batch], torch.from_numpy(rows), settings)
-            for i, pool in zip(batch, completions, strict=True):
-                pools[i] += pool
+            decoded = _decode(model, tokenizer, [prompts[i] for i in batch], torch.from_numpy(rows), settings)
+            for i, samples in zip(batch, decoded, strict=True):
+                pools[i] += samples
         yield from pools.items()
 
 
@@ -84,7 +137,7 @@ def _decode(
     prompts: Sequence[list[int]],
     draws: Tensor,
     settings: SamplingSettings,
-) -> list[list[Completion]]:
+) -> list[list[Decoded]]:
     """Decode draws.shape[1] samples of each prompt; draws has shape (prompts, samples, tokens)."""
     device = model.device
     n_prompts, n_samples, _ = draws.shape
@@ -152,11 +205,7 @@ def _decode(
         logits = output.logits[:, -1]
 
     flat = [
-        Completion(
-            tokens=ids[: n - 1] if stop else ids[:n],
-            finish_reason="stop" if stop else "length",
-            mean_logprob=lp / n,
-        )
+        Decoded(ids[:n], stop, lp)
         for ids, n, stop, lp in zip(tokens.tolist(), lengths.tolist(), stopped.tolist(), log_p.tolist(), strict=True)
     ]
     return [flat[start : start + n_samples] for start in range(0, n_rows, n_samples)]

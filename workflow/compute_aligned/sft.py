@@ -7,7 +7,8 @@ import torch
 from trl import SFTConfig, SFTTrainer
 from trl.trainer.utils import selective_log_softmax
 
-from .checkpoints import RECORD, SaveRecord
+from .callbacks import SaveRecord
+from .checkpoints import RECORD
 from .models import adamw, trainable_weights_kept
 from .objectives import GoldCompletions, SFTObjective
 from .success_rates import SuccessRates

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .grading import paper_grader
-from .sampling import SamplingSettings, sample_pools, uniforms
+from .sampling import SamplingSettings, sample_pools, sampling_mode, uniforms
 from .tasks import Problem
 from .tokenization import encode_prompts
 
@@ -84,18 +84,16 @@ def sampled_success_rates(
         settings: how to draw.
         whole_is_answer: whether a completion without a box is the answer itself.
     """
-    was_training = model.training
-    model.eval()
     draws = [
         uniforms(seed, f"step {step}|{problem.problem_id}", settings.n_samples, settings.max_new_tokens)
         for problem in problems
     ]
     rates = [0.0] * len(problems)
-    for index, pool in sample_pools(model, tokenizer, prompts, draws, settings):
-        texts = tokenizer.batch_decode([completion.tokens for completion in pool], skip_special_tokens=True)
-        right = [paper_grader(text, problems[index].answer, whole_is_answer) for text in texts]
-        rates[index] = sum(right) / len(right)
-    model.train(was_training)
+    with sampling_mode(model):
+        for index, pool in sample_pools(model, tokenizer, prompts, draws, settings):
+            texts = tokenizer.batch_decode([completion.tokens for completion in pool], skip_special_tokens=True)
+            right = [paper_grader(text, problems[index].answer, whole_is_answer) for text in texts]
+            rates[index] = sum(right) / len(right)
     return rates
 
 

@@ -83,6 +83,11 @@ def encode_example(
 
 def turn_end(tokenizer: PreTrainedTokenizerBase) -> int | None:
     """Id of the token with which the chat template ends a target: the first control token behind it; None: none."""
+    return _turn_end(tokenizer, str(tokenizer.chat_template))
+
+
+@lru_cache(maxsize=4)  # asked for with each example, and a template takes as long to render as an example to encode
+def _turn_end(tokenizer: PreTrainedTokenizerBase, template: str) -> int | None:
     text = _render(tokenizer, [_MARKS[0], _MARKS[1]], add_generation_prompt=False)
     found = _controls(tokenizer)[0].search(text, text.rindex(_MARKS[1]))
     return None if found is None else tokenizer.convert_tokens_to_ids(found[0])

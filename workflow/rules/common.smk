@@ -1,5 +1,9 @@
 """Functions that the other files share: names of files, settings of jobs, and the items of an experiment."""
 
+# `priority` in these files: where several jobs could run, what the most work waits for goes first, so that no long job
+# is left over at the end. Reinforcement learning comes before fine-tuning, whose runs are shorter. What only reads
+# finished runs has none.
+
 import json
 import shlex
 import tempfile

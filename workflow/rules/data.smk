@@ -17,6 +17,7 @@ rule problems:
         f"{RESULTS}/logs/problems/{{task}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/problems/{{task}}.tsv"
+    priority: 60
     conda:
         "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["data"]["threads"]
@@ -41,6 +42,7 @@ rule base_model:
         f"{RESULTS}/logs/base_model/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/base_model/{{model}}.tsv"
+    priority: 60
     conda:
         "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["data"]["threads"]

@@ -17,6 +17,7 @@ rule grade:
         f"{RESULTS}/benchmarks/grade/{{recipe}}/{{objective}}/{SEED}.tsv"
     wildcard_constraints:
         recipe=one_of(recipes_with("reward", ["answer"])),
+    priority: 20
     conda:
         "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["evaluate"]["threads"]
@@ -44,6 +45,7 @@ rule score_proteins:
         f"{RESULTS}/benchmarks/score_proteins/{{recipe}}/{{objective}}/{SEED}.tsv"
     wildcard_constraints:
         recipe=one_of(recipes_with("reward", ["hydrophobicity", "inversion"])),
+    priority: 20
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
@@ -77,6 +79,7 @@ rule measure:
         f"{RESULTS}/benchmarks/measure/{{experiment}}.tsv"
     wildcard_constraints:
         experiment=one_of(COMPARISONS),
+    priority: 10
     conda:
         "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["evaluate"]["threads"]
@@ -105,6 +108,7 @@ rule pass_rates:
         f"{RESULTS}/benchmarks/pass_rates/{{experiment}}.tsv"
     wildcard_constraints:
         experiment=one_of(name for name, entry in COMPARISONS.items() if "pass_rates" in entry["figures"].values()),
+    priority: 10
     conda:
         "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["evaluate"]["threads"]
@@ -161,6 +165,7 @@ rule measure_diagonal:
         f"{RESULTS}/benchmarks/measure_diagonal/{{experiment}}.tsv"
     wildcard_constraints:
         experiment=one_of(DIAGONALS),
+    priority: 10
     conda:
         "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["evaluate"]["threads"]

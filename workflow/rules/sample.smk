@@ -12,6 +12,7 @@ rule sample:
         f"{RESULTS}/logs/sample/{{recipe}}/{{objective}}/{SEED}.log",
     benchmark:
         f"{RESULTS}/benchmarks/sample/{{recipe}}/{{objective}}/{SEED}.tsv"
+    priority: 30
     conda:
         {"transformers": "../../envs/compute_aligned.yaml", "vllm": "../../envs/vllm.yaml"}[PRESET["sampling_backend"]]
     threads: PRESET["resources"]["sample"]["threads"]

@@ -15,6 +15,7 @@ rule train_sft:
         f"{RESULTS}/benchmarks/train_sft/{{recipe}}/{{objective}}/{SEED}.tsv"
     wildcard_constraints:
         objective=objectives_trained_by("sft"),
+    priority: 40
     conda:
         "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["train"]["threads"]
@@ -49,6 +50,7 @@ rule train_grpo:
         f"{RESULTS}/benchmarks/train_grpo/{{recipe}}/{{objective}}/{SEED}.tsv"
     wildcard_constraints:
         objective=objectives_trained_by("grpo"),
+    priority: 50
     conda:
         "../../envs/compute_aligned.yaml"
     threads: PRESET["resources"]["train"]["threads"]

@@ -47,6 +47,7 @@ def make_report(
     ]
     items = [path for section in sections for path in section["paths"]]
     jobs = jobs_behind([*items, path_to_claims], manifests)
+    costs = report.costs(jobs, results / "benchmarks")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(path_to_template).parent),
         autoescape=True,
@@ -66,7 +67,8 @@ def make_report(
         forest_width=report.FOREST_WIDTH,
         experiments=sections,
         jobs=len(jobs),
-        seconds=sum(row["seconds"] for row in report.costs(jobs, results / "benchmarks")),
+        seconds=sum(row["seconds"] for row in costs),
+        all_costs=sorted(costs, key=lambda row: -row["seconds"]),
         started=min(job["started"] for job in jobs)[:16].replace("T", " "),
         ended=max(job["ended"] for job in jobs)[:16].replace("T", " "),
         environment=report.environments(jobs),

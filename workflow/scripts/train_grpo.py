@@ -11,7 +11,8 @@ import torch
 
 from compute_aligned.advantages import AdvantageSettings, rl_objective
 from compute_aligned.artifacts import read_artifact, whole, write_artifact
-from compute_aligned.checkpoints import BeforeSaving, last_whole_checkpoint, work_folder
+from compute_aligned.callbacks import BeforeSaving
+from compute_aligned.checkpoints import last_whole_checkpoint, work_folder
 from compute_aligned.grpo import RECORDED, ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
 from compute_aligned.lease import lease_of
 from compute_aligned.models import add_adapter, check_precision, load_model, load_tokenizer

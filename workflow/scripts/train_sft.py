@@ -9,7 +9,8 @@ import torch
 from datasets import Dataset
 
 from compute_aligned.artifacts import read_artifact, whole, write_artifact
-from compute_aligned.checkpoints import BeforeSaving, last_whole_checkpoint, work_folder
+from compute_aligned.callbacks import BeforeSaving
+from compute_aligned.checkpoints import last_whole_checkpoint, work_folder
 from compute_aligned.lease import lease_of
 from compute_aligned.models import add_adapter, check_precision, load_model, load_tokenizer
 from compute_aligned.objectives import sft_objective

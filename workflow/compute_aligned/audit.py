@@ -29,10 +29,11 @@ from .provenance import (
     made_by,
     manifest_folder,
     other_versions,
+    recorded_output,
     remade_inputs,
     verify,
 )
-from .reference import PUBLISHED, is_kept, published_manifests
+from .reference import PUBLISHED, published_manifests
 
 # Folders of a results folder that hold by-products; every other file is an artifact and has a manifest.
 BY_PRODUCTS = ("logs", "benchmarks", "checkpoints", ".snakemake")
@@ -83,7 +84,9 @@ class Folder:
 
     def is_left_out(self, name: str) -> bool:
         """Whether an artifact is one that references do not keep."""
-        return self.is_reference and self.holds(name) and not is_kept(Path(name).relative_to(self.recorded_root))
+        if not self.is_reference or not self.holds(name):
+            return False
+        return name not in self.manifests or not recorded_output(self.manifests[name], name).get("kept", False)
 
 
 def holds_manifests(path: Path) -> bool:

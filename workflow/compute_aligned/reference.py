@@ -9,8 +9,16 @@ from pathlib import Path
 
 from .provenance import Manifests, readable_manifests
 
-# What is copied of a results folder.
-KEPT = ("tables/*", "figures/*", "metrics/*.csv", "claims.csv")
+# What is copied of a results folder: what a reader looks at, and what the claims can be judged from again.
+KEPT = (
+    "tables/*",
+    "figures/*",
+    "metrics/*.csv",
+    "metrics/*.problems.parquet",
+    "metrics/*.start.parquet",
+    "metrics/*.ratios.parquet",
+    "claims.csv",
+)
 # Of the machine only what bears on the numbers is published.
 PRIVATE = ("host", "interpreter")
 PUBLISHED = "manifests.json"
@@ -29,7 +37,7 @@ def write_reference(root: Path, target: Path) -> None:
         ValueError: the results folder is none, or lacks what its manifests name; the reference is as it was.
     """
     manifests = readable_manifests(root)
-    made = sorted({Path(*Path(path).parts[2:]) for path in manifests})  # without results/<preset>
+    made = sorted(map(_in_folder, manifests))
     copied = [file for file in made if is_kept(file)]
     if Path("claims.csv") not in copied:
         raise ValueError(f"{root}: no manifest of a claims.csv in it; wanted the folder of a whole run (results/tiny)")
@@ -43,9 +51,18 @@ def write_reference(root: Path, target: Path) -> None:
         shutil.copy(root / file, target / file)
     jobs = {id(manifest): manifest for manifest in manifests.values()}
     published = [{key: value for key, value in job.items() if key not in PRIVATE} for job in jobs.values()]
-    for job in published:  # a folder's files stand in the manifest of the job that wrote it
+    for job in published:
+        job["outputs"] = [
+            entry | {"kept": True} if _in_folder(entry["path"]) in copied else entry for entry in job["outputs"]
+        ]
+        # A folder's files stand in the manifest of the job that wrote it.
         job["inputs"] = [{key: entry[key] for key in entry if key != "files"} for entry in job["inputs"]]
     (target / PUBLISHED).write_text(json.dumps(published, separators=(",", ":")).replace('{"rule"', '\n{"rule"') + "\n")
+
+
+def _in_folder(path: str) -> Path:
+    """A path without results/<preset>."""
+    return Path(*Path(path).parts[2:])
 
 
 def published_manifests(reference: Path) -> Manifests:

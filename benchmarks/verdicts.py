@@ -3,8 +3,9 @@ true: two tables in Markdown.
 
 PYTHONPATH=workflow python benchmarks/verdicts.py [results/tiny]
 
-Without a results folder the variance components are those of variance.yaml, else those of its `*.problems.parquet`. The
-summaries behind the paper's effects are those of the reference. Preconditions are taken as met.
+Without a folder the variance components are those of variance.yaml, else those of the `*.problems.parquet` of that run
+or reference, and a third table shows both. The summaries behind the paper's effects are those of the reference.
+Preconditions are taken as met.
 """
 
 import sys
@@ -243,6 +244,21 @@ def _components(values: np.ndarray) -> list[float]:
     return [float(np.sqrt(getattr(interval, f"{name}2"))) for name in COMPONENTS]
 
 
+def components_table(before: dict, after: dict) -> str:
+    """Components of the differences of both, at the largest k, and the standard error they make with five seeds."""
+    columns = [f"{name}, {when}" for when in ("before", "after") for name in ("problems", *COMPONENTS, "error")]
+    lines = [f"| experiment | objective | k | {' | '.join(columns)} |", f"|---|---|---|{'---|' * len(columns)}"]
+    for name in before.keys() & after.keys():
+        for arm in before[name]["arms"].keys() & after[name]["arms"].keys():
+            cells = []
+            for entry in (before[name], after[name]):
+                n, (tau, omega, gamma) = entry["problems"], entry["arms"][arm][-1]
+                error = np.sqrt(tau**2 / SEEDS[0] + omega**2 / n + gamma**2 / (SEEDS[0] * n))
+                cells += [f"{n}", *(f"{value:.3g}" for value in (tau, omega, gamma, error))]
+            lines.append(f"| {name} | {arm} | {after[name]['k'][-1]} | {' | '.join(cells)} |")
+    return "\n".join([*lines[:2], *sorted(lines[2:])])
+
+
 def main() -> None:
     settings = yaml.safe_load((REPO / "config" / "claims.yaml").read_text())
     given = yaml.safe_load(Path(__file__).with_name("variance.yaml").read_text())
@@ -272,6 +288,8 @@ def main() -> None:
         denied = np.any([paper[n][claim] == rules.CONTRADICTED for claim in said], axis=0).mean()
         powerful = sum((paper[n][claim] == rules.REPRODUCED).mean() >= 0.5 for claim in said)
         print(f"| {n} | {100 * wrong:.1f} % | {100 * denied:.1f} % | {powerful} of {len(said)} |")
+    if len(sys.argv) > 1:
+        print(f"\n{components_table(given['experiments'], experiments)}")
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ import pandas as pd
 import torch
 from trl.trainer.utils import add_fused_lm_head
 
-from compute_aligned.models import add_adapter, load_model, load_tokenizer
-from compute_aligned.sft import gold_completions
-from compute_aligned.tokenization import IGNORED, encode_example
+from compute_aligned.models.loading import add_adapter, load_model, load_tokenizer
+from compute_aligned.models.tokenization import IGNORED, encode_example
+from compute_aligned.training.sft import gold_completions
 
 
 def fused_log_p(model, inputs: dict[str, torch.Tensor]) -> torch.Tensor:

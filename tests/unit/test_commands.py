@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import REPO
 
-from compute_aligned.reference import write_reference
-from compute_aligned.summary import describe_results
+from compute_aligned.presentation.summary import describe_results
+from compute_aligned.provenance.published import write_reference
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # runpy: the module is imported already
 TINY = str(REPO / "config" / "tiny.yaml")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from compute_aligned.diagonal import (
+from compute_aligned.analysis.diagonal import (
     answers_of_pool,
     answers_of_rewards,
     best_of_n_rho,

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from measure import measure, pool_curve
 
-from compute_aligned.artifacts import read_artifact, write_artifact
+from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 
 REPORTED = pd.DataFrame(
     [

@@ -26,15 +26,16 @@ from score_proteins import score_proteins
 from stand_ins import make_mistral, make_protgpt2, math_rows, protein_text
 from train_sft import train_sft
 
-from compute_aligned import sampling
-from compute_aligned.artifacts import read_artifact, write_artifact
-from compute_aligned.config import load_settings, rl_settings, sampling_settings, training_settings
-from compute_aligned.models import load_model, load_tokenizer
-from compute_aligned.sft import gold_completions
+from compute_aligned.config.loading import load_settings
+from compute_aligned.config.resolving import rl_settings, sampling_settings, training_settings
+from compute_aligned.models.loading import load_model, load_tokenizer
+from compute_aligned.models.tokenization import IGNORED, encode_example, encode_prompt
+from compute_aligned.provenance.artifacts import read_artifact, write_artifact
+from compute_aligned.sampling import transformers_backend as sampling
 from compute_aligned.tasks import Problem
 from compute_aligned.tasks.loading import load_task
 from compute_aligned.tasks.math import PROMPT
-from compute_aligned.tokenization import IGNORED, encode_example, encode_prompt
+from compute_aligned.training.sft import gold_completions
 
 CONFIG = REPO / "config"
 RECIPE = "math_rl_pass"

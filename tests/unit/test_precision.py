@@ -14,13 +14,14 @@ from stand_ins import make_mistral
 from torch.nn.functional import log_softmax
 from trl import GRPOConfig, SFTConfig
 
-from compute_aligned.config import load_settings, rl_settings, training_settings
-from compute_aligned.grpo import grpo_arguments
-from compute_aligned.models import DTYPES, add_adapter, check_precision, load_model
+from compute_aligned.config.loading import load_settings
+from compute_aligned.config.resolving import rl_settings, training_settings
+from compute_aligned.models.loading import DTYPES, add_adapter, check_precision, load_model
+from compute_aligned.models.tokenization import IGNORED
 from compute_aligned.objectives import sft_objective
-from compute_aligned.sampling import SamplingSettings, sample_pools, uniforms
-from compute_aligned.sft import gold_completions, trainer_arguments
-from compute_aligned.tokenization import IGNORED
+from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
+from compute_aligned.training.grpo import grpo_arguments
+from compute_aligned.training.sft import gold_completions, trainer_arguments
 
 CONFIG = REPO / "config"
 LENGTH = 1024

@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 from draw_training import draw_training
 
-from compute_aligned.artifacts import write_artifact
-from compute_aligned.plots import (
+from compute_aligned.presentation.plots import (
     COLUMN_WIDTH_IN,
     FIGURES,
     STYLES,
@@ -19,6 +18,7 @@ from compute_aligned.plots import (
     training_figure,
     values_figure,
 )
+from compute_aligned.provenance.artifacts import write_artifact
 from compute_aligned.tasks.protein import JACKPOT, TRAP, VALLEY
 
 MODELS = ["GRPO", "BoN-2", "BoN-4", "BoN-8"]

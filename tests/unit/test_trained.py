@@ -11,9 +11,9 @@ from conftest import ADAPTER, TRAINING
 from test_train_grpo import SETTINGS as RL
 from transformers import AutoModelForCausalLM
 
-from compute_aligned import trained as checks
-from compute_aligned.models import load_model
-from compute_aligned.provenance import job
+from compute_aligned.models.loading import load_model
+from compute_aligned.provenance.job import job
+from compute_aligned.training import trained as checks
 
 
 @pytest.fixture

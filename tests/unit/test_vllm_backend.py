@@ -17,15 +17,17 @@ import torch
 import yaml
 from conftest import ADAPTER, REPO, TRAINING
 
-from compute_aligned import vllm_backend
-from compute_aligned.artifacts import read_artifact
-from compute_aligned.config import ConfigError, load_settings, sampling_settings
-from compute_aligned.models import load_model
-from compute_aligned.pools import Completion
-from compute_aligned.provenance import code_hash
-from compute_aligned.sampling import SamplingSettings, sample_pools, uniforms
-from compute_aligned.tokenization import encode_prompt
-from compute_aligned.vllm_backend import ADAPTER_RANKS, completion_of, problem_seed
+from compute_aligned.config.files import ConfigError
+from compute_aligned.config.loading import load_settings
+from compute_aligned.config.resolving import sampling_settings
+from compute_aligned.models.loading import load_model
+from compute_aligned.models.tokenization import encode_prompt
+from compute_aligned.provenance.artifacts import read_artifact
+from compute_aligned.provenance.hashing import code_hash
+from compute_aligned.sampling import vllm_backend
+from compute_aligned.sampling.pools import Completion
+from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
+from compute_aligned.sampling.vllm_backend import ADAPTER_RANKS, completion_of, problem_seed
 
 SETTINGS = {
     "backend": "vllm",

@@ -8,10 +8,7 @@ import pandas as pd
 import torch
 
 from compute_aligned.advantages import RLObjective, Rollouts, rl_objective
-from compute_aligned.artifacts import read_artifact, write_artifact
-from compute_aligned.objectives import strategy
-from compute_aligned.provenance import job
-from compute_aligned.scaling_factors import (
+from compute_aligned.analysis.scaling_factors import (
     alignment,
     change_within_prompt,
     estimator_variances,
@@ -26,6 +23,9 @@ from compute_aligned.scaling_factors import (
     wasted_share,
     weight,
 )
+from compute_aligned.objectives import strategy
+from compute_aligned.provenance.artifacts import read_artifact, write_artifact
+from compute_aligned.provenance.job import job
 
 
 def compute_closed_forms(

@@ -1,9 +1,9 @@
 """Draw a figure of the paper as PDF and PNG."""
 
-from compute_aligned.artifacts import read_artifact
-from compute_aligned.captions import against_the_paper, what_was_run
-from compute_aligned.plots import FIGURES, save_figure
-from compute_aligned.provenance import job
+from compute_aligned.presentation.plots import FIGURES, save_figure
+from compute_aligned.presentation.wording import against_the_paper, what_was_run
+from compute_aligned.provenance.artifacts import read_artifact
+from compute_aligned.provenance.job import job
 
 
 def draw_figure(path_to_summary: str, kind: str, preset: str, split: str, path_to_pdf: str, path_to_png: str) -> None:

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from compute_aligned.artifacts import read_artifact
-from compute_aligned.plots import save_figure, training_figure
-from compute_aligned.provenance import job
+from compute_aligned.presentation.plots import save_figure, training_figure
+from compute_aligned.provenance.artifacts import read_artifact
+from compute_aligned.provenance.job import job
 
 
 def draw_training(

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from compute_aligned.artifacts import read_artifact, write_artifact
-from compute_aligned.claims import judge
-from compute_aligned.provenance import job
-from compute_aligned.weights import effective_share
+from compute_aligned.analysis.claims import judge
+from compute_aligned.analysis.effective_share import effective_share
+from compute_aligned.provenance.artifacts import read_artifact, write_artifact
+from compute_aligned.provenance.job import job
 
 # What a result is called -> the kind of artifact it is read from.
 KINDS = {

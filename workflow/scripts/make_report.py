@@ -6,10 +6,11 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from compute_aligned import report
-from compute_aligned.artifacts import read_artifact, whole
-from compute_aligned.captions import against_the_paper, what_was_run
-from compute_aligned.provenance import Manifests, job, jobs_behind, load_manifests
+from compute_aligned.presentation import report
+from compute_aligned.presentation.wording import against_the_paper, what_was_run
+from compute_aligned.provenance.artifacts import read_artifact, whole
+from compute_aligned.provenance.job import job
+from compute_aligned.provenance.manifests import Manifests, jobs_behind, load_manifests
 
 
 def make_report(
@@ -157,7 +158,7 @@ def _trace(kind: str, item: str, entry: dict, results: Path) -> str | None:
     if kind != "table" or entry["kind"] != "comparison" or "alignment" in entry:
         return None
     model = entry["objectives"][-1] if isinstance(entry["recipe"], str) else entry["recipe"][-1]
-    return f"python -m compute_aligned.audit {results}/tables/{item}.csv --model {model} --k {max(entry['k'])}"
+    return f"python -m compute_aligned audit {results}/tables/{item}.csv --model {model} --k {max(entry['k'])}"
 
 
 def _notes(preset: dict, left_out: list[str], sections: list[dict], jobs: list[dict]) -> list[str]:

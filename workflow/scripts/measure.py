@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from compute_aligned.artifacts import read_artifact, write_artifact
-from compute_aligned.captions import RANGES, SCALES
+from compute_aligned.analysis.effective_share import effective_share
 from compute_aligned.metrics import best_of_curve, majority_curve, pass_curve
-from compute_aligned.provenance import job
+from compute_aligned.provenance.artifacts import read_artifact, write_artifact
+from compute_aligned.provenance.job import job
 from compute_aligned.statistics import crossed_interval, mean_and_se, paired_difference, seeds_by_problems
-from compute_aligned.weights import effective_share
+from compute_aligned.units import RANGES, SCALES
 
 
 def measure(

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from compute_aligned.artifacts import read_artifact, write_artifact
-from compute_aligned.diagonal import (
+from compute_aligned.analysis.diagonal import (
     answers_of_pool,
     answers_of_rewards,
     compare_gradients,
@@ -17,7 +16,8 @@ from compute_aligned.diagonal import (
     random_answer_sets,
     summarize,
 )
-from compute_aligned.provenance import job
+from compute_aligned.provenance.artifacts import read_artifact, write_artifact
+from compute_aligned.provenance.job import job
 
 REPORTED_MODELS = {"majority": "Majority N={n}", "best_of_n": "Best-of-N N={n}"}  # in reported.csv
 # Strategies and targets of the random answer sets: any answer; the best, or another one, in the order of rewards.

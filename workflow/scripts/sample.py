@@ -8,16 +8,16 @@ import pandas as pd
 import torch
 from transformers import GenerationConfig
 
-from compute_aligned.artifacts import read_artifact, write_artifact
-from compute_aligned.checkpoints import work_folder
-from compute_aligned.lease import lease_of
-from compute_aligned.models import check_precision, end_tokens, load_model, load_tokenizer
-from compute_aligned.pools import PoolSampler, SamplingSettings, sample_in_shards
-from compute_aligned.provenance import job
-from compute_aligned.sampling import transformers_sampler
+from compute_aligned.models.loading import check_precision, end_tokens, load_model, load_tokenizer
+from compute_aligned.models.tokenization import encode_prompts
+from compute_aligned.provenance.artifacts import read_artifact, write_artifact
+from compute_aligned.provenance.job import job
+from compute_aligned.provenance.lease import lease_of
+from compute_aligned.sampling.pools import PoolSampler, SamplingSettings, sample_in_shards
+from compute_aligned.sampling.transformers_backend import transformers_sampler
+from compute_aligned.sampling.vllm_backend import vllm_sampler
 from compute_aligned.tasks import Problem, select
-from compute_aligned.tokenization import encode_prompts
-from compute_aligned.vllm_backend import vllm_sampler
+from compute_aligned.training.checkpoints import work_folder
 
 
 def sample(

@@ -10,17 +10,17 @@ import pandas as pd
 import torch
 
 from compute_aligned.advantages import AdvantageSettings, rl_objective
-from compute_aligned.artifacts import read_artifact, whole, write_artifact
-from compute_aligned.callbacks import BeforeSaving
-from compute_aligned.checkpoints import last_whole_checkpoint, work_folder
-from compute_aligned.grpo import RECORDED, ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
-from compute_aligned.lease import lease_of
-from compute_aligned.models import add_adapter, check_precision, load_model, load_tokenizer
-from compute_aligned.provenance import job
+from compute_aligned.models.loading import add_adapter, check_precision, load_model, load_tokenizer
+from compute_aligned.models.tokenization import without_long_prompts
+from compute_aligned.provenance.artifacts import read_artifact, whole, write_artifact
+from compute_aligned.provenance.job import job
+from compute_aligned.provenance.lease import lease_of
 from compute_aligned.tasks import Problem, select
 from compute_aligned.tasks.rewards import AnswerReward, ProteinReward, grade_as_the_paper
-from compute_aligned.tokenization import without_long_prompts
-from compute_aligned.trained import fingerprint, refuse_if_untrained
+from compute_aligned.training.callbacks import BeforeSaving
+from compute_aligned.training.checkpoints import last_whole_checkpoint, work_folder
+from compute_aligned.training.grpo import RECORDED, ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
+from compute_aligned.training.trained import fingerprint, refuse_if_untrained
 
 ADVANTAGE_KEYS = ("weight_clip", "normalize_weights", "advantage_clip", "all_wrong_penalty", "reward_window")
 

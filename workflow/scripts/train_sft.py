@@ -8,18 +8,18 @@ import pandas as pd
 import torch
 from datasets import Dataset
 
-from compute_aligned.artifacts import read_artifact, whole, write_artifact
-from compute_aligned.callbacks import BeforeSaving
-from compute_aligned.checkpoints import last_whole_checkpoint, work_folder
-from compute_aligned.lease import lease_of
-from compute_aligned.models import add_adapter, check_precision, load_model, load_tokenizer
+from compute_aligned.models.loading import add_adapter, check_precision, load_model, load_tokenizer
+from compute_aligned.models.tokenization import encode_example, turn_end, without_long_prompts
 from compute_aligned.objectives import sft_objective
-from compute_aligned.provenance import job
-from compute_aligned.sft import RECORD_COLUMNS, ComputeAlignedSFTTrainer, trainer_arguments
-from compute_aligned.success_rates import success_rates
+from compute_aligned.provenance.artifacts import read_artifact, whole, write_artifact
+from compute_aligned.provenance.job import job
+from compute_aligned.provenance.lease import lease_of
 from compute_aligned.tasks import Problem, select
-from compute_aligned.tokenization import encode_example, turn_end, without_long_prompts
-from compute_aligned.trained import fingerprint, refuse_if_untrained
+from compute_aligned.training.callbacks import BeforeSaving
+from compute_aligned.training.checkpoints import last_whole_checkpoint, work_folder
+from compute_aligned.training.sft import RECORD_COLUMNS, ComputeAlignedSFTTrainer, trainer_arguments
+from compute_aligned.training.success_rates import success_rates
+from compute_aligned.training.trained import fingerprint, refuse_if_untrained
 
 
 def train_sft(

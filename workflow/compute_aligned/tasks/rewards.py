@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from ..grading import extract_answer, grade_many, paper_grader
-from . import protein
+from ..tasks import protein
 
 # (completion, gold answer) pairs -> the normalised answer of each, None if it has no valid one, and whether it is right
 Grader = Callable[[Iterable[tuple[str, str]]], list[tuple[str | None, bool]]]

@@ -1,4 +1,4 @@
-"""Seconds per SFT step: the head at supervised positions only (sft.py) against TRL's fused head, in one run.
+"""Seconds per SFT step: the head at supervised positions only (training/sft.py) against TRL's fused head, in one run.
 
     python benchmarks/gold_completions.py --base results/small/models/base/math \\
         --problems results/small/data/math/train.parquet

@@ -47,4 +47,4 @@ if __name__ == "__main__":
     try:
         main()
     except (ValueError, OSError) as error:
-        sys.exit(f"claims_table: {error}")
+        sys.exit(f"claims: {error}")

@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from compute_aligned.provenance.artifacts import whole
+from compute_aligned.provenance.unfinished import work_folder
 from compute_aligned.sampling.pools import Completion, sample_in_shards
-from compute_aligned.training.checkpoints import RECORD, SEAL, last_whole_checkpoint, seal, work_folder
+from compute_aligned.training.checkpoints import RECORD, SEAL, last_whole_checkpoint, seal
 from compute_aligned.training.sft import ComputeAlignedSFTTrainer
 
 

@@ -13,11 +13,11 @@ from compute_aligned.models.tokenization import encode_prompts
 from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 from compute_aligned.provenance.job import job
 from compute_aligned.provenance.lease import lease_of
+from compute_aligned.provenance.unfinished import work_folder
 from compute_aligned.sampling.pools import PoolSampler, SamplingSettings, sample_in_shards
 from compute_aligned.sampling.transformers_backend import transformers_sampler
 from compute_aligned.sampling.vllm_backend import vllm_sampler
 from compute_aligned.tasks import Problem, select
-from compute_aligned.training.checkpoints import work_folder
 
 
 def sample(

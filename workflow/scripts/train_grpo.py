@@ -15,10 +15,11 @@ from compute_aligned.models.tokenization import without_long_prompts
 from compute_aligned.provenance.artifacts import read_artifact, whole, write_artifact
 from compute_aligned.provenance.job import job
 from compute_aligned.provenance.lease import lease_of
+from compute_aligned.provenance.unfinished import work_folder
 from compute_aligned.tasks import Problem, select
 from compute_aligned.tasks.rewards import AnswerReward, ProteinReward, grade_as_the_paper
 from compute_aligned.training.callbacks import BeforeSaving
-from compute_aligned.training.checkpoints import last_whole_checkpoint, work_folder
+from compute_aligned.training.checkpoints import last_whole_checkpoint
 from compute_aligned.training.grpo import RECORDED, ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
 from compute_aligned.training.trained import fingerprint, refuse_if_untrained
 

@@ -14,9 +14,10 @@ from compute_aligned.objectives import sft_objective
 from compute_aligned.provenance.artifacts import read_artifact, whole, write_artifact
 from compute_aligned.provenance.job import job
 from compute_aligned.provenance.lease import lease_of
+from compute_aligned.provenance.unfinished import work_folder
 from compute_aligned.tasks import Problem, select
 from compute_aligned.training.callbacks import BeforeSaving
-from compute_aligned.training.checkpoints import last_whole_checkpoint, work_folder
+from compute_aligned.training.checkpoints import last_whole_checkpoint
 from compute_aligned.training.sft import RECORD_COLUMNS, ComputeAlignedSFTTrainer, trainer_arguments
 from compute_aligned.training.success_rates import success_rates
 from compute_aligned.training.trained import fingerprint, refuse_if_untrained

@@ -10,7 +10,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1]
 # What verifies and records jobs and keeps them apart. It refuses or lets through and changes no byte of an output, so
 # that a new line in manifests or logs does not retrain anything.
-BOOKKEEPING = ("provenance.job", "provenance.manifests", "provenance.lease", "provenance.hashing")
+BOOKKEEPING = tuple(f"provenance.{name}" for name in ("hashing", "job", "lease", "manifests", "unfinished"))
 
 
 def sha256_file(path: Path) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..training.checkpoints import set_aside
+from ..provenance.unfinished import set_aside
 
 
 @dataclass(frozen=True)

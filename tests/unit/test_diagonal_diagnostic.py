@@ -25,7 +25,7 @@ from compute_aligned.analysis.diagonal import (
 )
 from compute_aligned.config.loading import load_settings
 from compute_aligned.config.resolving import diagonal_settings
-from compute_aligned.presentation.plots import rho_figure, what_was_diagnosed
+from compute_aligned.presentation.figures.diagonal import rho_figure, what_was_diagnosed
 from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 
 EXPERIMENT = yaml.safe_load((REPO / "config" / "experiments.yaml").read_text())["experiments"]["diagonal_diagnostic"]

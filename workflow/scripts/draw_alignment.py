@@ -1,6 +1,7 @@
 """Draw the gains of train budgets beside the alignment of their weights as PDF and PNG."""
 
-from compute_aligned.presentation.plots import alignment_figure, save_figure
+from compute_aligned.presentation.figures.matrix import alignment_figure
+from compute_aligned.presentation.figures.style import save_figure
 from compute_aligned.presentation.wording import what_was_run
 from compute_aligned.provenance.artifacts import read_artifact
 from compute_aligned.provenance.job import job

@@ -1,6 +1,7 @@
 """Draw the pass rates of an experiment as PDF and PNG."""
 
-from compute_aligned.presentation.plots import pass_rate_figure, save_figure
+from compute_aligned.presentation.figures.curves import pass_rate_figure
+from compute_aligned.presentation.figures.style import save_figure
 from compute_aligned.provenance.artifacts import read_artifact
 from compute_aligned.provenance.job import job
 

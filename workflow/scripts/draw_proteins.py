@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from compute_aligned.presentation.plots import hydrophobicity_figure, inversion_figure, save_figure
+from compute_aligned.presentation.figures.proteins import hydrophobicity_figure, inversion_figure
+from compute_aligned.presentation.figures.style import save_figure
 from compute_aligned.provenance.artifacts import read_artifact
 from compute_aligned.provenance.job import job
 

@@ -1,6 +1,7 @@
 """Draw a figure of the strategies' weights as PDF and PNG."""
 
-from compute_aligned.presentation.plots import save_figure, waste_figure, weights_figure
+from compute_aligned.presentation.figures.style import save_figure
+from compute_aligned.presentation.figures.weights import waste_figure, weights_figure
 from compute_aligned.provenance.artifacts import read_artifact
 from compute_aligned.provenance.job import job
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
-# What verifies and records jobs and keeps them apart. It refuses or lets through and changes no byte of an output, so
-# that a new line in manifests or logs does not retrain anything.
-BOOKKEEPING = tuple(f"provenance.{name}" for name in ("hashing", "job", "lease", "manifests", "unfinished"))
+# The room that verifies, writes, records and keeps jobs apart. It refuses or lets through; what an output holds is
+# decided by those who call it. So a new line in manifests, logs or sentences retrains nothing.
+BOOKKEEPING = "provenance."
 
 
 def sha256_file(path: Path) -> str:
@@ -62,7 +62,7 @@ def code_hash(script: Path, unused: Sequence[str] = ()) -> str:
     pending, seen = [Path(script)], {}
     while pending:
         path = pending.pop()
-        if path in seen or _module(path) in (*unused, *BOOKKEEPING):
+        if path in seen or _module(path).startswith(BOOKKEEPING) or _module(path) in unused:
             continue
         seen[path], imported = _read_source(path, path.read_text(), PACKAGE)
         pending += imported
@@ -70,9 +70,9 @@ def code_hash(script: Path, unused: Sequence[str] = ()) -> str:
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
-def _module(path: Path) -> str | None:
-    """Name of a module within the package; None: it is a script."""
-    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts) if path.is_relative_to(PACKAGE) else None
+def _module(path: Path) -> str:
+    """Name of a module within the package; "" of a script."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts) if path.is_relative_to(PACKAGE) else ""
 
 
 @functools.cache  # a plan asks for the same modules once a rule, and once a training job

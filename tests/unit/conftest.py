@@ -106,7 +106,7 @@ def problems(splits, tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained(base, problems, tmp_path_factory):
     """Folder of a run that knows half the answers: the probabilities of gold completions spread over (0, 1)."""
-    from train_sft import train_sft
+    from compute_aligned.training.sft_run import train_sft
 
     folder = tmp_path_factory.mktemp("trained")
     changes = {"epochs": 40, "train_problems": 24, "selection_seed": 6, "learning_rate": 1e-2, "max_grad_norm": 1.0}

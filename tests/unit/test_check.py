@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import REPO
-from measure import run_metrics
 
+from compute_aligned.analysis.measuring import run_metrics
 from compute_aligned.provenance.artifacts import write_artifact
 from compute_aligned.provenance.job import installed_versions
 

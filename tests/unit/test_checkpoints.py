@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import sample as sample_script
-import train_sft as script
 from conftest import TRAINING
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from compute_aligned.provenance.artifacts import whole
 from compute_aligned.provenance.unfinished import work_folder
+from compute_aligned.sampling import evaluation as sample_script
 from compute_aligned.sampling.pools import Completion, sample_in_shards
+from compute_aligned.training import sft_run as script
 from compute_aligned.training.checkpoints import RECORD, SEAL, last_whole_checkpoint, seal
 from compute_aligned.training.sft import ComputeAlignedSFTTrainer
 

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import REPO
-from judge_claims import judge_claims, results
-from measure import summarise
 from scipy import stats
 
 from compute_aligned.advantages import rl_objective
 from compute_aligned.analysis.claims import corrected, judge, slope_weights
+from compute_aligned.analysis.evidence import judge_claims, results
+from compute_aligned.analysis.measuring import summarise
 from compute_aligned.config.loading import load_settings
 from compute_aligned.config.resolving import compared_arms
 from compute_aligned.objectives import sft_objective

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from compute_closed_forms import alignments, compute_closed_forms, weight_curves
 from conftest import REPO
 from draw_weights import draw_weights
 from make_weight_table import make_weight_table
 from scipy.stats import binom
 
+from compute_aligned.analysis.closed_forms import alignments, compute_closed_forms, weight_curves
 from compute_aligned.config.files import ConfigError
 from compute_aligned.config.loading import load_settings
 from compute_aligned.config.resolving import closed_form_settings

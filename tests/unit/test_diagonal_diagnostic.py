@@ -12,7 +12,6 @@ import pytest
 import yaml
 from conftest import REPO
 from draw_diagonal import draw_diagonal
-from measure_diagonal import measure_diagonal, random_targets
 from test_diagonal import enumerated_success, rho_by_words
 
 from compute_aligned.analysis.diagonal import (
@@ -23,6 +22,7 @@ from compute_aligned.analysis.diagonal import (
     most_frequent_right,
     random_answer_sets,
 )
+from compute_aligned.analysis.diagonal_diagnostic import measure_diagonal, random_targets
 from compute_aligned.config.loading import load_settings
 from compute_aligned.config.resolving import diagonal_settings
 from compute_aligned.presentation.figures.diagonal import rho_figure, what_was_diagnosed

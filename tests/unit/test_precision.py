@@ -246,8 +246,9 @@ def test_the_preset_alone_decides_the_precision(precision, half, tmp_path):
 
 def test_a_run_on_the_wrong_device_ends_before_anything_is_read(paper, tmp_path, monkeypatch):
     import sample
-    import train_grpo
-    import train_sft
+
+    from compute_aligned.training import grpo_run as train_grpo
+    from compute_aligned.training import sft_run as train_sft
 
     nowhere = {"path_to_base": "no", "path_to_problems": "no", "threads": 1, "checkpoints": str(tmp_path)}
     nowhere |= {"run": "r/ce/seed1", "code": "c0de"}

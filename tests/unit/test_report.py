@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from conftest import REPO
 from draw_figure import draw_figure
-from make_report import make_report
 from make_table import make_table
 
 from compute_aligned.presentation import report
+from compute_aligned.presentation.page import make_report
 from compute_aligned.provenance.artifacts import write_artifact
 from compute_aligned.provenance.hashing import describe
 from compute_aligned.provenance.manifests import jobs_behind

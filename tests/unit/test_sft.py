@@ -12,7 +12,6 @@ import mpmath
 import pandas as pd
 import pytest
 import torch
-import train_sft as script
 from conftest import ADAPTER, REPO, TRAINING
 from safetensors.torch import load_file
 from torch.nn.functional import log_softmax
@@ -24,6 +23,7 @@ from compute_aligned.models.tokenization import encode_prompt
 from compute_aligned.objectives import sft_objective
 from compute_aligned.provenance import artifacts
 from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
+from compute_aligned.training import sft_run as script
 from compute_aligned.training.callbacks import SaveRecord
 from compute_aligned.training.checkpoints import last_whole_checkpoint, seal
 from compute_aligned.training.sft import RECORD_COLUMNS, ComputeAlignedSFTTrainer, gold_completions, trainer_arguments

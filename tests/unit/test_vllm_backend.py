@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import sample as script
 import torch
 import yaml
 from conftest import ADAPTER, REPO, TRAINING
@@ -24,6 +23,7 @@ from compute_aligned.models.loading import load_model
 from compute_aligned.models.tokenization import encode_prompt
 from compute_aligned.provenance.artifacts import read_artifact
 from compute_aligned.provenance.hashing import code_hash
+from compute_aligned.sampling import evaluation as script
 from compute_aligned.sampling import vllm_backend
 from compute_aligned.sampling.pools import Completion
 from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
@@ -175,7 +175,7 @@ def run(base, trained, problems, tmp_path):
 @pytest.fixture(scope="session")
 def adapter(base, problems, tmp_path_factory):
     """Folder of a briefly trained LoRA adapter."""
-    from train_sft import train_sft
+    from compute_aligned.training.sft_run import train_sft
 
     folder = tmp_path_factory.mktemp("adapter")
     train_sft(

@@ -24,7 +24,7 @@ from compute_aligned.advantages import (
 PLAIN = AdvantageSettings(
     weight_clip=None, normalize_weights=False, advantage_clip=None, all_wrong_penalty=0.0, reward_window=None
 )
-# as the paper has them (PAPER, Settings and RL)
+# as the paper has them (Sec. 3.2, Apps. B, H to J)
 PASS = AdvantageSettings(50.0, False, None, 0.0, None)
 MAJORITY = AdvantageSettings(10.0, True, None, 0.5, None)
 CONDITIONAL_PROTEIN = AdvantageSettings(None, True, 5.0, 0.0, None)

@@ -53,7 +53,7 @@ def encode_example(
         problem_id: for error messages.
         prompt: the user turn.
         target: the assistant's turn.
-        max_length: longest sequence in tokens; the end of a longer target is cut (PAPER, Settings).
+        max_length: longest sequence in tokens; the end of a longer target is cut (paper Apps. H to J).
 
     Raises:
         ValueError: the prompt alone fills ``max_length``, so that no target token would be supervised; the

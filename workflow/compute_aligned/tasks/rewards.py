@@ -32,7 +32,7 @@ def grade_by_math_verify(
 
 
 class AnswerReward:
-    """1 for a right answer, 0 for any other text (PAPER, RL: r in {0, 1}).
+    """1 for a right answer, 0 for any other text (paper Sec. 3.2: r in {0, 1}).
 
     The answers, on which majority votes are counted, go to TRL's log of completions as column ``answer``, where the
     trainer finds them.
@@ -70,7 +70,7 @@ class AnswerReward:
 
 
 class ProteinReward:
-    """The reward of a protein sequence (PAPER, Protein rewards), of the task that its prompt belongs to.
+    """The reward of a protein sequence (paper Table 6), of the task that its prompt belongs to.
 
     The share of the unconditional completions in the jackpot's zone goes to TRL's log as ``jackpot_share``.
     """

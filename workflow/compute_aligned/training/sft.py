@@ -25,7 +25,7 @@ class ComputeAlignedSFTTrainer(SFTTrainer):
     """SFTTrainer with another loss: that of an objective; nothing else of the training differs.
 
     p is the probability of the whole supervised completion, exp of the sum of its tokens' log-probabilities,
-    never normalised by length (PAPER, Operators). ``average`` names the divisor of the summed loss, counted over
+    never normalised by length (paper Sec. 3.1). ``average`` names the divisor of the summed loss, counted over
     the whole accumulated batch, so that the split into micro-batches does not change the gradient:
     ``sequence`` (number of sequences) or ``token`` (number of supervised tokens).
 

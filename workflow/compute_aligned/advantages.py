@@ -1,7 +1,7 @@
 """Advantage rules of reinforcement learning: a name in the config -> GRPO's advantage times a weight, A~ = w A.
 
-(Paper Sec. 3.2, App. B.) A tensor of shape (prompts, group) holds one value per completion, the completions of one prompt in one
-row. Apart from ``objectives``, so that a change here retrains nothing that is supervised.
+(Paper Sec. 3.2, App. B.) A tensor of shape (prompts, group) holds one value per completion, the completions of one
+prompt in one row. Apart from ``objectives``, so that a change here retrains nothing that is supervised.
 """
 
 from abc import ABC, abstractmethod
@@ -108,7 +108,7 @@ class PassWeight(RLObjective):
 
 @dataclass(frozen=True)
 class MajorityWeight(RLObjective):
-    """Majority vote of ``n``, p = (right completions + 1)/(group + 2), threshold from the rival votes (paper Sec. 3.2, App. B).
+    """Majority vote of ``n``, p = (right completions + 1)/(group + 2), threshold from the rival votes (paper Sec. 3.2).
 
     ``form`` is ``log`` (weight p S'(p)/S(p)) or ``raw`` (weight S'(p)).
     """
@@ -159,7 +159,7 @@ def group_advantages(rewards: Tensor) -> Tensor:
 
 
 def batch_advantages(rewards: Tensor, settings: AdvantageSettings) -> Tensor:
-    """GRPO's advantages with the penalty and the clip of a recipe, before the weight (paper Sec. 3.2, App. B); shape as ``rewards``.
+    """GRPO's advantages with the penalty and the clip of a recipe, before the weight (paper Sec. 3.2); shape as ``rewards``.
 
     Raises:
         ValueError: a reward is not finite; or rewards other than 0 and 1 where right and wrong must be told apart.
@@ -202,7 +202,7 @@ def normalised(weights: Tensor) -> Tensor:
 def weighted_advantages(
     objective: RLObjective, rollouts: Rollouts, settings: AdvantageSettings
 ) -> tuple[Tensor, Tensor]:
-    """Advantages to train on, A~ = w A, and the weights w, both of the rewards' shape and dtype (paper Sec. 3.2, App. B)."""
+    """Advantages to train on, A~ = w A, and the weights w, both of the rewards' shape and dtype (paper App. B)."""
     advantages = batch_advantages(rollouts.rewards, settings)
     weights = batch_weights(objective, rollouts, settings)
     return weights * advantages, weights

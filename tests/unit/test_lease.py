@@ -243,7 +243,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from compute_aligned.provenance.lease import Lease
-from compute_aligned.provenance import job
+from compute_aligned.provenance.job import job
 
 
 class Named(list):

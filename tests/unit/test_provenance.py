@@ -126,54 +126,6 @@ def test_every_way_to_import_is_followed(package, line):
     assert current() not in (before, changed)
 
 
-def reads(script, module, tmp_path, monkeypatch):
-    """Whether a rule of the script reruns when a module of the real package changes."""
-    copy = tmp_path / script / "compute_aligned"
-    shutil.copytree(hashing.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    with monkeypatch.context() as patch:
-        patch.setattr(hashing, "PACKAGE", copy)
-        before = code_hash(SCRIPTS / script)
-        with open(copy / f"{module}.py", "a") as file:
-            file.write("\nADDED = 1\n")
-        return code_hash(SCRIPTS / script) != before
-
-
-@pytest.mark.parametrize(
-    ("script", "rerun_by", "untouched_by"),
-    [
-        (
-            "train_sft.py",
-            ["operators", "training/sft", "models/tokenization", "tasks/problems"],
-            ["presentation/plots", "presentation/tables", "provenance/job", "provenance/lease", "provenance/manifests"],
-        ),
-        (
-            "sample.py",
-            ["sampling/transformers_backend", "models/tokenization", "models/loading"],
-            ["operators", "training/sft", "presentation/plots", "grading", "provenance/job"],
-        ),
-        (
-            "draw_figure.py",
-            ["presentation/plots", "presentation/wording", "units"],
-            ["presentation/tables", "operators", "training/sft", "metrics", "grading"],
-        ),
-        ("make_table.py", ["presentation/tables", "units"], ["presentation/plots", "operators"]),
-        (
-            "measure.py",
-            ["metrics", "statistics", "units"],
-            ["operators", "presentation/plots", "presentation/tables", "presentation/wording", "sampling/pools"],
-        ),
-    ],
-)
-def test_editing_the_operators_retrains_and_editing_the_plots_redraws(
-    script, rerun_by, untouched_by, tmp_path, monkeypatch
-):
-    found = {
-        module: reads(script, module, tmp_path / module.replace("/", "_"), monkeypatch)
-        for module in rerun_by + untouched_by
-    }
-    assert found == dict.fromkeys(rerun_by, True) | dict.fromkeys(untouched_by, False)
-
-
 def test_the_hash_of_a_script_does_not_depend_on_where_the_checkout_lies(tmp_path, monkeypatch):
     here = code_hash(SCRIPTS / "train_sft.py")
     copy = tmp_path / "workflow"

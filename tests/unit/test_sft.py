@@ -23,6 +23,7 @@ from compute_aligned.models.tokenization import encode_prompt
 from compute_aligned.objectives import sft_objective
 from compute_aligned.provenance import artifacts
 from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
+from compute_aligned.training import loop
 from compute_aligned.training import sft_run as script
 from compute_aligned.training.callbacks import SaveRecord
 from compute_aligned.training.checkpoints import last_whole_checkpoint, seal
@@ -353,7 +354,7 @@ def kill_while_the_model_is_saved(monkeypatch, step):
             yield partial
             raise Killed
 
-    monkeypatch.setattr(script, "whole", whole)
+    monkeypatch.setattr(loop, "whole", whole)
 
 
 ROUGH_ADAPTER = ADAPTER | {"dropout": 0.2}  # dropout: the random state has to be taken up too

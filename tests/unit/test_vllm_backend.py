@@ -350,7 +350,7 @@ def test_every_rank_of_a_recipe_fits_a_limit():
 
 def test_only_the_code_of_the_backend_in_use_counts(monkeypatch):
     source = REPO / "workflow" / "scripts" / "sample.py"
-    unused = {"transformers": "vllm_backend", "vllm": "sampling"}
+    unused = {"transformers": "sampling.vllm_backend", "vllm": "sampling.transformers_backend"}
     before = {backend: code_hash(source, unused=[other]) for backend, other in unused.items()}
     read = Path.read_text
 

@@ -76,6 +76,10 @@ onstart:
     stop_unless_writable(RESULTS)
     # Here, since the setting is not known before; every job inherits it, one of Slurm, too.
     os.environ[LATENCY_WAIT] = str(workflow.execution_settings.latency_wait)
+    # Snakemake 9.27 leaves, after each look at its jobs, a timer that has it look again, to start no more than 100 jobs per
+    # second. Every job adds such a chain; after a hundred jobs one core did nothing else. Local jobs need no limit.
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
 
 
 rule all:

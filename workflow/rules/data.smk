@@ -6,13 +6,25 @@ localrules:
     base_model,
 
 
+def data_files(wildcards):
+    """Local files that a task is read from, so that a changed file is read again."""
+    source = PRESET["data"][wildcards.task].get("source", {})
+    return [source[name] for name in ("train_file", "test_file") if name in source]
+
+
+def held_out_problems(wildcards):
+    """The problems that the corpus of a generated base model must not hold: validation first, then test."""
+    task = PRESET["models"][wildcards.model]["source"].get("held_out")
+    return [] if task is None else [LAYOUT.data(task, split) for split in ("validation", "test")]
+
+
 rule problems:
     input:
         data_files,
     output:
-        train=f"{RESULTS}/data/{{task}}/train.parquet",
-        validation=f"{RESULTS}/data/{{task}}/validation.parquet",
-        test=f"{RESULTS}/data/{{task}}/test.parquet",
+        train=LAYOUT.data("{task}", "train"),
+        validation=LAYOUT.data("{task}", "validation"),
+        test=LAYOUT.data("{task}", "test"),
     log:
         f"{RESULTS}/logs/problems/{{task}}.log",
     benchmark:
@@ -20,10 +32,10 @@ rule problems:
     priority: 60
     conda:
         "../../envs/compute_aligned.yaml"
-    threads: PRESET["resources"]["data"]["threads"]
+    threads: RESOURCES["data"]["threads"]
     resources:
-        mem_mb=PRESET["resources"]["data"]["mem_mb"],
-        runtime=PRESET["resources"]["data"]["runtime"],
+        mem_mb=RESOURCES["data"]["mem_mb"],
+        runtime=RESOURCES["data"]["runtime"],
     params:
         data=lambda wildcards: PRESET["data"][wildcards.task],
         code=code_of("make_problems.py"),
@@ -37,7 +49,7 @@ rule base_model:
     input:
         held_out_problems,
     output:
-        directory(f"{RESULTS}/models/base/{{model}}"),
+        directory(LAYOUT.base_model("{model}")),
     log:
         f"{RESULTS}/logs/base_model/{{model}}.log",
     benchmark:
@@ -45,10 +57,10 @@ rule base_model:
     priority: 60
     conda:
         "../../envs/compute_aligned.yaml"
-    threads: PRESET["resources"]["data"]["threads"]
+    threads: RESOURCES["data"]["threads"]
     resources:
-        mem_mb=PRESET["resources"]["data"]["mem_mb"],
-        runtime=PRESET["resources"]["data"]["runtime"],
+        mem_mb=RESOURCES["data"]["mem_mb"],
+        runtime=RESOURCES["data"]["runtime"],
     params:
         source=lambda wildcards: PRESET["models"][wildcards.model]["source"],
         # How often the base model is right is for the manifest alone.

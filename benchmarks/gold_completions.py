@@ -1,4 +1,4 @@
-"""Seconds per SFT step: the head at supervised positions only (sft.py) against TRL's fused head, in one run.
+"""Seconds per SFT step: the head at supervised positions only (training/sft.py) against TRL's fused head, in one run.
 
     python benchmarks/gold_completions.py --base results/small/models/base/math \\
         --problems results/small/data/math/train.parquet
@@ -12,9 +12,9 @@ import pandas as pd
 import torch
 from trl.trainer.utils import add_fused_lm_head
 
-from compute_aligned.models import add_adapter, load_model, load_tokenizer
-from compute_aligned.sft import gold_completions
-from compute_aligned.tokenization import IGNORED, encode_example
+from compute_aligned.models.loading import add_adapter, load_model, load_tokenizer
+from compute_aligned.models.tokenization import IGNORED, encode_example
+from compute_aligned.training.sft import gold_completions
 
 
 def fused_log_p(model, inputs: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -28,11 +28,11 @@ from transformers import TrainerCallback
 from trl import GRPOTrainer
 
 from compute_aligned.advantages import AdvantageSettings, rl_objective
-from compute_aligned.base_models import make_base_model
-from compute_aligned.grpo import ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
-from compute_aligned.models import load_model, load_tokenizer
+from compute_aligned.models.loading import load_model, load_tokenizer
+from compute_aligned.models.making import make_base_model
 from compute_aligned.tasks.loading import load_task
 from compute_aligned.tasks.rewards import AnswerReward, ProteinReward, grade_as_the_paper
+from compute_aligned.training.grpo import ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
 
 PRESET = Path(__file__).parents[1] / "config" / "tiny.yaml"
 SETTINGS = {

@@ -7,9 +7,9 @@ import argparse
 import json
 from pathlib import Path
 
-from compute_aligned.artifacts import read_artifact
 from compute_aligned.grading import grade_many
-from compute_aligned.provenance import manifest_folder
+from compute_aligned.provenance.artifacts import read_artifact
+from compute_aligned.provenance.manifests import manifest_folder
 
 TIME_LIMIT_S = 10
 COLUMNS = ["answer", "correct", "correct_paper_grader"]

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 
-from compute_aligned.artifacts import read_artifact
-from compute_aligned.models import DTYPES, load_model, load_tokenizer
-from compute_aligned.sampling import SamplingSettings, sample_pools, uniforms
-from compute_aligned.tokenization import encode_prompt
+from compute_aligned.models.loading import DTYPES, load_model, load_tokenizer
+from compute_aligned.models.tokenization import encode_prompt
+from compute_aligned.provenance.artifacts import read_artifact
+from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
 
 SEQUENCES_PER_CALL = 4
 TEMPERATURE, TOP_P = 0.8, 0.95

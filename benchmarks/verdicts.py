@@ -17,10 +17,10 @@ import pandas as pd
 import yaml
 from scipy import stats
 
-from compute_aligned import claims as rules
-from compute_aligned.artifacts import read_artifact
-from compute_aligned.captions import SCALES
+from compute_aligned.analysis import claims as rules
+from compute_aligned.provenance.artifacts import read_artifact
 from compute_aligned.statistics import crossed_interval, seeds_by_problems
+from compute_aligned.units import SCALES
 
 REPO = Path(__file__).parents[1]
 REFERENCE = REPO / "results" / "reference" / "tiny" / "metrics"

@@ -11,10 +11,10 @@ import time
 ROOT = "results/seconds"
 
 
-def call(repository, module, *arguments):
-    """Exit code and output of `python -m compute_aligned.<module>` in a copy of the repository."""
+def call(repository, command, *arguments):
+    """Exit code and output of `python -m compute_aligned <command>` in a copy of the repository."""
     done = subprocess.run(
-        [sys.executable, "-m", f"compute_aligned.{module}", *arguments],
+        [sys.executable, "-m", "compute_aligned", command, *arguments],
         cwd=repository.folder,
         env=os.environ | {"PYTHONPATH": str(repository / "workflow")},
         capture_output=True,

@@ -82,42 +82,42 @@ def add_code(repository, file):
     ("file", "plan"),
     [
         (f"{PACKAGE}/operators.py", FROM_TRAIN | FROM_CLOSED_FORMS),
-        (f"{PACKAGE}/scaling_factors.py", FROM_CLOSED_FORMS),
-        (f"{PACKAGE}/tokenization.py", FROM_BASE_MODEL),  # a base model may be pre-trained
-        (f"{PACKAGE}/base_models.py", FROM_BASE_MODEL),
-        (f"{PACKAGE}/models.py", FROM_BASE_MODEL),  # whose tokenizer is checked
+        (f"{PACKAGE}/analysis/scaling_factors.py", FROM_CLOSED_FORMS),
+        (f"{PACKAGE}/models/tokenization.py", FROM_BASE_MODEL),  # a base model may be pre-trained
+        (f"{PACKAGE}/models/making.py", FROM_BASE_MODEL),
+        (f"{PACKAGE}/models/loading.py", FROM_BASE_MODEL),  # whose tokenizer is checked
         (f"{PACKAGE}/advantages.py", FROM_RL | FROM_CLOSED_FORMS),  # which normalise weights as training does
-        (f"{PACKAGE}/grpo.py", FROM_RL),
-        (f"{PACKAGE}/checkpoints.py", FROM_TRAIN),
-        (f"{PACKAGE}/lease.py", FROM_TRAIN),
-        (f"{PACKAGE}/success_rates.py", FROM_SUCCESS_RATES),
-        (f"{PACKAGE}/sampling.py", FROM_SUCCESS_RATES | FROM_SAMPLE),
-        (f"{PACKAGE}/pools.py", FROM_SUCCESS_RATES | FROM_SAMPLE),
-        (f"{PACKAGE}/vllm_backend.py", {}),  # not the backend in use
+        (f"{PACKAGE}/training/grpo.py", FROM_RL),
+        (f"{PACKAGE}/training/checkpoints.py", FROM_TRAIN),
+        (f"{PACKAGE}/training/success_rates.py", FROM_SUCCESS_RATES),
+        (f"{PACKAGE}/sampling/transformers_backend.py", FROM_SUCCESS_RATES | FROM_RL | FROM_SAMPLE),
+        (f"{PACKAGE}/sampling/pools.py", FROM_SUCCESS_RATES | FROM_RL | FROM_SAMPLE),
+        (f"{PACKAGE}/sampling/vllm_backend.py", {}),  # not the backend in use
         (f"{PACKAGE}/grading.py", FROM_GRADING),
-        (f"{PACKAGE}/notation.py", FROM_GRADING),
         (f"{PACKAGE}/metrics.py", FROM_MEASURE),
         (f"{PACKAGE}/statistics.py", FROM_MEASURE),
-        (f"{PACKAGE}/weights.py", FROM_TRAIN),  # the effective share that a training logs
-        (f"{PACKAGE}/claims.py", FROM_CLAIMS),
-        (f"{PACKAGE}/tables.py", FROM_TABLE | FROM_WEIGHT_TABLE),
-        (
-            f"{PACKAGE}/captions.py",
-            FROM_MEASURE | FROM_FIGURE | FROM_WEIGHT_TABLE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE,
-        ),
-        (f"{PACKAGE}/plots.py", FROM_FIGURE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE),
-        (f"{PACKAGE}/budgets.py", FROM_FIGURE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE),  # of all that draws
-        (f"{PACKAGE}/report.py", planned("report")),
+        (f"{PACKAGE}/analysis/effective_share.py", FROM_TRAIN),  # that a training logs
+        (f"{PACKAGE}/analysis/claims.py", FROM_CLAIMS),
+        (f"{PACKAGE}/analysis/gains.py", planned("figure")),
+        (f"{PACKAGE}/analysis/diagonal.py", FROM_MEASURE_DIAGONAL),
+        (f"{PACKAGE}/presentation/tables.py", FROM_TABLE | FROM_WEIGHT_TABLE),
+        (f"{PACKAGE}/units.py", FROM_MEASURE | FROM_WEIGHT_TABLE),
+        (f"{PACKAGE}/presentation/wording.py", planned("figure", "table", "weight_table")),
+        (f"{PACKAGE}/presentation/figures/style.py", FROM_FIGURE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE),
+        (f"{PACKAGE}/presentation/figures/weights.py", FROM_WEIGHT_FIGURE),
+        (f"{PACKAGE}/presentation/figures/training.py", planned("training_figure")),
+        (f"{PACKAGE}/presentation/report.py", planned("report")),
+        (f"{PACKAGE}/presentation/summary.py", {}),  # prints what is there
+        (f"{PACKAGE}/config/resolving.py", {}),  # its outcome counts, as each job's settings
+        (f"{PACKAGE}/provenance/job.py", {}),  # records and refuses
+        (f"{PACKAGE}/provenance/artifacts.py", {}),
         ("workflow/scripts/make_report.py", planned("report")),
         ("workflow/scripts/check_results.py", {}),
-        (f"{PACKAGE}/diagonal.py", FROM_MEASURE_DIAGONAL),
         ("workflow/scripts/make_table.py", FROM_TABLE),
         ("workflow/scripts/judge_claims.py", FROM_CLAIMS),
         ("workflow/scripts/draw_weights.py", FROM_WEIGHT_FIGURE),
         ("workflow/scripts/draw_diagonal.py", FROM_DIAGONAL_FIGURE),
         ("workflow/scripts/train_sft.py", FROM_TRAIN),
-        (f"{PACKAGE}/config.py", {}),  # its outcome counts, as each job's settings
-        (f"{PACKAGE}/summary.py", {}),  # prints what is there
     ],
 )
 def test_a_changed_line_reruns_the_rules_that_use_it(rerun, file, plan):
@@ -152,7 +152,7 @@ def test_a_fresh_clone_with_the_results_carried_over_reruns_nothing(finished, tm
 
 
 def test_another_learning_rate_retrains(rerun):
-    rerun.change_recipe(learning_rate=1.0e-3)
+    rerun.change_recipe(learning_rate=3.0e-3)
     assert rerun.plan(preset="seconds") == PASS_FROM_TRAIN
 
 

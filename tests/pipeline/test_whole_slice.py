@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from planning import runs_of, warmups_of
 
-from compute_aligned.provenance import load_manifests, verify
+from compute_aligned.provenance.manifests import load_manifests, verify
 
 OBJECTIVES = ["ce", "pass_n4", "pass_n16", "pass_n64"]
 LABELS = ["CE", "Pass@4", "Pass@16", "Pass@64"]

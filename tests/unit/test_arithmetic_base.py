@@ -10,12 +10,12 @@ import torch
 from make_base_model import write_base_model
 from safetensors.torch import load_file
 
-from compute_aligned.artifacts import write_artifact
-from compute_aligned.base_models import character_tokenizer, make_base_model
-from compute_aligned.pretraining import encode_texts, pack
+from compute_aligned.models.making import character_tokenizer, make_base_model
+from compute_aligned.models.pretraining import encode_texts, pack
+from compute_aligned.models.tokenization import IGNORED, encode_prompt
+from compute_aligned.provenance.artifacts import write_artifact
 from compute_aligned.tasks.arithmetic import ALPHABET, SHORT_SHARE, WORDS, generate_splits
 from compute_aligned.tasks.arithmetic_corpus import CHAIN_SHARE, Text, generate_corpus
-from compute_aligned.tokenization import IGNORED, encode_prompt
 
 SIZES = {"train": 6500, "validation": 300, "test": 300}
 SOURCE = {

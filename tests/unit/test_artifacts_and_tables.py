@@ -12,10 +12,10 @@ import yaml
 from draw_figure import draw_figure
 from make_table import make_table
 
-from compute_aligned.artifacts import SCHEMAS, read_artifact, whole, write_artifact
-from compute_aligned.captions import against_the_paper, what_was_run
-from compute_aligned.plots import difference_figure
-from compute_aligned.tables import latex_table, markdown_table, wide_table
+from compute_aligned.presentation.figures.curves import difference_figure
+from compute_aligned.presentation.tables import latex_table, markdown_table, wide_table
+from compute_aligned.presentation.wording import against_the_paper, what_was_run
+from compute_aligned.provenance.artifacts import SCHEMAS, read_artifact, whole, write_artifact
 
 SAMPLES = pd.DataFrame(
     {

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from conftest import REPO
 
-from compute_aligned import audit
-from compute_aligned.provenance import describe, installed_versions, manifest_digest
-from compute_aligned.reference import write_reference
+from compute_aligned.provenance import audit
+from compute_aligned.provenance.hashing import describe
+from compute_aligned.provenance.job import installed_versions
+from compute_aligned.provenance.manifests import manifest_digest
+from compute_aligned.provenance.published import write_reference
 
 ROOT = "results/mini"
 TABLE = "experiment,objective,label,Pass@1,Pass@1 low,Pass@1 high\ne,ce,CE,10,8,12\ne,pass_n4,Pass@4,9,7,11\n"
@@ -433,7 +435,7 @@ def test_of_a_references_own_files_one_sentence(reference, ask, file, content, c
 
 @pytest.mark.parametrize("preset", ["tiny", "small"])
 def test_the_committed_references_are_what_their_manifests_say(preset):
-    command = [sys.executable, "-m", "compute_aligned.audit", str(REPO / "results" / "reference" / preset)]
+    command = [sys.executable, "-m", "compute_aligned", "audit", str(REPO / "results" / "reference" / preset)]
     done = subprocess.run(command, cwd="/", capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.rstrip().endswith(" artifacts verified, 0 complaints")

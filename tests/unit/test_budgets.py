@@ -10,9 +10,11 @@ from compute_pass_rates import compute_pass_rates
 from draw_pass_rates import draw_pass_rates
 from make_alignment_table import make_alignment_table
 
-from compute_aligned.artifacts import read_artifact, write_artifact
-from compute_aligned.budgets import beside_alignment, gains, rank_correlation
-from compute_aligned.plots import COLUMN_WIDTH_IN, alignment_figure, matrix_figure, pass_rate_figure
+from compute_aligned.analysis.gains import beside_alignment, gains, rank_correlation
+from compute_aligned.presentation.figures.curves import pass_rate_figure
+from compute_aligned.presentation.figures.matrix import alignment_figure, matrix_figure
+from compute_aligned.presentation.figures.style import COLUMN_WIDTH_IN
+from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 
 LABELS = {"ce": "CE", "pass_n16": "Pass@16", "pass_n4": "Pass@4"}  # not in the order of N
 KS = [1, 4, 16]

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import REPO
-from measure import run_metrics
 
-from compute_aligned.artifacts import write_artifact
-from compute_aligned.provenance import installed_versions
+from compute_aligned.analysis.measuring import run_metrics
+from compute_aligned.provenance.artifacts import write_artifact
+from compute_aligned.provenance.job import installed_versions
 
 N_PROBLEMS, N_SAMPLES = 3, 4
 KEYS = ["recipe", "objective", "seed", "metric", "k", "problem_id", "value"]

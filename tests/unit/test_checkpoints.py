@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import sample as sample_script
-import train_sft as script
 from conftest import TRAINING
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from compute_aligned.artifacts import whole
-from compute_aligned.checkpoints import RECORD, SEAL, last_whole_checkpoint, seal, work_folder
-from compute_aligned.pools import Completion, sample_in_shards
-from compute_aligned.sft import ComputeAlignedSFTTrainer
+from compute_aligned.provenance.artifacts import whole
+from compute_aligned.provenance.unfinished import work_folder
+from compute_aligned.sampling import evaluation as sample_script
+from compute_aligned.sampling.pools import Completion, sample_in_shards
+from compute_aligned.training import sft_run as script
+from compute_aligned.training.checkpoints import RECORD, SEAL, last_whole_checkpoint, seal
+from compute_aligned.training.sft import ComputeAlignedSFTTrainer
 
 
 class Killed(Exception):

@@ -8,16 +8,17 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import REPO
-from judge_claims import judge_claims, results
-from measure import summarise
 from scipy import stats
 
 from compute_aligned.advantages import rl_objective
-from compute_aligned.artifacts import read_artifact, write_artifact
-from compute_aligned.claims import corrected, judge, slope_weights
-from compute_aligned.config import compared_arms, load_settings
+from compute_aligned.analysis.claims import corrected, judge, slope_weights
+from compute_aligned.analysis.evidence import judge_claims, results
+from compute_aligned.analysis.measuring import summarise
+from compute_aligned.config.loading import load_settings
+from compute_aligned.config.resolving import compared_arms
 from compute_aligned.objectives import sft_objective
-from compute_aligned.summary import describe_claims
+from compute_aligned.presentation.summary import describe_claims
+from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 
 SMALLEST = {"value": 0.5, "because": "a test"}
 BASE = {"statement": "It is so.", "paper_item": "Table 9", "experiment": "e", "family": "f"}

@@ -11,16 +11,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from compute_closed_forms import alignments, compute_closed_forms, weight_curves
 from conftest import REPO
 from draw_weights import draw_weights
 from make_weight_table import make_weight_table
 from scipy.stats import binom
 
-from compute_aligned.artifacts import read_artifact
-from compute_aligned.config import ConfigError, closed_form_settings, load_settings
-from compute_aligned.plots import waste_figure, weights_figure
-from compute_aligned.tables import FORMULAS, weight_values
+from compute_aligned.analysis.closed_forms import alignments, compute_closed_forms, weight_curves
+from compute_aligned.config.files import ConfigError
+from compute_aligned.config.loading import load_settings
+from compute_aligned.config.resolving import closed_form_settings
+from compute_aligned.presentation.figures.weights import waste_figure, weights_figure
+from compute_aligned.presentation.tables import FORMULAS, weight_values
+from compute_aligned.provenance.artifacts import read_artifact
 
 EXPERIMENT = yaml.safe_load((REPO / "config" / "experiments.yaml").read_text())["experiments"]["scaling_factors"]
 FIGURES = EXPERIMENT["figures"]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import REPO
 
-from compute_aligned.reference import write_reference
-from compute_aligned.summary import describe_results
+from compute_aligned.presentation.summary import describe_results
+from compute_aligned.provenance.published import write_reference
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # runpy: the module is imported already
 TINY = str(REPO / "config" / "tiny.yaml")
@@ -28,24 +28,31 @@ def call(tmp_path, monkeypatch):
             Path(name + ending).write_bytes(content)
 
     def called(command, *arguments):
-        monkeypatch.setattr(sys, "argv", [command, *arguments])
+        monkeypatch.setattr(sys, "argv", ["compute_aligned", command, *arguments])
         with pytest.raises(SystemExit) as ended:
-            runpy.run_module(f"compute_aligned.{command}", run_name="__main__")
+            runpy.run_module("compute_aligned", run_name="__main__")
         return ended.value.code
 
     return called
 
 
-@pytest.mark.parametrize("command", ["summary", "reference", "claims_table", "pin", "memory", "compare"])
+@pytest.mark.parametrize("command", ["summary", "reference", "claims", "pin", "memory", "compare"])
 def test_a_command_without_a_path_says_how_it_is_used(call, command, capsys):
     assert call(command) == 2
     assert "the following arguments are required" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["", "aduit"])
+def test_a_command_that_does_not_exist_is_answered_with_those_that_do(call, command):
+    assert call(command).endswith(
+        "wanted one of the commands audit, claims, compare, config, memory, pin, reference, summary, timing"
+    )
+
+
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("command", ["summary", "reference", "claims_table", "pin", "memory", "compare"])
+@pytest.mark.parametrize("command", ["summary", "reference", "claims", "pin", "memory", "compare"])
 def test_a_wrong_path_ends_in_one_sentence_that_names_it(call, command, path):
-    path += ".csv" if command == "claims_table" and path != "folder" else ""
+    path += ".csv" if command == "claims" and path != "folder" else ""
     before = sorted(Path().rglob("*"))
     sentence = call(command, path)  # a text: Python prints it and exits with 1
     assert sentence.startswith(f"{command}: ") and path in sentence

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from conftest import REPO
 
-from compute_aligned import compare
-from compute_aligned.compare import Number, compare_runs, compare_with_paper, judge, table_numbers
+from compute_aligned.presentation import compare
+from compute_aligned.presentation.compare import Number, compare_runs, compare_with_paper, judge, table_numbers
 
 REFERENCE = REPO / "results" / "reference" / "tiny"
 REPORTED = pd.read_csv(REPO / "config" / "reported.csv")
@@ -57,7 +57,7 @@ def comparison(items, item, name):
 
 
 def run(monkeypatch, capsys, *arguments):
-    """Exit code and output of `python -m compute_aligned.compare`."""
+    """Exit code and output of `python -m compute_aligned compare`."""
     monkeypatch.setattr(sys, "argv", ["compare", *map(str, arguments)])
     code = compare.main()
     return code, capsys.readouterr().out
@@ -351,7 +351,7 @@ def test_claims_without_verdicts_are_refused(copy, tmp_path):
 
 def test_a_wrong_folder_ends_the_command_with_a_sentence_and_code_1(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "compute_aligned.compare", "results/tiny"],
+        [sys.executable, "-m", "compute_aligned", "compare", "results/tiny"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(REPO / "workflow")},
         capture_output=True,
@@ -366,7 +366,7 @@ def test_make_compare_names_the_folder_of_the_preset():
         pytest.skip("make is not installed")
     command = ["make", "--no-print-directory", "-n", "compare", "CONFIG=config/small.yaml", "PUBLISHED=1"]
     planned = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=True).stdout
-    assert planned.splitlines()[-1].endswith("python -m compute_aligned.compare results/small --published")
+    assert planned.splitlines()[-1].endswith("python -m compute_aligned compare results/small --published")
 
 
 def test_the_paper_and_a_reference_cannot_be_asked_for_at_once(monkeypatch, capsys):

@@ -13,13 +13,11 @@ import torch
 import yaml
 from conftest import REPO
 
-from compute_aligned.config import (
-    ConfigError,
+from compute_aligned.config.files import ConfigError, read_preset, read_yaml
+from compute_aligned.config.loading import load_settings
+from compute_aligned.config.resolving import (
     closed_form_settings,
     diagonal_settings,
-    load_settings,
-    read_preset,
-    read_yaml,
     recipes_and_objectives,
     rl_settings,
     sampling_settings,
@@ -711,7 +709,7 @@ def test_an_adapter_is_described_only_where_the_preset_trains_one():
 def test_reading_the_configuration_imports_no_model_library():
     code = (
         "import sys, yaml, pathlib\n"
-        "from compute_aligned.config import load_settings\n"
+        "from compute_aligned.config.loading import load_settings\n"
         "folder = pathlib.Path(sys.argv[1])\n"
         "load_settings(yaml.safe_load((folder / 'tiny.yaml').read_text()), 'tiny.yaml', folder)\n"
         "print(sorted({'transformers', 'trl', 'peft', 'datasets', 'pandas'} & set(sys.modules)))\n"

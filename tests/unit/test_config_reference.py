@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from compute_aligned.config_reference import reference
+from compute_aligned.config.reference import reference
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 def test_the_committed_reference_is_what_the_schemas_say():
     committed = (REPOSITORY / "docs" / "config.md").read_text()
-    assert committed == reference(), "run: python -m compute_aligned.config_reference > docs/config.md"
+    assert committed == reference(), "run: python -m compute_aligned config > docs/config.md"
 
 
 def test_every_key_of_the_reference_says_what_it_means():

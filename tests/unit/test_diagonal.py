@@ -12,18 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-from compute_aligned.diagonal import (
+from compute_aligned.analysis.diagonal import (
     answers_of_pool,
     answers_of_rewards,
-    best_of_n_rho,
     compare_gradients,
     diagonal_gradient,
     diagonal_ratio,
     exact_gradient,
     forced_draws,
-    majority_rho,
+    invalid_of,
     softmax,
-    success_probability,
     summarize,
 )
 from compute_aligned.operators import BestOfN, Majority
@@ -31,6 +29,47 @@ from compute_aligned.operators import BestOfN, Majority
 # Best-of-32, from worst to best; the target is the second worst.
 FLIPPED = np.array([0.8424, 0.0819, 0.0085, 0.0211, 0.0460])
 FLIPPED /= FLIPPED.sum()
+
+
+def majority_rho(
+    answers,
+    target,
+    n,
+    rng=None,
+    none_votes=False,
+):
+    """rho of majority voting among `n` draws from a pool's relative frequencies, for the answer `target`.
+
+    None uses up draws and never wins; with `none_votes` all of them are one wrong answer. A target that does not
+    occur in the pool has p_target = 0; rho is then undefined unless y could win by a single vote (N = 1, or draws
+    that do not vote).
+    Errors and `rng`: those of `answers_of_pool` and `diagonal_ratio`.
+    """
+    distinct, p = answers_of_pool(answers)
+    if target not in distinct:
+        distinct, p = [target, *distinct], np.concatenate([[0.0], p])
+    return diagonal_ratio(p, distinct.index(target), "majority", n, rng, invalid=invalid_of(distinct, none_votes))
+
+
+def best_of_n_rho(rewards, n, target=None):
+    """rho of best-of-N among `n` draws from a pool's relative frequencies; the target is its highest reward.
+
+    `target`: another reward of the pool to be the target.
+    Errors: those of `answers_of_rewards`; ValueError for a target that is not in the pool.
+    """
+    values, p = answers_of_rewards(rewards)
+    if target is not None and target not in values:
+        raise ValueError(f"the target must be a reward of the pool, got {target}")
+    index = len(values) - 1 if target is None else int(np.searchsorted(values, target))
+    return diagonal_ratio(p, index, "best_of_n", n)
+
+
+def success_probability(p, target, strategy, n, *, invalid=None):
+    """P, the chance that the strategy returns the target among `n` draws. Errors: as `diagonal_ratio`.
+
+    P is homogeneous of degree N in the p_j, so N P = sum_j p_j s_j (Euler).
+    """
+    return float(np.asarray(p) @ forced_draws(p, target, strategy, n, invalid=invalid).s) / n
 
 
 def returns(draws, target, strategy, invalid=None):

@@ -12,12 +12,9 @@ import pytest
 import yaml
 from conftest import REPO
 from draw_diagonal import draw_diagonal
-from measure_diagonal import measure_diagonal, random_targets
 from test_diagonal import enumerated_success, rho_by_words
 
-from compute_aligned.artifacts import read_artifact, write_artifact
-from compute_aligned.config import diagonal_settings, load_settings
-from compute_aligned.diagonal import (
+from compute_aligned.analysis.diagonal import (
     compare_gradients,
     decay_deviation,
     diagonal_gradient,
@@ -25,7 +22,11 @@ from compute_aligned.diagonal import (
     most_frequent_right,
     random_answer_sets,
 )
-from compute_aligned.plots import rho_figure, what_was_diagnosed
+from compute_aligned.analysis.diagonal_diagnostic import measure_diagonal, random_targets
+from compute_aligned.config.loading import load_settings
+from compute_aligned.config.resolving import diagonal_settings
+from compute_aligned.presentation.figures.diagonal import rho_figure, what_was_diagnosed
+from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 
 EXPERIMENT = yaml.safe_load((REPO / "config" / "experiments.yaml").read_text())["experiments"]["diagonal_diagnostic"]
 N = 4  # N^4 tuples can be enumerated

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-import sample as sample_script
 import torch
 from conftest import SOURCE
 from make_base_model import write_base_model
@@ -11,12 +10,13 @@ from test_grpo import ADVANTAGES, RIGHT, SETTINGS
 from transformers import AutoTokenizer, GenerationConfig
 
 from compute_aligned.advantages import rl_objective
-from compute_aligned.base_models import make_base_model
-from compute_aligned.grpo import ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
-from compute_aligned.models import end_tokens, load_model, load_tokenizer
-from compute_aligned.pools import SamplingSettings
-from compute_aligned.sampling import sample_pools, uniforms
-from compute_aligned.tokenization import encode_example, encode_prompt, turn_end
+from compute_aligned.models.loading import end_tokens, load_model, load_tokenizer
+from compute_aligned.models.making import make_base_model
+from compute_aligned.models.tokenization import encode_example, encode_prompt, turn_end
+from compute_aligned.sampling import evaluation as sample_script
+from compute_aligned.sampling.pools import SamplingSettings
+from compute_aligned.sampling.transformers_backend import sample_pools, uniforms
+from compute_aligned.training.grpo import ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
 
 # What a hub model might bring along: none of it may act.
 OWN = {

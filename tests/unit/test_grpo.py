@@ -18,12 +18,13 @@ from transformers import TrainerCallback, TrainingArguments
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import RepeatSampler, nanstd
 
-from compute_aligned import grpo
 from compute_aligned.advantages import AdvantageSettings, group_advantages, rl_objective
-from compute_aligned.checkpoints import RECORD, last_whole_checkpoint
-from compute_aligned.grpo import RECORDED, ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
-from compute_aligned.models import add_adapter, load_model
-from compute_aligned.tasks.rewards import AnswerReward, grade_as_the_paper, grade_by_math_verify
+from compute_aligned.grading import grade_many
+from compute_aligned.models.loading import add_adapter, load_model
+from compute_aligned.tasks.rewards import AnswerReward, grade_as_the_paper
+from compute_aligned.training import grpo
+from compute_aligned.training.checkpoints import RECORD, last_whole_checkpoint
+from compute_aligned.training.grpo import RECORDED, ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
 
 SETTINGS = {
     "seed": 3,
@@ -669,6 +670,11 @@ def test_epochs_differ_in_order_and_an_epoch_has_the_same_order_whenever_it_is_s
 
 
 # --- the reward ------------------------------------------------------------------------------------------------------
+
+
+def grade_by_math_verify(pairs, **settings):
+    """A grader that may start processes and time out, as none in use does."""
+    return [(grade.answer, grade.correct) for grade in grade_many(pairs, **settings)]
 
 
 PAPER = partial(grade_as_the_paper, whole_is_answer=False)

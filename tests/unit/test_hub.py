@@ -6,7 +6,7 @@ import make_problems
 import pytest
 from stand_ins import make_protgpt2
 
-from compute_aligned.hub import resolve_revision
+from compute_aligned.models.hub import resolve_revision
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

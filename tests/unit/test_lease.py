@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from compute_aligned import lease as module
-from compute_aligned.lease import Lease, LeaseLost
+from compute_aligned.provenance import lease as module
+from compute_aligned.provenance.lease import Lease, LeaseLost
 
 CONTEXT = multiprocessing.get_context("fork")
 
@@ -242,8 +242,8 @@ import json, os, sys, time
 from pathlib import Path
 from types import SimpleNamespace
 
-from compute_aligned.lease import Lease
-from compute_aligned.provenance import job
+from compute_aligned.provenance.lease import Lease
+from compute_aligned.provenance.job import job
 
 
 class Named(list):

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from measure import measure, pool_curve
 
-from compute_aligned.artifacts import read_artifact, write_artifact
+from compute_aligned.analysis.measuring import measure, pool_curve
+from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 
 REPORTED = pd.DataFrame(
     [

@@ -12,16 +12,17 @@ from stand_ins import make_mistral, make_protgpt2, math_rows
 from torch.profiler import ProfilerActivity, profile
 from transformers import AutoConfig, AutoModelForCausalLM, OPTConfig
 
-from compute_aligned import memory
 from compute_aligned.advantages import AdvantageSettings, rl_objective
-from compute_aligned.base_models import make_base_model
-from compute_aligned.config import load_settings, rl_settings, sampling_settings, training_settings
-from compute_aligned.grpo import ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
-from compute_aligned.models import LINEAR, add_adapter, load_model, load_tokenizer
+from compute_aligned.config.loading import load_settings
+from compute_aligned.config.resolving import rl_settings, sampling_settings, training_settings
+from compute_aligned.models.loading import LINEAR, add_adapter, load_model, load_tokenizer
+from compute_aligned.models.making import make_base_model
 from compute_aligned.objectives import sft_objective
-from compute_aligned.sampling import SamplingSettings, sample_pools, uniforms
-from compute_aligned.sft import ComputeAlignedSFTTrainer, trainer_arguments
+from compute_aligned.planning import memory
+from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
 from compute_aligned.tasks import Problem
+from compute_aligned.training.grpo import ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
+from compute_aligned.training.sft import ComputeAlignedSFTTrainer, trainer_arguments
 
 CONFIG = REPO / "config"
 # Wide enough for activations, logits and caches to be larger than what the formulas leave out.

@@ -8,14 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from compute_aligned.metrics import (
-    best_of_curve,
-    best_of_k,
-    majority_at_k,
-    majority_curve,
-    pass_at_k,
-    pass_curve,
-)
+from compute_aligned.metrics import best_of_curve, best_of_k, majority_at_k, majority_curve, pass_at_k, pass_curve
 
 RELATIVE_ERROR = 1e-13
 

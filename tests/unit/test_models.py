@@ -12,17 +12,10 @@ from stand_ins import make_protgpt2, mistral_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers import BitsAndBytesConfig as Config
 
-from compute_aligned import models
-from compute_aligned.base_models import character_tokenizer, make_base_model, plain_character_tokenizer
-from compute_aligned.models import (
-    DTYPES,
-    adamw,
-    add_adapter,
-    check_precision,
-    load_model,
-    load_tokenizer,
-)
-from compute_aligned.tokenization import encode_example, encode_prompt
+from compute_aligned.models import loading as models
+from compute_aligned.models.loading import DTYPES, adamw, add_adapter, check_precision, load_model, load_tokenizer
+from compute_aligned.models.making import character_tokenizer, make_base_model, plain_character_tokenizer
+from compute_aligned.models.tokenization import encode_example, encode_prompt
 
 IDS = torch.tensor([[1, 5, 9, 12, 2, 7, 8, 3]])
 

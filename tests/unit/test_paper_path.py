@@ -14,9 +14,7 @@ import bitsandbytes
 import huggingface_hub
 import pandas as pd
 import pytest
-import sample as sample_script
 import torch
-import train_grpo as grpo_script
 import yaml
 from conftest import REPO
 from make_base_model import write_base_model
@@ -24,17 +22,20 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from score_proteins import score_proteins
 from stand_ins import make_mistral, make_protgpt2, math_rows, protein_text
-from train_sft import train_sft
 
-from compute_aligned import sampling
-from compute_aligned.artifacts import read_artifact, write_artifact
-from compute_aligned.config import load_settings, rl_settings, sampling_settings, training_settings
-from compute_aligned.models import load_model, load_tokenizer
-from compute_aligned.sft import gold_completions
+from compute_aligned.config.loading import load_settings
+from compute_aligned.config.resolving import rl_settings, sampling_settings, training_settings
+from compute_aligned.models.loading import load_model, load_tokenizer
+from compute_aligned.models.tokenization import IGNORED, encode_example, encode_prompt
+from compute_aligned.provenance.artifacts import read_artifact, write_artifact
+from compute_aligned.sampling import evaluation as sample_script
+from compute_aligned.sampling import transformers_backend as sampling
 from compute_aligned.tasks import Problem
 from compute_aligned.tasks.loading import load_task
 from compute_aligned.tasks.math import PROMPT
-from compute_aligned.tokenization import IGNORED, encode_example, encode_prompt
+from compute_aligned.training import grpo_run as grpo_script
+from compute_aligned.training.sft import gold_completions
+from compute_aligned.training.sft_run import train_sft
 
 CONFIG = REPO / "config"
 RECIPE = "math_rl_pass"

@@ -4,7 +4,8 @@ import pytest
 import yaml
 from conftest import REPO
 
-from compute_aligned.config import load_settings, rl_settings, sampling_settings, training_settings
+from compute_aligned.config.loading import load_settings
+from compute_aligned.config.resolving import rl_settings, sampling_settings, training_settings
 
 # Supervised fine-tuning of Tables 2 and 3, and where the warm-ups of reinforcement learning differ from it.
 SFT = {

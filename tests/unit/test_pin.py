@@ -9,7 +9,7 @@ import pytest
 import yaml
 from conftest import REPO
 
-from compute_aligned.pin import pin, revisions
+from compute_aligned.config.pin import pin, revisions
 
 PRESET = """\
 # Mistral at `revision: main`
@@ -120,7 +120,7 @@ def test_every_hub_repository_of_a_shipped_preset_is_found_where_its_revision_st
 
 
 def test_the_command_ends_in_one_sentence_where_there_is_no_network(preset):
-    command = [sys.executable, "-m", "compute_aligned.pin", str(preset)]  # conftest: HF_HUB_OFFLINE
+    command = [sys.executable, "-m", "compute_aligned", "pin", str(preset)]  # conftest: HF_HUB_OFFLINE
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and done.stdout == ""
     (sentence,) = done.stderr.splitlines()

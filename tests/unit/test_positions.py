@@ -10,13 +10,13 @@ from test_grpo import ADVANTAGES, SETTINGS, digits, without_padding
 from transformers import AutoConfig, AutoModelForCausalLM, TrainerCallback
 
 from compute_aligned.advantages import rl_objective
-from compute_aligned.grpo import ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
-from compute_aligned.models import add_adapter, load_model
+from compute_aligned.models.loading import add_adapter, load_model
+from compute_aligned.models.tokenization import IGNORED, encode_example, encode_prompt
 from compute_aligned.objectives import sft_objective
-from compute_aligned.pools import SamplingSettings
-from compute_aligned.sampling import sample_pools, uniforms
-from compute_aligned.sft import ComputeAlignedSFTTrainer, trainer_arguments
-from compute_aligned.tokenization import IGNORED, encode_example, encode_prompt
+from compute_aligned.sampling.pools import SamplingSettings
+from compute_aligned.sampling.transformers_backend import sample_pools, uniforms
+from compute_aligned.training.grpo import ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
+from compute_aligned.training.sft import ComputeAlignedSFTTrainer, trainer_arguments
 
 SIZES = {
     "llama": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2},

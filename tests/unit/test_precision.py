@@ -14,13 +14,14 @@ from stand_ins import make_mistral
 from torch.nn.functional import log_softmax
 from trl import GRPOConfig, SFTConfig
 
-from compute_aligned.config import load_settings, rl_settings, training_settings
-from compute_aligned.grpo import grpo_arguments
-from compute_aligned.models import DTYPES, add_adapter, check_precision, load_model
+from compute_aligned.config.loading import load_settings
+from compute_aligned.config.resolving import rl_settings, training_settings
+from compute_aligned.models.loading import DTYPES, add_adapter, check_precision, load_model
+from compute_aligned.models.tokenization import IGNORED
 from compute_aligned.objectives import sft_objective
-from compute_aligned.sampling import SamplingSettings, sample_pools, uniforms
-from compute_aligned.sft import gold_completions, trainer_arguments
-from compute_aligned.tokenization import IGNORED
+from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
+from compute_aligned.training.grpo import grpo_arguments
+from compute_aligned.training.sft import gold_completions, trainer_arguments
 
 CONFIG = REPO / "config"
 LENGTH = 1024
@@ -245,8 +246,9 @@ def test_the_preset_alone_decides_the_precision(precision, half, tmp_path):
 
 def test_a_run_on_the_wrong_device_ends_before_anything_is_read(paper, tmp_path, monkeypatch):
     import sample
-    import train_grpo
-    import train_sft
+
+    from compute_aligned.training import grpo_run as train_grpo
+    from compute_aligned.training import sft_run as train_sft
 
     nowhere = {"path_to_base": "no", "path_to_problems": "no", "threads": 1, "checkpoints": str(tmp_path)}
     nowhere |= {"run": "r/ce/seed1", "code": "c0de"}

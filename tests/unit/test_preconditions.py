@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from compute_aligned.preconditions import large_enough, learned, plateau
+from compute_aligned.analysis.preconditions import large_enough, learned, plateau
 
 
 def test_learning_is_a_one_sided_test_of_the_gains_of_seeds():

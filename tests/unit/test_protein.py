@@ -18,12 +18,13 @@ from make_problems import make_problems
 from safetensors.torch import load_file
 from stand_ins import make_protgpt2
 
-from compute_aligned.artifacts import read_artifact, write_artifact
-from compute_aligned.base_models import make_base_model, plain_character_tokenizer
 from compute_aligned.metrics import best_of_curve
-from compute_aligned.models import load_model, load_tokenizer
-from compute_aligned.pretraining import encode_text
-from compute_aligned.sampling import SamplingSettings, sample_pools, uniforms
+from compute_aligned.models.loading import load_model, load_tokenizer
+from compute_aligned.models.making import make_base_model, plain_character_tokenizer
+from compute_aligned.models.pretraining import encode_text
+from compute_aligned.models.tokenization import IGNORED, encode_example, encode_prompt
+from compute_aligned.provenance.artifacts import read_artifact, write_artifact
+from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
 from compute_aligned.tasks import Problem, refuse_overlap
 from compute_aligned.tasks import protein as p
 from compute_aligned.tasks.loading import load_task
@@ -35,7 +36,6 @@ from compute_aligned.tasks.protein_corpus import (
     PAPERS_SD,
     generate_corpus,
 )
-from compute_aligned.tokenization import IGNORED, encode_example, encode_prompt
 
 SIZES = {"train": 300, "rl": 200, "validation": 50, "test": 100}
 SOURCE = {

@@ -8,17 +8,12 @@ import pandas as pd
 import pytest
 from draw_training import draw_training
 
-from compute_aligned.artifacts import write_artifact
-from compute_aligned.plots import (
-    COLUMN_WIDTH_IN,
-    FIGURES,
-    STYLES,
-    difference_figure,
-    hydrophobicity_figure,
-    inversion_figure,
-    training_figure,
-    values_figure,
-)
+from compute_aligned.presentation.figures.curves import difference_figure, values_figure
+from compute_aligned.presentation.figures.proteins import hydrophobicity_figure, inversion_figure
+from compute_aligned.presentation.figures.registry import FIGURES
+from compute_aligned.presentation.figures.style import COLUMN_WIDTH_IN, STYLES
+from compute_aligned.presentation.figures.training import training_figure
+from compute_aligned.provenance.artifacts import write_artifact
 from compute_aligned.tasks.protein import JACKPOT, TRAP, VALLEY
 
 MODELS = ["GRPO", "BoN-2", "BoN-4", "BoN-8"]

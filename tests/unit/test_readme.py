@@ -5,7 +5,7 @@ import re
 import pandas as pd
 from conftest import REPO
 
-from compute_aligned.claims_table import claims_table
+from compute_aligned.presentation.claims_table import claims_table
 
 README = (REPO / "README.md").read_text()
 

@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 from conftest import REPO
 from draw_figure import draw_figure
-from make_report import make_report
 from make_table import make_table
 
-from compute_aligned import report
-from compute_aligned.artifacts import write_artifact
-from compute_aligned.provenance import describe, jobs_behind
+from compute_aligned.presentation import report
+from compute_aligned.presentation.page import make_report
+from compute_aligned.provenance.artifacts import write_artifact
+from compute_aligned.provenance.hashing import describe
+from compute_aligned.provenance.manifests import jobs_behind
 
 POPULATIONS = {1: "problems only", 5: "seeds x problems"}
 EXPERIMENT = {
@@ -354,7 +355,7 @@ def test_the_page_says_what_was_found_and_how_to_redo_it_and_names_no_machine(pa
         "warmup_transfer, left out of this preset", "Left out of this preset", "Does it pay?",
         "+12.0 [+10.0, +14.0]", "46.3 (+4.6)", "0.00123",
         "snakemake --configfile config/mini.yaml --cores 2 --force results/mini/figures/fig1.png",
-        "python -m compute_aligned.audit results/mini/tables/table2.csv --model pass_n16 --k 16",
+        "python -m compute_aligned audit results/mini/tables/table2.csv --model pass_n16 --k 16",
         "results/mini/provenance/figure/fig1.json", "0123456789ab", "torch 2.0",
         describe(Path("results/mini/figures/fig1.png"))["sha256"][:12],
         "source.kind hub, commit read cafe", "Figure 1. The metric at each test budget k minus the baseline's",

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 import torch
 from conftest import REPO
+from stand_ins import weighted_advantages
 
-from compute_aligned.advantages import AdvantageSettings, Rollouts, rl_objective, weighted_advantages
-from compute_aligned.operators import Majority, PassAtN
-from compute_aligned.scaling_factors import (
+from compute_aligned.advantages import AdvantageSettings, Rollouts, rl_objective
+from compute_aligned.analysis.scaling_factors import (
     alignment,
     change_within_prompt,
     estimator_variances,
@@ -28,6 +28,7 @@ from compute_aligned.scaling_factors import (
     wasted_share,
     weight,
 )
+from compute_aligned.operators import Majority, PassAtN
 
 BUDGETS = [1, 2, 4, 8, 16, 32, 64]
 PAIRS = list(itertools.combinations(BUDGETS, 2))

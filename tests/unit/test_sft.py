@@ -12,27 +12,23 @@ import mpmath
 import pandas as pd
 import pytest
 import torch
-import train_sft as script
 from conftest import ADAPTER, REPO, TRAINING
 from safetensors.torch import load_file
 from torch.nn.functional import log_softmax
 from transformers import Trainer, TrainerCallback
 from trl import SFTTrainer
 
-from compute_aligned import artifacts
-from compute_aligned.callbacks import SaveRecord
-from compute_aligned.checkpoints import last_whole_checkpoint, seal
-from compute_aligned.models import add_adapter, load_model
+from compute_aligned.models.loading import add_adapter, load_model
+from compute_aligned.models.tokenization import encode_prompt
 from compute_aligned.objectives import sft_objective
-from compute_aligned.sampling import SamplingSettings, sample_pools, uniforms
-from compute_aligned.sft import (
-    RECORD_COLUMNS,
-    ComputeAlignedSFTTrainer,
-    gold_completions,
-    trainer_arguments,
-)
-from compute_aligned.success_rates import SuccessRates, success_rates
-from compute_aligned.tokenization import encode_prompt
+from compute_aligned.provenance import artifacts
+from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
+from compute_aligned.training import loop
+from compute_aligned.training import sft_run as script
+from compute_aligned.training.callbacks import SaveRecord
+from compute_aligned.training.checkpoints import last_whole_checkpoint, seal
+from compute_aligned.training.sft import RECORD_COLUMNS, ComputeAlignedSFTTrainer, gold_completions, trainer_arguments
+from compute_aligned.training.success_rates import SuccessRates, success_rates
 
 OBJECTIVES = ["ce", "pass_n16", "majority_n8_k3"]
 AVERAGES = ["sequence", "token"]
@@ -358,7 +354,7 @@ def kill_while_the_model_is_saved(monkeypatch, step):
             yield partial
             raise Killed
 
-    monkeypatch.setattr(script, "whole", whole)
+    monkeypatch.setattr(loop, "whole", whole)
 
 
 ROUGH_ADAPTER = ADAPTER | {"dropout": 0.2}  # dropout: the random state has to be taken up too

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from compute_aligned.analysis.effective_share import effective_share, variation
 from compute_aligned.statistics import (
     crossed_interval,
     holm,
@@ -19,7 +20,6 @@ from compute_aligned.statistics import (
     power_at,
     smallest_detectable_effect,
 )
-from compute_aligned.weights import effective_share, variation
 
 
 def crossed_sample(rng, n_seeds, n_problems, tau, omega, gamma):

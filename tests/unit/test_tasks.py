@@ -15,8 +15,8 @@ from conftest import REPO
 from make_problems import make_problems
 
 import compute_aligned.tasks.arithmetic as arithmetic_task
-from compute_aligned.artifacts import read_artifact
-from compute_aligned.provenance import sha256_file
+from compute_aligned.provenance.artifacts import read_artifact
+from compute_aligned.provenance.hashing import sha256_file
 from compute_aligned.tasks import Problem, refuse_overlap, select
 from compute_aligned.tasks.arithmetic import ALPHABET, generate_splits
 from compute_aligned.tasks.loading import load_task

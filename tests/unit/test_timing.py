@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from compute_aligned.timing import RuleTime, rule_times, timing_table
+from compute_aligned.planning.timing import RuleTime, rule_times, timing_table
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 
@@ -30,7 +30,7 @@ def results(tmp_path):
 def call(monkeypatch):
     def called(*arguments):
         monkeypatch.setattr(sys, "argv", ["timing", *map(str, arguments)])
-        runpy.run_module("compute_aligned.timing", run_name="__main__")
+        runpy.run_module("compute_aligned.planning.timing", run_name="__main__")
 
     return called
 

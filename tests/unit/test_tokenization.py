@@ -9,14 +9,10 @@ from conftest import TRAINING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stand_ins import FIRST_MISTRAL_CHAT_TEMPLATE, MISTRAL_CHAT_TEMPLATE, math_rows, mistral_tokenizer
-from train_sft import encode_problems, training_problems
 
-from compute_aligned.base_models import character_tokenizer
-from compute_aligned.models import load_tokenizer
-from compute_aligned.tasks import Problem
-from compute_aligned.tasks.arithmetic import ALPHABET, WORDS, generate_splits
-from compute_aligned.tasks.math import PROMPT
-from compute_aligned.tokenization import (
+from compute_aligned.models.loading import load_tokenizer
+from compute_aligned.models.making import character_tokenizer
+from compute_aligned.models.tokenization import (
     IGNORED,
     encode_example,
     encode_prompt,
@@ -24,6 +20,10 @@ from compute_aligned.tokenization import (
     turn_end,
     without_long_prompts,
 )
+from compute_aligned.tasks import Problem
+from compute_aligned.tasks.arithmetic import ALPHABET, WORDS, generate_splits
+from compute_aligned.tasks.math import PROMPT
+from compute_aligned.training.sft_run import encode_problems, training_problems
 
 TOKENIZER = character_tokenizer(ALPHABET, WORDS)
 PROBLEMS = generate_splits(3, {"train": 200})["train"]

@@ -5,15 +5,15 @@ import dataclasses
 import pandas as pd
 import pytest
 import torch
-import train_grpo as script
 from conftest import ADAPTER
 from safetensors.torch import load_file
 
-from compute_aligned.artifacts import read_artifact, write_artifact
-from compute_aligned.base_models import make_base_model
+from compute_aligned.models.making import make_base_model
+from compute_aligned.models.tokenization import encode_prompt
+from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 from compute_aligned.tasks import Problem, select
 from compute_aligned.tasks.loading import load_task
-from compute_aligned.tokenization import encode_prompt
+from compute_aligned.training import grpo_run as script
 
 SETTINGS = {
     "objective": "grpo",
@@ -121,9 +121,8 @@ def test_a_run_leaves_a_model_and_a_record_of_its_steps(run, trained, objective)
 
 
 def test_an_adapter_is_saved_without_the_copy_that_the_kl_term_refers_to(run, base, tmp_path, problems):
-    from train_sft import train_sft
-
-    from compute_aligned.models import load_model
+    from compute_aligned.models.loading import load_model
+    from compute_aligned.training.sft_run import train_sft
 
     train_sft(
         path_to_base=str(base),

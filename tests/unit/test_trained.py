@@ -5,15 +5,15 @@ import types
 
 import pytest
 import torch
-import train_grpo
-import train_sft
 from conftest import ADAPTER, TRAINING
 from test_train_grpo import SETTINGS as RL
 from transformers import AutoModelForCausalLM
 
-from compute_aligned import trained as checks
-from compute_aligned.models import load_model
-from compute_aligned.provenance import job
+from compute_aligned.models.loading import load_model
+from compute_aligned.provenance.job import job
+from compute_aligned.training import grpo_run as train_grpo
+from compute_aligned.training import sft_run as train_sft
+from compute_aligned.training import trained as checks
 
 
 @pytest.fixture

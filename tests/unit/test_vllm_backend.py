@@ -12,20 +12,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import sample as script
 import torch
 import yaml
 from conftest import ADAPTER, REPO, TRAINING
 
-from compute_aligned import vllm_backend
-from compute_aligned.artifacts import read_artifact
-from compute_aligned.config import ConfigError, load_settings, sampling_settings
-from compute_aligned.models import load_model
-from compute_aligned.pools import Completion
-from compute_aligned.provenance import code_hash
-from compute_aligned.sampling import SamplingSettings, sample_pools, uniforms
-from compute_aligned.tokenization import encode_prompt
-from compute_aligned.vllm_backend import ADAPTER_RANKS, completion_of, problem_seed
+from compute_aligned.config.files import ConfigError
+from compute_aligned.config.loading import load_settings
+from compute_aligned.config.resolving import sampling_settings
+from compute_aligned.models.loading import load_model
+from compute_aligned.models.tokenization import encode_prompt
+from compute_aligned.provenance.artifacts import read_artifact
+from compute_aligned.provenance.hashing import code_hash
+from compute_aligned.sampling import evaluation as script
+from compute_aligned.sampling import vllm_backend
+from compute_aligned.sampling.pools import Completion
+from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
+from compute_aligned.sampling.vllm_backend import ADAPTER_RANKS, completion_of, problem_seed
 
 SETTINGS = {
     "backend": "vllm",
@@ -173,7 +175,7 @@ def run(base, trained, problems, tmp_path):
 @pytest.fixture(scope="session")
 def adapter(base, problems, tmp_path_factory):
     """Folder of a briefly trained LoRA adapter."""
-    from train_sft import train_sft
+    from compute_aligned.training.sft_run import train_sft
 
     folder = tmp_path_factory.mktemp("adapter")
     train_sft(
@@ -348,7 +350,7 @@ def test_every_rank_of_a_recipe_fits_a_limit():
 
 def test_only_the_code_of_the_backend_in_use_counts(monkeypatch):
     source = REPO / "workflow" / "scripts" / "sample.py"
-    unused = {"transformers": "vllm_backend", "vllm": "sampling"}
+    unused = {"transformers": "sampling.vllm_backend", "vllm": "sampling.transformers_backend"}
     before = {backend: code_hash(source, unused=[other]) for backend, other in unused.items()}
     read = Path.read_text
 

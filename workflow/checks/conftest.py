@@ -5,7 +5,7 @@ from functools import lru_cache
 import pandas as pd
 import pytest
 
-from compute_aligned.artifacts import read_artifact
+from compute_aligned.provenance.artifacts import read_artifact
 
 NAMES = {
     "folder": lambda folder: folder,

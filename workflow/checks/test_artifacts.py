@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from compute_aligned.provenance import load_manifests, other_versions
+from compute_aligned.provenance.job import other_versions
+from compute_aligned.provenance.manifests import load_manifests
 
 ROUNDING = 1e-9
 

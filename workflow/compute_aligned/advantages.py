@@ -1,7 +1,7 @@
 """Advantage rules of reinforcement learning: a name in the config -> GRPO's advantage times a weight, A~ = w A.
 
-(PAPER, RL.) A tensor of shape (prompts, group) holds one value per completion, the completions of one prompt in one
-row. Apart from ``objectives``, so that a change here retrains nothing that is supervised.
+(Paper Sec. 3.2, App. B.) A tensor of shape (prompts, group) holds one value per completion, the completions of one
+prompt in one row. Apart from ``objectives``, so that a change here retrains nothing that is supervised.
 """
 
 from abc import ABC, abstractmethod
@@ -42,7 +42,7 @@ class Rollouts:
 
 @dataclass(frozen=True)
 class AdvantageSettings:
-    """What a recipe fixes about advantages and weights, for all its objectives alike (PAPER, RL and Settings).
+    """What a recipe fixes about advantages and weights, for all its objectives alike (paper Sec. 3.2, Apps. B, H to J).
 
     Attributes:
         weight_clip: largest weight, applied before normalisation; None: no limit.
@@ -68,7 +68,7 @@ class RLObjective(ABC):
         name: its name in the config, such as ``pass_n16_log``.
         label: its name in tables and figures, as the paper's appendix N writes it.
         per_prompt: whether all completions of a prompt share one weight. Such a weight is normalised only over
-            several prompts: over a single one it would cancel, which leaves plain GRPO (PAPER, Normalisation).
+            several prompts: over a single one it would cancel, which leaves plain GRPO (paper App. B).
         needs: the fields of ``Rollouts``, beside the rewards, that have to be there for it.
     """
 
@@ -92,7 +92,7 @@ class Unweighted(RLObjective):
 
 @dataclass(frozen=True)
 class PassWeight(RLObjective):
-    """Pass@N, p = the probability of the completion itself, cut as the paper does (PAPER, RL).
+    """Pass@N, p = the probability of the completion itself, cut as the paper does (paper Sec. 3.2, App. B).
 
     ``form`` is ``log`` (weight p S'(p)/S(p)) or ``raw`` (weight S'(p)).
     """
@@ -108,7 +108,7 @@ class PassWeight(RLObjective):
 
 @dataclass(frozen=True)
 class MajorityWeight(RLObjective):
-    """Majority vote of ``n``, p = (right completions + 1)/(group + 2), threshold from the rival votes (PAPER, RL).
+    """Majority vote of ``n``, p = (right completions + 1)/(group + 2), threshold from the rival votes (paper Sec. 3.2).
 
     ``form`` is ``log`` (weight p S'(p)/S(p)) or ``raw`` (weight S'(p)).
     """
@@ -135,7 +135,7 @@ class MajorityWeight(RLObjective):
 
 @dataclass(frozen=True)
 class BestOfNWeight(RLObjective):
-    """Best-of-N: N q^(N-1), q = the quantile of the completion's reward (PAPER, RL)."""
+    """Best-of-N: N q^(N-1), q = the quantile of the completion's reward (paper Sec. 3.2, App. B)."""
 
     operator: BestOfN
 
@@ -159,7 +159,7 @@ def group_advantages(rewards: Tensor) -> Tensor:
 
 
 def batch_advantages(rewards: Tensor, settings: AdvantageSettings) -> Tensor:
-    """GRPO's advantages with the penalty and the clip of a recipe, before the weight (PAPER, RL); shape as ``rewards``.
+    """GRPO's advantages with a recipe's penalty and clip, before the weight; shape as ``rewards`` (paper Sec. 3.2).
 
     Raises:
         ValueError: a reward is not finite; or rewards other than 0 and 1 where right and wrong must be told apart.
@@ -176,7 +176,7 @@ def batch_advantages(rewards: Tensor, settings: AdvantageSettings) -> Tensor:
 
 
 def batch_weights(objective: RLObjective, rollouts: Rollouts, settings: AdvantageSettings) -> Tensor:
-    """An objective's weights with the clip and the normalisation of a recipe (PAPER, RL).
+    """An objective's weights with the clip and the normalisation of a recipe (paper Sec. 3.2, App. B).
 
     Shape (prompts, group), or with an objective that knows of several batches (..., prompts, group).
     Without normalisation a weight that depends on its completion alone (Pass@N) is the same for any part of a batch.
@@ -191,7 +191,7 @@ def batch_weights(objective: RLObjective, rollouts: Rollouts, settings: Advantag
 
 
 def normalised(weights: Tensor) -> Tensor:
-    """Weights over the mean of their batch, so that it is 1; a batch of zeros stays (PAPER, Normalisation).
+    """Weights over the mean of their batch, so that it is 1; a batch of zeros stays (paper App. B).
 
     Shape (..., prompts, group) as given, each (prompts, group) a batch.
     """
@@ -199,17 +199,8 @@ def normalised(weights: Tensor) -> Tensor:
     return weights / mean.where(mean != 0, 1.0)
 
 
-def weighted_advantages(
-    objective: RLObjective, rollouts: Rollouts, settings: AdvantageSettings
-) -> tuple[Tensor, Tensor]:
-    """Advantages to train on, A~ = w A, and the weights w, both of the rewards' shape and dtype (PAPER, RL)."""
-    advantages = batch_advantages(rollouts.rewards, settings)
-    weights = batch_weights(objective, rollouts, settings)
-    return weights * advantages, weights
-
-
 def majority_threshold(rewards: Sequence[float], answers: Sequence[str | None], n: int) -> int:
-    """Votes that right answers need among ``n``: max(2, min(N//2+1, floor(N c_max/M)+1)) (PAPER, RL).
+    """Votes that right answers need among ``n``: max(2, min(N//2+1, floor(N c_max/M)+1)) (paper Sec. 3.2, App. B).
 
     c_max is the number of votes of the leading wrong answer among the M completions of a prompt; those without a
     valid answer (None) count as one wrong answer.

@@ -57,7 +57,7 @@ class SFTObjective(Protocol):
 
 @dataclass(frozen=True)
 class SequenceForm:
-    """-log S(p), p the probability of the whole gold completion (PAPER Table 1, SFT).
+    """-log S(p), p the probability of the whole gold completion (paper Table 1, SFT).
 
     Cross-entropy is Pass@1, log S = log p.
     """

@@ -8,7 +8,7 @@ import json
 import shlex
 import tempfile
 
-from compute_aligned.config import (
+from compute_aligned.config.resolving import (
     closed_form_settings,
     compared_arms,
     diagonal_settings,
@@ -19,7 +19,7 @@ from compute_aligned.config import (
 )
 from compute_aligned.advantages import rl_objective
 from compute_aligned.objectives import sft_objective
-from compute_aligned.provenance import code_hash
+from compute_aligned.provenance.hashing import code_hash
 
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 
@@ -103,7 +103,7 @@ def objectives_trained_by(trainer):
 def code_of_training(wildcards):
     """The parameter `code` of a training job: a change in sampling or grading retrains just what samples in training."""
     settings = training_settings(SETTINGS, wildcards.recipe, wildcards.objective, PRESET["seeds"][0])
-    return code_of("train_sft.py", unused=["success_rates"] if settings["success_rate"] is None else [])
+    return code_of("train_sft.py", unused=["training.success_rates"] if settings["success_rate"] is None else [])
 
 
 def task_of(wildcards):

@@ -52,7 +52,7 @@ rule base_model:
     params:
         source=lambda wildcards: PRESET["models"][wildcards.model]["source"],
         # How often the base model is right is for the manifest alone.
-        code=code_of("make_base_model.py", unused=["success_rates"]),
+        code=code_of("make_base_model.py", unused=["training.success_rates"]),
     message:
         "Base model {wildcards.model}"
     script:

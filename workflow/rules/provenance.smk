@@ -23,7 +23,7 @@ rule audit:
     message:
         "Verifying every artifact of {RESULTS} against its manifest, and what each was made from"
     shell:
-        "{params.python:q} -m compute_aligned.audit {params.results:q} 2>&1 | tee {log}"
+        "{params.python:q} -m compute_aligned audit {params.results:q} 2>&1 | tee {log}"
 
 
 rule check:
@@ -55,4 +55,4 @@ rule pin:
     message:
         "Writing the commits of the hub repositories into {params.presets}"
     shell:
-        "{params.python:q} -m compute_aligned.pin {params.presets:q} 2>&1 | tee {log}"
+        "{params.python:q} -m compute_aligned pin {params.presets:q} 2>&1 | tee {log}"

@@ -26,7 +26,12 @@ rule sample:
         checkpoints=f"{RESULTS}/checkpoints",
         # The other backend's code counts for nothing.
         code=code_of(
-            "sample.py", unused=[{"transformers": "vllm_backend", "vllm": "sampling"}[PRESET["sampling_backend"]]]
+            "sample.py",
+            unused=[
+                {"transformers": "sampling.vllm_backend", "vllm": "sampling.transformers_backend"}[
+                    PRESET["sampling_backend"]
+                ]
+            ],
         ),
     message:
         f"Sampling {{wildcards.recipe}}, {{wildcards.objective}}, {SEED_MESSAGE}"

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from compute_aligned.artifacts import read_artifact, write_artifact
-from compute_aligned.provenance import job
+from compute_aligned.provenance.artifacts import read_artifact, write_artifact
+from compute_aligned.provenance.job import job
 
 
 def compute_pass_rates(paths_to_scores: Sequence[str], runs: Sequence[dict], path_to_pass_rates: str) -> None:

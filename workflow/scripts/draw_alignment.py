@@ -1,9 +1,10 @@
 """Draw the gains of train budgets beside the alignment of their weights as PDF and PNG."""
 
-from compute_aligned.artifacts import read_artifact
-from compute_aligned.captions import what_was_run
-from compute_aligned.plots import alignment_figure, save_figure
-from compute_aligned.provenance import job
+from compute_aligned.presentation.figures.matrix import alignment_figure
+from compute_aligned.presentation.figures.style import save_figure
+from compute_aligned.presentation.wording import what_was_run
+from compute_aligned.provenance.artifacts import read_artifact
+from compute_aligned.provenance.job import job
 
 
 def draw_alignment(

@@ -1,8 +1,9 @@
 """Draw a figure of the diagonal approximation as PDF and PNG."""
 
-from compute_aligned.artifacts import read_artifact
-from compute_aligned.plots import rho_figure, save_figure, what_was_diagnosed
-from compute_aligned.provenance import job
+from compute_aligned.presentation.figures.diagonal import rho_figure, what_was_diagnosed
+from compute_aligned.presentation.figures.style import save_figure
+from compute_aligned.provenance.artifacts import read_artifact
+from compute_aligned.provenance.job import job
 
 
 def draw_diagonal(

@@ -1,9 +1,10 @@
 """Draw a figure of the paper as PDF and PNG."""
 
-from compute_aligned.artifacts import read_artifact
-from compute_aligned.captions import against_the_paper, what_was_run
-from compute_aligned.plots import FIGURES, save_figure
-from compute_aligned.provenance import job
+from compute_aligned.presentation.figures.registry import FIGURES
+from compute_aligned.presentation.figures.style import save_figure
+from compute_aligned.presentation.wording import against_the_paper, what_was_run
+from compute_aligned.provenance.artifacts import read_artifact
+from compute_aligned.provenance.job import job
 
 
 def draw_figure(path_to_summary: str, kind: str, preset: str, split: str, path_to_pdf: str, path_to_png: str) -> None:
@@ -11,7 +12,7 @@ def draw_figure(path_to_summary: str, kind: str, preset: str, split: str, path_t
 
     Args:
         path_to_summary: the experiment's summary.
-        kind: a key of ``plots.FIGURES``.
+        kind: a key of ``figures.registry.FIGURES``.
         preset: name of the preset, for the title.
         split: the evaluated split, for the title.
         path_to_pdf: where the PDF goes.

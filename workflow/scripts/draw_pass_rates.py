@@ -1,8 +1,9 @@
 """Draw the pass rates of an experiment as PDF and PNG."""
 
-from compute_aligned.artifacts import read_artifact
-from compute_aligned.plots import pass_rate_figure, save_figure
-from compute_aligned.provenance import job
+from compute_aligned.presentation.figures.curves import pass_rate_figure
+from compute_aligned.presentation.figures.style import save_figure
+from compute_aligned.provenance.artifacts import read_artifact
+from compute_aligned.provenance.job import job
 
 
 def draw_pass_rates(path_to_pass_rates: str, preset: str, split: str, path_to_pdf: str, path_to_png: str) -> None:

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
-from compute_aligned.artifacts import read_artifact
-from compute_aligned.plots import hydrophobicity_figure, inversion_figure, save_figure
-from compute_aligned.provenance import job
+from compute_aligned.presentation.figures.proteins import hydrophobicity_figure, inversion_figure
+from compute_aligned.presentation.figures.style import save_figure
+from compute_aligned.provenance.artifacts import read_artifact
+from compute_aligned.provenance.job import job
 
 
 def draw_proteins(

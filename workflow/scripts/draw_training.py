@@ -2,9 +2,10 @@
 
 import pandas as pd
 
-from compute_aligned.artifacts import read_artifact
-from compute_aligned.plots import save_figure, training_figure
-from compute_aligned.provenance import job
+from compute_aligned.presentation.figures.style import save_figure
+from compute_aligned.presentation.figures.training import training_figure
+from compute_aligned.provenance.artifacts import read_artifact
+from compute_aligned.provenance.job import job
 
 
 def draw_training(
@@ -22,7 +23,7 @@ def draw_training(
         paths_to_records: ``rl_training`` of each run.
         runs: ``label`` and ``seed`` of each.
         reward: what the recipes reward, for the title: ``answer``, ``hydrophobicity`` or ``inversion``.
-        in_black: see ``plots.training_figure``.
+        in_black: see ``figures.training.training_figure``.
         preset: name of the preset, for the title.
         path_to_pdf: where the PDF goes.
         path_to_png: where the PNG goes.

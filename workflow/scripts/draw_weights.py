@@ -1,8 +1,9 @@
 """Draw a figure of the strategies' weights as PDF and PNG."""
 
-from compute_aligned.artifacts import read_artifact
-from compute_aligned.plots import save_figure, waste_figure, weights_figure
-from compute_aligned.provenance import job
+from compute_aligned.presentation.figures.style import save_figure
+from compute_aligned.presentation.figures.weights import waste_figure, weights_figure
+from compute_aligned.provenance.artifacts import read_artifact
+from compute_aligned.provenance.job import job
 
 
 def draw_weights(path_to_curves: str, path_to_alignment: str, figure: dict, path_to_pdf: str, path_to_png: str) -> None:

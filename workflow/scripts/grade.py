@@ -1,8 +1,8 @@
 """Grade the samples of runs with math-verify and with the paper's grader."""
 
-from compute_aligned.artifacts import read_artifact, write_artifact
 from compute_aligned.grading import grade_many
-from compute_aligned.provenance import job
+from compute_aligned.provenance.artifacts import read_artifact, write_artifact
+from compute_aligned.provenance.job import job
 
 TIME_LIMIT_S = 10  # per comparison; a comparison beyond it is recorded as "timeout"
 

@@ -1,10 +1,10 @@
 """Write the gains of train budgets beside the alignment of their weights as CSV, Markdown and LaTeX."""
 
-from compute_aligned.artifacts import read_artifact, whole
-from compute_aligned.budgets import beside_alignment, rank_correlation
-from compute_aligned.captions import what_was_run
-from compute_aligned.provenance import job
-from compute_aligned.tables import latex_alignment_table, markdown_alignment_table
+from compute_aligned.analysis.gains import beside_alignment, rank_correlation
+from compute_aligned.presentation.tables import latex_alignment_table, markdown_alignment_table
+from compute_aligned.presentation.wording import what_was_run
+from compute_aligned.provenance.artifacts import read_artifact, whole
+from compute_aligned.provenance.job import job
 
 
 def make_alignment_table(

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from transformers import AutoConfig, GenerationConfig
 
-from compute_aligned.artifacts import read_artifact, whole
-from compute_aligned.base_models import make_base_model
-from compute_aligned.hub import resolve_revision
-from compute_aligned.models import end_tokens, load_model, load_tokenizer
-from compute_aligned.provenance import job
-from compute_aligned.success_rates import base_success_rate
+from compute_aligned.models.hub import resolve_revision
+from compute_aligned.models.loading import end_tokens, load_model, load_tokenizer
+from compute_aligned.models.making import make_base_model
+from compute_aligned.provenance.artifacts import read_artifact, whole
+from compute_aligned.provenance.job import job
 from compute_aligned.tasks import Problem
+from compute_aligned.training.success_rates import base_success_rate
 
 
 def write_base_model(source: dict, folder: str, path_to_held_out: Sequence[str] = ()) -> dict:

@@ -4,9 +4,9 @@ import dataclasses
 
 import pandas as pd
 
-from compute_aligned.artifacts import write_artifact
-from compute_aligned.hub import resolve_revision
-from compute_aligned.provenance import job
+from compute_aligned.models.hub import resolve_revision
+from compute_aligned.provenance.artifacts import write_artifact
+from compute_aligned.provenance.job import job
 from compute_aligned.tasks.loading import load_task
 
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from compute_aligned.artifacts import read_artifact, whole
-from compute_aligned.captions import against_the_paper, what_was_run
-from compute_aligned.provenance import job
-from compute_aligned.tables import latex_table, markdown_table, wide_table
+from compute_aligned.presentation.tables import latex_table, markdown_table, wide_table
+from compute_aligned.presentation.wording import against_the_paper, what_was_run
+from compute_aligned.provenance.artifacts import read_artifact, whole
+from compute_aligned.provenance.job import job
 
 
 def make_table(

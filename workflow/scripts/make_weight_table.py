@@ -1,8 +1,8 @@
 """Write the table of the strategies' weights as CSV, Markdown and LaTeX."""
 
-from compute_aligned.artifacts import read_artifact, whole
-from compute_aligned.provenance import job
-from compute_aligned.tables import latex_weight_table, markdown_weight_table, weight_values
+from compute_aligned.presentation.tables import latex_weight_table, markdown_weight_table, weight_values
+from compute_aligned.provenance.artifacts import read_artifact, whole
+from compute_aligned.provenance.job import job
 
 
 def make_weight_table(

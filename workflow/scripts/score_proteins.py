@@ -1,7 +1,7 @@
 """Score the samples of protein runs: hydrophobic fraction and reward of each sequence."""
 
-from compute_aligned.artifacts import read_artifact, write_artifact
-from compute_aligned.provenance import job
+from compute_aligned.provenance.artifacts import read_artifact, write_artifact
+from compute_aligned.provenance.job import job
 from compute_aligned.tasks import Problem
 from compute_aligned.tasks.protein import score_samples
 

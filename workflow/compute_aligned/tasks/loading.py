@@ -14,17 +14,17 @@ def load_task(settings: dict) -> tuple[dict[str, list[Problem]], dict]:
         the splits, and what was found in data that were read, for the manifest.
     """
     if settings["loader"] == "arithmetic":
-        from . import arithmetic
+        from ..tasks import arithmetic
 
         return arithmetic.generate_splits(settings["seed"], settings["sizes"]), {}
     if settings["loader"] == "protein_conditional":
-        from . import protein
+        from ..tasks import protein
 
         return protein.generate_splits(settings["seed"], settings["sizes"]), {}
     if settings["loader"] == "protein_unconditional":
-        from . import protein
+        from ..tasks import protein
 
         return {split: [protein.unconditional_problem()] for split in ("train", "validation", "test")}, {}
-    from . import math
+    from ..tasks import math
 
     return math.load_splits(settings["source"], settings["validation_size"], settings["seed"], settings["expected"])

@@ -3,7 +3,7 @@
 The rewards are synthetic functions of how many residues are hydrophobic. They have no biological meaning: no sequence
 is folded, expressed or compared with a natural protein, and a high reward says nothing about a protein's use.
 
-Source: PAPER, Protein rewards and Settings 'Protein'.
+Source: the paper's protein tasks (Table 6, Apps. H to J), and the released code where it says less.
 """
 
 import random

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ..grading import extract_answer, grade_many, paper_grader
-from . import protein
+from ..grading import extract_answer, paper_grader
+from ..tasks import protein
 
 # (completion, gold answer) pairs -> the normalised answer of each, None if it has no valid one, and whether it is right
 Grader = Callable[[Iterable[tuple[str, str]]], list[tuple[str | None, bool]]]
@@ -19,20 +19,8 @@ def grade_as_the_paper(pairs: Iterable[tuple[str, str]], whole_is_answer: bool) 
     return [(extract_answer(text, whole_is_answer), paper_grader(text, gold, whole_is_answer)) for text, gold in pairs]
 
 
-def grade_by_math_verify(
-    pairs: Iterable[tuple[str, str]], whole_is_answer: bool, time_limit_s: float, workers: int
-) -> list[tuple[str | None, bool]]:
-    """Answers and verdicts of math-verify, a timeout being wrong (``grading.grade_many``, where the arguments stand).
-
-    Where strings and integers leave a pair open, each call starts processes: a tenth of a second or two per step. They
-    are forks of the training process, as the workers of torch's DataLoader are, and use neither torch nor the GPU.
-    """
-    grades = grade_many(pairs, whole_is_answer=whole_is_answer, time_limit_s=time_limit_s, workers=workers)
-    return [(grade.answer, grade.correct) for grade in grades]
-
-
 class AnswerReward:
-    """1 for a right answer, 0 for any other text (PAPER, RL: r in {0, 1}).
+    """1 for a right answer, 0 for any other text (paper Sec. 3.2: r in {0, 1}).
 
     The answers, on which majority votes are counted, go to TRL's log of completions as column ``answer``, where the
     trainer finds them.
@@ -70,7 +58,7 @@ class AnswerReward:
 
 
 class ProteinReward:
-    """The reward of a protein sequence (PAPER, Protein rewards), of the task that its prompt belongs to.
+    """The reward of a protein sequence (paper Table 6), of the task that its prompt belongs to.
 
     The share of the unconditional completions in the jackpot's zone goes to TRL's log as ``jackpot_share``.
     """

@@ -1,0 +1,1 @@
+"""From metrics to what they say: weights, gains, the diagonal approximation, claims."""

@@ -1,0 +1,1 @@
+"""The configuration: read, checked, resolved into what each job gets."""

@@ -1,0 +1,101 @@
+"""Pin the hub repositories of presets: `python -m compute_aligned pin config/paper.yaml`, or `snakemake pin`.
+
+A branch or tag behind `revision:` is replaced by the commit that it stands for now; every other byte of the file stays.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from ..models.hub import commit_of
+from .files import read_yaml
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One `revision:` of a preset.
+
+    Attributes:
+        repository: its id on the hub.
+        kind: ``model`` or ``dataset``.
+        value: commit hash, branch or tag.
+        start: place of the value's first character in the file.
+        end: place after its last.
+    """
+
+    repository: str
+    kind: str
+    value: str
+    start: int
+    end: int
+
+
+def revisions(text: str) -> list[Revision]:
+    """The revisions of hub repositories that a preset names: of models beside `id`, of data sets beside `hub`."""
+    document = yaml.compose(text, Loader=yaml.SafeLoader)
+    return sorted(set(_revisions(document)), key=lambda revision: revision.start)
+
+
+def _revisions(node: yaml.Node | None) -> Iterator[Revision]:
+    if isinstance(node, yaml.MappingNode):
+        entries = {key.value: value for key, value in node.value}
+        for key, kind in (("id", "model"), ("hub", "dataset")):
+            if key in entries and "revision" in entries:
+                value = entries["revision"]
+                yield Revision(entries[key].value, kind, value.value, value.start_mark.index, value.end_mark.index)
+        for value in entries.values():
+            yield from _revisions(value)
+
+
+def pin(file: Path) -> list[str]:
+    """Write the commits into a preset, all of them or none.
+
+    Returns:
+        a sentence for each repository.
+
+    Raises:
+        ValueError: the file is no configuration, or the hub cannot be reached, or has no such repository or revision;
+            the file is as it was.
+    """
+    read_yaml(file)  # says what is wrong with a file that is no configuration
+    text = file.read_bytes().decode()
+    found = revisions(text)
+    sentences = [] if found else [f"{file}: no hub repository to pin"]
+    pieces, done = [], 0
+    for revision in found:
+        where = f"{file}: {revision.kind} {revision.repository}"
+        if re.fullmatch("[0-9a-f]{40}", revision.value):
+            sentences.append(f"{where}: already pinned at {revision.value}")
+            continue
+        try:
+            commit = commit_of(revision.repository, revision.value, revision.kind)
+        except ValueError as error:
+            raise ValueError(f"{error}; nothing was pinned, run this where the hub can be reached") from error
+        pieces += [text[done : revision.start], commit]
+        done = revision.end
+        sentences.append(f"{where}: {revision.value} is now {commit}")
+    pinned = "".join([*pieces, text[done:]])
+    if pinned != text:
+        partial = file.with_name(f"{file.name}.partial")
+        partial.write_bytes(pinned.encode())
+        partial.replace(file)
+    return sentences
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m compute_aligned pin", description=__doc__.splitlines()[0])
+    parser.add_argument("presets", nargs="+", type=Path, help="presets, such as config/paper.yaml")
+    for preset in parser.parse_args().presets:
+        print("\n".join(pin(preset)))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"pin: {error}")

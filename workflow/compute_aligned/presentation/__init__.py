@@ -1,0 +1,1 @@
+"""Tables, figures, report, terminal: what a reader sees."""

@@ -1,0 +1,50 @@
+"""Claims and verdicts as a Markdown table: `python -m compute_aligned claims results/tiny/claims.csv`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from ..provenance.artifacts import read_artifact
+
+UNIT_DIGITS = {"points": 1, "%": 0, "% of answer sets": 1, "(CAT over pivotal)": 3}  # others: two
+
+
+def claims_table(claims: pd.DataFrame) -> str:
+    """One row per claim: statement, the paper's effect, the measured one with its 95 % interval, and the verdict.
+
+    Below it: of the claims that rest on differences, how many have a detectable effect at or below the paper's.
+
+    Args:
+        claims: a ``claims`` artifact.
+    """
+    lines = ["| | claim | paper | here [95 % interval] | verdict |", "|---|---|---|---|---|"]
+    for row in claims.itertuples():
+        digits = UNIT_DIGITS.get(row.unit, 2)
+        reported, effect, low, high = (
+            "" if pd.isna(value) else f"{value:+.{digits}f}" for value in (row.reported, row.effect, row.low, row.high)
+        )
+        here = effect and f"{effect}{f' [{low}, {high}]' if low else ''} {row.unit}"
+        cells = [row.claim, row.statement, reported or "–", here or "–", f"**{row.verdict}**"]
+        lines.append(f"| {' | '.join(cells)} |")
+    tested = claims.dropna(subset=["detectable", "reported"])
+    able = (tested["detectable"] <= tested["reported"].abs()).sum()
+    lines += [
+        "",
+        f"An effect as large as the paper's would be found (in 80 % of the cases) for {able} of {len(tested)} claims.",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m compute_aligned claims", description=__doc__.splitlines()[0])
+    parser.add_argument("claims", type=Path, help="a claims.csv, such as results/tiny/claims.csv")
+    print(claims_table(read_artifact("claims", parser.parse_args().claims)))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"claims: {error}")

@@ -1,0 +1,367 @@
+"""What the report page says: pure functions from artifacts and manifests to plain values that its template lays out."""
+
+import base64
+import io
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import jinja2
+import numpy as np
+import pandas as pd
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from matplotlib import mathtext
+from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import MaxNLocator
+
+from ..provenance.manifests import Manifests, recorded_output
+from ..units import DIFFERENCE_UNITS, METRIC_NAMES, SCALES, UNITS, digits
+from .tables import WEIGHT_COLUMNS
+from .wording import baseline_label
+
+VERDICTS = ("reproduced", "right sign, too small to matter", "contradicted", "inconclusive", "not tested here")
+MINUS = str.maketrans("-", "−")
+
+# --- claims ----------------------------------------------------------------------------------------------------------
+
+FOREST_WIDTH = 260  # pixels of a row's drawing
+FOREST_MARGIN = 8
+# An axis ends, and what lies beyond is an arrow, at so many times the size that this share of all numbers stay below.
+OUTLIER, USUAL = 2.0, 0.9
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The axis that the effects of one unit share: its ends and ticks, in that unit."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+
+    def x(self, value: float) -> float:
+        """Place of a value, in pixels from the left; a value beyond the axis is put at its end."""
+        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+        return round(FOREST_MARGIN + share * (FOREST_WIDTH - 2 * FOREST_MARGIN), 1)
+
+    def label(self, tick: float) -> str:
+        """A tick's number."""
+        return f"{tick:g}".translate(MINUS)
+
+
+def forest_axis(rows: pd.DataFrame) -> Axis:
+    """The axis for the claims of one unit: from the least to the greatest number, 0 and all but outliers among them.
+
+    Args:
+        rows: a ``claims`` artifact's rows of one unit.
+    """
+    numbers = rows[["effect", "low", "high", "reported"]].to_numpy(dtype=float).ravel()
+    numbers = numbers[np.isfinite(numbers)]
+    shown = numbers[np.abs(numbers) <= OUTLIER * np.quantile(np.abs(numbers), USUAL)]
+    low, high = min(0.0, shown.min()), max(0.0, shown.max())
+    if low == high:
+        low, high = -1.0, 1.0
+    ticks = MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    return Axis(low, high, tuple(float(tick) for tick in ticks if low <= tick <= high))
+
+
+def claims_by_unit(claims: pd.DataFrame) -> list[dict]:
+    """The claims in groups of one unit and one axis, those without a number last.
+
+    Args:
+        claims: a ``claims`` artifact.
+
+    Returns:
+        per group: unit (None where nothing was measured), axis (None likewise), rows (records; an empty cell is None).
+    """
+    measured = claims["effect"].notna() & claims["unit"].notna()
+    groups = [(unit, rows) for unit, rows in claims[measured].groupby("unit", sort=False)]
+    if not measured.all():
+        groups.append((None, claims[~measured]))
+    return [
+        {"unit": unit, "axis": None if unit is None else forest_axis(rows), "rows": _records(rows)}
+        for unit, rows in groups
+    ]
+
+
+def claim_number(value: float | None, unit: str | None, sign: str = "+") -> str:
+    """An effect as text: points to a tenth, everything else to three digits; a dash where there is none."""
+    if value is None:
+        return "–"
+    text = f"{value:{sign}z.1f}" if unit == "points" else f"{value:{sign}z.3g}"
+    return text.translate(MINUS)
+
+
+def p_value(value: float | None) -> str:
+    """A p value as text."""
+    return "–" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def comparison_table(summary: pd.DataFrame) -> dict:
+    """Per arm and k the value, the paired difference and the paper's value, as text.
+
+    Args:
+        summary: a ``summary`` artifact.
+
+    Returns:
+        heads; rows (label, beyond_paper, cells); unit, difference_unit, baseline; reported, whether the paper has any
+        value. A cell: value, interval, difference, difference_interval, excludes_0 (of the difference's interval),
+        reported, reported_difference; None where there is nothing to say.
+    """
+    metric = summary["metric"].iloc[0]
+    heads = summary[["metric", "k"]].drop_duplicates()
+    rows = []
+    for (beyond, label), group in summary.groupby(["beyond_paper", "label"], sort=False):
+        cells = [_cell(row) for row in _records(group)]
+        rows.append({"label": label, "beyond_paper": beyond, "cells": cells})
+    return {
+        "heads": [f"{METRIC_NAMES[metric]}@{k}" for metric, k in zip(heads["metric"], heads["k"], strict=True)],
+        "rows": rows,
+        "unit": UNITS[metric],
+        "difference_unit": DIFFERENCE_UNITS[metric],
+        "baseline": baseline_label(summary),
+        "reported": bool(summary[["reported", "reported_difference"]].notna().any(axis=None)),
+    }
+
+
+def _cell(row: dict) -> dict:
+    def number(column: str, sign: str = "") -> str | None:
+        if row[column] is None:
+            return None
+        return f"{SCALES[row['metric']] * row[column]:{sign}z.{digits(row['metric'])}f}".translate(MINUS)
+
+    def interval(low: str, high: str, sign: str = "") -> str | None:
+        return None if row[low] is None else f"[{number(low, sign)}, {number(high, sign)}]"
+
+    cell = {
+        "value": number("value"),
+        "interval": interval("low", "high"),
+        "reported": number("reported"),
+        "difference": None,
+        "difference_interval": None,
+        "reported_difference": None,
+        "excludes_0": False,
+    }
+    if row["objective"] != row["baseline"]:
+        cell["difference"] = number("difference", "+")
+        cell["difference_interval"] = interval("difference_low", "difference_high", "+")
+        cell["reported_difference"] = number("reported_difference", "+")
+        low, high = row["difference_low"], row["difference_high"]
+        cell["excludes_0"] = low is not None and (low > 0 or high < 0)
+    return cell
+
+
+def weights_table(weights: pd.DataFrame) -> dict:
+    """The distribution of the training weights of each arm, as text.
+
+    Args:
+        weights: a ``weights`` artifact.
+
+    Returns:
+        heads, rows (label, cells), and what the heads mean; columns that are empty for all arms are left out.
+    """
+    shown = [column for column in WEIGHT_COLUMNS if weights[column].notna().any()]
+    rows = []
+    for row in _records(weights):
+        cells = ["–" if row[name] is None else format(row[name], WEIGHT_COLUMNS[name][1]) for name in shown]
+        rows.append({"label": row["label"], "cells": [cell.translate(MINUS) for cell in cells]})
+    meanings = [f"{WEIGHT_COLUMNS[name][0]}: {WEIGHT_COLUMNS[name][2]}." for name in shown if WEIGHT_COLUMNS[name][2]]
+    return {
+        "heads": [WEIGHT_COLUMNS[name][0] for name in shown],
+        "rows": rows,
+        "meanings": " ".join(meanings),
+        "of_advantages": bool(weights["no_signal_share"].notna().any()),
+    }
+
+
+def plain_table(frame: pd.DataFrame) -> dict:
+    """A table as it is: heads and rows of text; columns without a value are left out."""
+    frame = frame.dropna(axis=1, how="all")
+    rows = [[_text(value) for value in row.values()] for row in _records(frame)]
+    return {"heads": [str(column).replace("_", " ") for column in frame], "rows": rows}
+
+
+def _text(value) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}".translate(MINUS) if isinstance(value, float) else str(value)
+
+
+def table_html(markdown: str) -> Markup:
+    """A table of the pipeline's own Markdown as HTML, each grid in a box that scrolls, formulas drawn."""
+    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
+    html = re.sub(r"\$([^$]+)\$", lambda match: formula(match[1].replace("&amp;", "&")), html)
+    return Markup(html.replace("<table>", '<div class="box"><table>').replace("</table>", "</table></div>"))
+
+
+def formula(tex: str) -> str:
+    """An image of a formula, black on nothing."""
+    file = io.BytesIO()
+    mathtext.math_to_image(f"${tex}$", file, prop=FontProperties(size=11), format="svg")
+    return f'<img class="formula" alt="{tex}" src="{data_uri(file.getvalue(), "image/svg+xml")}">'
+
+
+def data_uri(content: bytes, media_type: str) -> str:
+    """A file's content as an address that needs no network."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
+
+
+# --- where it came from ----------------------------------------------------------------------------------------------
+
+
+def caption(manifest: dict, folder: Path) -> str:
+    """The caption of what a job drew: the one that ``snakemake --report`` prints, ``<rule>.rst``.
+
+    Args:
+        manifest: the job's manifest.
+        folder: folder of the captions.
+    """
+    template = jinja2.Template((folder / f"{manifest['rule']}.rst").read_text(), undefined=jinja2.StrictUndefined)
+    names = {"wildcards": SimpleNamespace(**manifest["wildcards"]), "params": SimpleNamespace(**manifest["params"])}
+    return " ".join(template.render(snakemake=SimpleNamespace(**names)).split())
+
+
+def costs(jobs: Sequence[dict], benchmarks: Path) -> list[dict]:
+    """Per rule the number of jobs, their time and their largest memory, from Snakemake's benchmarks.
+
+    Args:
+        jobs: manifests.
+        benchmarks: folder of the benchmarks.
+
+    Returns:
+        rule, jobs, seconds (sum), longest (s), memory (MB); in the order in which the rules first ran.
+    """
+    rows: dict[str, dict] = {}
+    for job in sorted(jobs, key=lambda job: job["started"]):
+        measured = _benchmark(job, benchmarks)
+        row = rows.setdefault(
+            job["rule"], {"rule": job["rule"], "jobs": 0, "seconds": 0.0, "longest": 0.0, "memory": 0.0}
+        )
+        row["jobs"] += 1
+        row["seconds"] += measured["s"]
+        row["longest"] = max(row["longest"], measured["s"])
+        row["memory"] = max(row["memory"], measured["max_rss"])
+    return list(rows.values())
+
+
+def _benchmark(job: dict, benchmarks: Path) -> dict:
+    """Wall time (s) and resident memory (MB) of a job; of the manifest, where its benchmark was deleted."""
+    names = [f"seed{value}" if key == "seed" else str(value) for key, value in job["wildcards"].items()]
+    stem = benchmarks.joinpath(job["rule"], *names)
+    for file in (stem.with_name(f"{stem.name}.tsv"), stem / "seeds.tsv"):
+        if file.is_file():
+            row = pd.read_csv(file, sep="\t").iloc[0]
+            return {"s": float(row["s"]), "max_rss": float(pd.to_numeric(row["max_rss"], errors="coerce") or 0)}
+    seconds = (pd.Timestamp(job["ended"]) - pd.Timestamp(job["started"])).total_seconds()
+    return {"s": seconds, "max_rss": job["peak_memory_bytes"] / 2**20}
+
+
+def duration(seconds: float) -> str:
+    """A time as text."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 120 else f"{seconds / 3600:.1f} h"
+
+
+def origin(path: Path, manifests: Manifests) -> dict:
+    """Where an artifact came from: path, hash, manifest, commit and time, as text.
+
+    Args:
+        path: the artifact.
+        manifests: ``provenance.load_manifests``.
+    """
+    manifest = manifests[str(path)]
+    return {
+        "path": str(path),
+        "sha256": recorded_output(manifest, str(path))["sha256"][:12],
+        "manifest": str(manifests.files[str(path)]),
+        "commit": commit(manifest),
+        "ended": manifest["ended"][:16].replace("T", " "),
+    }
+
+
+def commit(manifest: dict) -> str:
+    """The code version of a job, as text."""
+    git = manifest["git"]
+    if git is None:
+        return "no git checkout"
+    return f"{git['commit'][:12]}{' with changes' if git['dirty'] else ''}"
+
+
+def environments(manifests: Iterable[dict]) -> dict[str, list[str]]:
+    """What ran the jobs, without the machine's name: fact -> its values, the most frequent first."""
+    facts = {"commit": [], "machine": [], "GPU": [], "Python": []}
+    packages: dict[str, list[str]] = {}
+    for manifest in manifests:
+        facts["commit"].append(commit(manifest))
+        facts["machine"].append(manifest["machine"])
+        facts["GPU"].append(manifest["gpu"] or "none used")
+        facts["Python"].append(manifest["python"])
+        for name, version in manifest["packages"].items():
+            packages.setdefault(name, []).append(version)
+    found = {name: _by_frequency(values) for name, values in facts.items()}
+    found["packages"] = [f"{name} {' / '.join(_by_frequency(versions))}" for name, versions in sorted(packages.items())]
+    return found
+
+
+def _by_frequency(values: list[str]) -> list[str]:
+    return list(pd.Series(values).value_counts().index)
+
+
+def _records(frame: pd.DataFrame) -> list[dict]:
+    """Rows as dicts of plain values, None where a cell is empty."""
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
+
+
+# --- names and settings ----------------------------------------------------------------------------------------------
+
+
+def item_names(items: Sequence[str]) -> str:
+    """The names of tables and figures in one line; of many figures the first and the last."""
+    names = [item_name(item) for item in items]
+    figures = [name.removeprefix("Figure ") for name in names if name.startswith("Figure ")]
+    if len(figures) < 2:
+        return ", ".join(names)
+    shown = ", ".join(figures) if len(figures) < 4 else f"{figures[0]} to {figures[-1]}"
+    return ", ".join([*(name for name in names if not name.startswith("Figure ")), f"Figures {shown}"])
+
+
+def item_name(item: str) -> str:
+    """A table's or figure's name as text: ``fig3`` is Figure 3 of the paper."""
+    number = re.fullmatch(r"(table|fig)(\d+)", item)
+    if number is None:
+        return item.replace("_", " ")
+    return f"{'Table' if number[1] == 'table' else 'Figure'} {number[2]}"
+
+
+def described(entries: dict[str, dict], rule: str, jobs: Sequence[dict]) -> dict[str, list[str]]:
+    """What a preset says of its models or data, and the revision that was read where it names a hub.
+
+    Args:
+        entries: name -> settings.
+        rule: the rule that reads them, whose one wildcard is the name.
+        jobs: manifests.
+
+    Returns:
+        name -> settings as text; those of no job are left out.
+    """
+    read = {list(job["wildcards"].values())[0]: job["facts"]["source"] for job in jobs if job["rule"] == rule}
+    described = {name: list(_flat(entry)) for name, entry in entries.items() if name in read}
+    for name, source in read.items():
+        if "revision" in source:
+            described[name].append(f"commit read {source['revision']}")
+    return described
+
+
+def _flat(settings: dict, prefix: str = "") -> Iterable[str]:
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key} {value}"

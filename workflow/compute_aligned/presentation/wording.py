@@ -1,0 +1,38 @@
+"""The words that tables, figures and the closing message share."""
+
+import pandas as pd
+
+from ..units import METRIC_NAMES
+
+NOT_IN_THE_PAPER = "not in the paper"
+
+
+def baseline_label(summary: pd.DataFrame) -> str:
+    """The label of the objective that differences are taken from."""
+    return summary.loc[summary["objective"] == summary["baseline"], "label"].iloc[0]
+
+
+def what_was_run(summary: pd.DataFrame, preset: str, split: str) -> str:
+    """One sentence: preset, seeds, problems, samples, and what the intervals speak about."""
+    row = summary.iloc[0]
+    seeds = "1 seed" if row["n_seeds"] == 1 else f"{row['n_seeds']} seeds"
+    problems = f"1 {split} problem" if row["n_problems"] == 1 else f"{row['n_problems']} {split} problems"
+    intervals = "no intervals" if row["population"] == "none" else f"95 % intervals over {row['population']}"
+    return f"Preset {preset}: {seeds}, {problems}, pools of {row['n_samples']} samples; {intervals}."
+
+
+def against_the_paper(summary: pd.DataFrame) -> str:
+    """One sentence that names where a difference is measured to be of the other sign than the paper reports, or "".
+
+    That is where the 95 % interval of the paired difference lies on the other side of 0 than the reported difference;
+    each budget by itself, without a correction for their number.
+    """
+    reported = summary["reported_difference"]
+    other_side = ((reported > 0) & (summary["difference_high"] < 0)) | (
+        (reported < 0) & (summary["difference_low"] > 0)
+    )
+    cells = [
+        f"{label} in {METRIC_NAMES[metric]}@{', '.join(str(k) for k in rows['k'])}"
+        for (label, metric), rows in summary[other_side].groupby(["label", "metric"], sort=False)
+    ]
+    return f"Against the paper's sign (95 % interval beyond 0): {'; '.join(cells)}." if cells else ""

@@ -1,0 +1,1 @@
+"""What made each artifact: hashes, manifests, the frame of a job, the audit."""

@@ -1,0 +1,113 @@
+"""Hashes of files, folders, settings, and of the code that a script runs."""
+
+import ast
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+# The room that verifies, writes, records and keeps jobs apart. It refuses or lets through; what an output holds is
+# decided by those who call it. So a new line in manifests, logs or sentences retrains nothing.
+BOOKKEEPING = "provenance."
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def describe(path: Path) -> dict:
+    """Size in bytes and SHA-256 of a file; of a folder also those of each file in it.
+
+    A folder's SHA-256 is that of the sorted list of its files' paths and hashes.
+
+    Raises:
+        ValueError: there is nothing at the path.
+    """
+    if not path.exists():
+        raise ValueError(f"{path}: no such file or folder")
+    if path.is_file():
+        return {"path": str(path), "size": path.stat().st_size, "sha256": sha256_file(path)}
+    # Snakemake marks a finished folder with a time stamp file of its own.
+    files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.name != ".snakemake_timestamp"]
+    entries = [describe(file) | {"path": str(file.relative_to(path))} for file in files]
+    listing = "".join(f"{entry['path']} {entry['sha256']}\n" for entry in entries)
+    return {
+        "path": str(path),
+        "size": sum(entry["size"] for entry in entries),
+        "sha256": hashlib.sha256(listing.encode()).hexdigest(),
+        "files": entries,
+    }
+
+
+def hash_settings(*values) -> str:
+    """A short hash of plain values, for naming folders that must belong to these values alone."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def code_hash(script: Path, unused: Sequence[str] = ()) -> str:
+    """Hash of the parsed source of a script and of the package modules that it imports, directly or not.
+
+    Comments, blank lines and docstrings do not count; nor does BOOKKEEPING; so a rule reruns when, and only when, code
+    changed that decides what its outputs hold.
+
+    Args:
+        script: the script.
+        unused: package modules, such as ``training.success_rates``, that are imported and not run by the job. What
+            they alone import does not count, either.
+    """
+    pending, seen = [Path(script)], {}
+    while pending:
+        path = pending.pop()
+        if path in seen or _module(path).startswith(BOOKKEEPING) or _module(path) in unused:
+            continue
+        seen[path], imported = _read_source(path, path.read_text(), PACKAGE)
+        pending += imported
+    source = "\0".join(seen[path] for path in sorted(seen, key=str))
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def _module(path: Path) -> str:
+    """Name of a module within the package; "" of a script."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts) if path.is_relative_to(PACKAGE) else ""
+
+
+@functools.cache  # a plan asks for the same modules once a rule, and once a training job
+def _read_source(path: Path, text: str, package: Path) -> tuple[str, list[Path]]:
+    """A module's source without comments and docstrings, and the modules of the package that it imports."""
+    tree = ast.parse(text)
+    imported = _imported_modules(tree, path, package)
+    return ast.unparse(_without_docstrings(tree)), imported
+
+
+def _imported_modules(tree: ast.Module, path: Path, package: Path) -> list[Path]:
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if node.level:  # relative import: resolve against the package
+                parents = path.relative_to(package.parent).with_suffix("").parts[: -node.level]
+                module = ".".join([*parents, *([module] if module else [])])
+            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    found = set()
+    for name in names:
+        parts = name.split(".")
+        if parts[0] != package.name:
+            continue
+        for end in range(1, len(parts) + 1):  # importing a module runs the packages above it too
+            base = package.parent.joinpath(*parts[:end])
+            found |= {file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()}
+    return sorted(found)
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if ast.get_docstring(node, clean=False) is not None:
+                node.body = node.body[1:] or [ast.Pass()]
+    return tree

@@ -1,0 +1,103 @@
+"""Copy what a run found, and what made it: `python -m compute_aligned reference results/tiny`."""
+
+import argparse
+import json
+import shutil
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+
+from .manifests import Manifests, readable_manifests
+
+# What is copied of a results folder: what a reader looks at, and what the claims can be judged from again.
+KEPT = (
+    "tables/*",
+    "figures/*",
+    "metrics/*.csv",
+    "metrics/*.problems.parquet",
+    "metrics/*.start.parquet",
+    "metrics/*.ratios.parquet",
+    "claims.csv",
+)
+# Of the machine only what bears on the numbers is published.
+PRIVATE = ("host", "interpreter")
+PUBLISHED = "manifests.json"
+
+
+def write_reference(root: Path, target: Path) -> None:
+    """Copy tables, figures, metric summaries and claims of a results folder, and one file with all its manifests.
+
+    What no job made is left out.
+
+    Args:
+        root: the results folder.
+        target: the reference folder; its README is left as it is.
+
+    Raises:
+        ValueError: the results folder is none, or lacks what its manifests name; the reference is as it was.
+    """
+    manifests = readable_manifests(root)
+    made = sorted(map(_in_folder, manifests))
+    copied = [file for file in made if is_kept(file)]
+    if Path("claims.csv") not in copied:
+        raise ValueError(f"{root}: no manifest of a claims.csv in it; wanted the folder of a whole run (results/tiny)")
+    for file in copied:
+        if not (root / file).is_file():
+            raise ValueError(f"{root / file}: no such file, but its manifest; let Snakemake make it again")
+    for folder in {str(Path(pattern).parent) for pattern in KEPT} - {"."}:
+        shutil.rmtree(target / folder, ignore_errors=True)
+        (target / folder).mkdir(parents=True)
+    for file in copied:
+        shutil.copy(root / file, target / file)
+    jobs = {id(manifest): manifest for manifest in manifests.values()}
+    published = [{key: value for key, value in job.items() if key not in PRIVATE} for job in jobs.values()]
+    for job in published:
+        job["outputs"] = [
+            entry | {"kept": True} if _in_folder(entry["path"]) in copied else entry for entry in job["outputs"]
+        ]
+        # A folder's files stand in the manifest of the job that wrote it.
+        job["inputs"] = [{key: entry[key] for key in entry if key != "files"} for entry in job["inputs"]]
+    (target / PUBLISHED).write_text(json.dumps(published, separators=(",", ":")).replace('{"rule"', '\n{"rule"') + "\n")
+
+
+def _in_folder(path: str) -> Path:
+    """A path without results/<preset>."""
+    return Path(*Path(path).parts[2:])
+
+
+def published_manifests(reference: Path) -> Manifests:
+    """The manifests of a reference folder.
+
+    Raises:
+        ValueError: their file is cut, or holds something else.
+    """
+    file = reference / PUBLISHED
+    manifests = Manifests()
+    try:
+        jobs = json.loads(file.read_text())
+        if not isinstance(jobs, list) or not jobs:
+            raise ValueError(f"found {'no manifest' if jobs == [] else type(jobs).__name__}, wanted a list of them")
+        for job in jobs:
+            manifests.add(job, file)
+    except ValueError as error:
+        raise ValueError(f"{file}: cannot be read as manifests ({error})") from error
+    return manifests
+
+
+def is_kept(path: Path) -> bool:
+    """Whether a reference holds a copy of a file of the results folder, named from there."""
+    return any(fnmatch(str(path), pattern) for pattern in KEPT)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m compute_aligned reference", description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path, help="the results folder of a whole run, such as results/tiny")
+    results = parser.parse_args().results
+    write_reference(results, results.parent / "reference" / results.name)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"reference: {error}")

@@ -1,0 +1,1 @@
+"""Prompts to pools of samples, by transformers or vLLM."""

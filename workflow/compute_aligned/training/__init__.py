@@ -1,0 +1,1 @@
+"""TRL's trainers with the paper's objectives, their checkpoints and records."""

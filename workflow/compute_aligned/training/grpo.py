@@ -1,0 +1,363 @@
+"""Reinforcement learning with compute aligned advantages: TRL's GRPOTrainer with other advantages and our sampler."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+from torch.utils.data import Sampler
+from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.utils import RepeatSampler
+
+from ..advantages import AdvantageSettings, RLObjective, Rollouts, batch_advantages, batch_weights
+from ..analysis.effective_share import effective_share
+from ..models.loading import adamw, position_ids, sees_distances_alone, trainable_weights_kept
+from ..models.tokenization import encode_prompt
+from ..sampling.transformers_backend import SamplingSettings, sample_tokens, sampling_mode, uniforms
+from ..tasks import Problem
+from .callbacks import SaveRecord
+from .checkpoints import RECORD
+from .trained import checked_logs, refuse_values_that_are_no_numbers
+
+LOSSES = ("sequence", "token_mean")
+# What the record holds of each step, by the names in TRL's log. reward, entropy and kl are TRL's: means over the
+# completions and over their tokens. kl is None without a KL term, log_p_p50 where the weight needs no log p,
+# jackpot_share where the reward logs none.
+RECORDED = (
+    "reward",
+    "jackpot_share",
+    "no_signal_share",
+    "weight_p05",
+    "weight_p50",
+    "weight_p95",
+    "effective_share",
+    "log_p_p50",
+    "kl",
+    "entropy",
+)
+
+
+class ComputeAlignedGRPOTrainer(GRPOTrainer):
+    """GRPOTrainer whose advantages are w A (``advantages``); with ``grpo`` it is TRL's own training.
+
+    Completions are drawn by sampling.sample_tokens, from the distribution that TRL draws from, in less time.
+
+    A weight that needs a completion's probability alone (Pass@N without normalisation) is taken in the loss, whose
+    forward pass gives that probability anyway; every other one right after sampling.
+
+    It takes one reward function and runs in one process. A reward on whose answers a majority votes logs them by
+    TRL's ``log_extra`` as column ``answer`` (tasks.rewards).
+
+    ``loss`` names how the tokens of a completion are put together. As each batch serves one update, the policy is the
+    one that sampled: all ratios are 1, no clip acts, and the gradient of the policy term is, averaged over completions,
+
+    - ``sequence``: that of -A~ times the sum of the tokens' log-probabilities. Equal to it are the clipped ratio of
+      sequence probabilities (P Sec. 3.2, App. C), REINFORCE (C) and TRL's loss type ``luspo``.
+    - ``token_mean``: that of -A~ times their mean. Equal to it are TRL's loss type ``grpo`` and, with its importance
+      sampling level ``sequence``, GSPO, whose ratio is normalised by length.
+
+    The KL term is in both beta times the mean of exp(d) - d - 1 over a completion's tokens, d = log ref - log pi (C).
+    TRL's ``luspo`` would sum it over the tokens; ``dapo`` and ``dr_grpo`` weigh each completion by its length.
+
+    ``record`` holds under "steps" one dict per step (RECORDED and the step), and under "reward_window" the rewards
+    among which Best-of-N ranks the next ones.
+
+    Raises:
+        ValueError: an unknown loss, several reward functions or several processes.
+    """
+
+    def __init__(
+        self, model, *args, objective: RLObjective, advantage_settings: AdvantageSettings, loss: str, **kwargs
+    ):
+        with trainable_weights_kept(model):
+            super().__init__(model, *args, **kwargs)
+        if loss not in LOSSES:
+            raise ValueError(f"unknown loss {loss!r}; wanted one of {', '.join(LOSSES)}")
+        if len(self.reward_funcs) != 1 or self.accelerator.num_processes != 1:
+            raise ValueError(
+                f"got {len(self.reward_funcs)} reward functions and {self.accelerator.num_processes} processes; "
+                "wanted one of each"
+            )
+        self.objective = objective
+        self.advantage_settings = advantage_settings
+        self.loss = loss
+        self._weighs_in_loss = objective.needs == ("log_p",) and not advantage_settings.normalize_weights
+        self._to_weigh: dict | None = None  # the micro-batch in the loss whose weights are not taken yet
+        self.record: dict[str, list] = {"steps": [], "reward_window": []}
+        self.add_callback(SaveRecord(self.record))
+
+    def _tokenize_prompts(self, prompts):
+        """Token ids of conversations of one user turn, as everywhere else; and TRL's two fields for images, empty."""
+        texts = [messages[0]["content"] for messages in prompts]  # each as often as it has completions
+        ids = {text: encode_prompt(self.processing_class, text) for text in dict.fromkeys(texts)}
+        return [list(ids[text]) for text in texts], None, {}
+
+    def _generate_single_turn(self, prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False):
+        """Token ids of the completions by the sampler of pools, the end token among them; and TRL's log-probs, None.
+
+        TRL's own way reads a prompt again for each of its completions and copies the cache for every token. The
+        random numbers depend on seed, step and place in the batch alone: nothing to save for an exact resume.
+        """
+        arguments = self.args
+        settings = SamplingSettings(
+            n_samples=num_generations,
+            max_new_tokens=arguments.max_completion_length,
+            temperature=arguments.temperature,
+            top_p=arguments.top_p,
+            top_k=arguments.top_k,
+            rows_per_batch=len(prompt_ids),
+        )
+        prompts = prompt_ids[::num_generations]  # each stands there once per completion
+        draws = [
+            uniforms(
+                arguments.seed,
+                f"step {self.state.global_step}|prompt {place}",
+                num_generations,
+                settings.max_new_tokens,
+            )
+            for place in range(len(prompts))
+        ]
+        with sampling_mode(self.model):
+            groups = dict(sample_tokens(self.model, self.processing_class, prompts, draws, settings))
+        return [row.tokens for place in range(len(prompts)) for row in groups[place]], None
+
+    def _generate_and_score_completions(self, inputs):
+        """TRL's batch with our advantages, in TRL's log too. The completions of a prompt still stand together here."""
+        output = super()._generate_and_score_completions(inputs)
+        rollouts = self._rollouts(output)
+        advantages = batch_advantages(rollouts.rewards, self.advantage_settings)
+        if self._weighs_in_loss:
+            self._rewards, self._weights, self._log_p = rollouts.rewards, [], []
+            output["row"] = torch.arange(advantages.numel())  # TRL shuffles the batch, then cuts it
+        else:
+            weights = batch_weights(self.objective, rollouts, self.advantage_settings)
+            advantages = weights * advantages
+            self._log_weights(rollouts.rewards, weights, rollouts.log_p)
+        output["advantages"] = advantages.flatten().to(output["advantages"].device)
+        self._logs["advantages"].extend(advantages.flatten().tolist())  # as long as the batch: TRL's own are gone
+        if self.advantage_settings.reward_window is not None:
+            window = self.record["reward_window"]
+            window += rollouts.rewards.flatten().tolist()
+            del window[: -self.advantage_settings.reward_window]
+        return output
+
+    def _rollouts(self, output: dict) -> Rollouts:
+        """What the objective may look at, from TRL's log of the batch, on the CPU, shape (prompts, group)."""
+        group = self.num_generations
+        rewards = torch.tensor(self._logs["rewards"][self.reward_func_names[0]]).view(-1, group)
+        answers = log_p = past_rewards = None
+        if "answers" in self.objective.needs:
+            column = list(self._logs["extra"]["answer"])
+            if len(column) != rewards.numel():
+                raise ValueError(
+                    f"{self.objective.name} counts votes, but the reward {self.reward_func_names[0]!r} logged "
+                    f"{len(column)} answers for {rewards.numel()} completions; wanted log_extra('answer', answers)"
+                )
+            answers = [column[start : start + group] for start in range(0, len(column), group)]
+        if "log_p" in self.objective.needs and not self._weighs_in_loss:
+            log_p = self._sequence_log_p(output).view(-1, group).cpu()
+        if self.advantage_settings.reward_window is not None:
+            past_rewards = torch.tensor(self.record["reward_window"])
+        return Rollouts(rewards, answers, log_p, past_rewards)
+
+    def _sequence_log_p(self, output: dict) -> torch.Tensor:
+        """log p of each sampled completion under the policy at the sampling temperature, shape (rows,), float64.
+
+        What top-p and top-k cut off counts as if it could have been sampled, as everywhere in TRL.
+        """
+        per_token = output.get("old_per_token_logps")
+        if per_token is None:
+            ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
+            mask = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
+            with torch.no_grad():
+                per_token, _, _ = self._get_per_token_logps_and_entropies(
+                    self.model,
+                    ids,
+                    mask,
+                    output["completion_ids"].shape[1],
+                    batch_size=self.args.per_device_train_batch_size,
+                )
+        return (per_token.double() * output["completion_mask"]).sum(dim=1)
+
+    def _compute_loss(self, model, inputs):
+        inputs = dict(inputs)
+        if self.loss == "sequence":
+            # TRL's loss form "grpo" takes the mean over a completion's tokens; times their number it is the sum.
+            inputs["advantages"] = inputs["advantages"] * inputs["completion_mask"].sum(dim=1)
+        if self._weighs_in_loss:
+            self._to_weigh = inputs
+        return super()._compute_loss(model, inputs)
+
+    def _get_per_token_logps_and_entropies(self, model, *args, **kwargs):
+        # TRL pads prompts on the left and says nothing of positions: learned ones would count the padding. This is
+        # the one place where it asks policy and reference for log-probabilities, and it does nothing but call them.
+        positioned = model if sees_distances_alone(model) else _Positioned(model)
+        output = super()._get_per_token_logps_and_entropies(positioned, *args, **kwargs)
+        if self._to_weigh is not None:  # TRL looks at the advantages after this pass
+            self._weigh(self._to_weigh, output[0].detach())
+            self._to_weigh = None
+        return output
+
+    def _weigh(self, inputs: dict, per_token: torch.Tensor) -> None:
+        """Weight the advantages of a micro-batch, there and in TRL's log, by the log-probabilities of its tokens."""
+        log_p = self._sequence_log_p(inputs | {"old_per_token_logps": per_token}).cpu()
+        rows = inputs["row"].tolist()
+        rollouts = Rollouts(self._rewards.flatten()[rows, None], log_p=log_p[:, None])
+        weights = batch_weights(self.objective, rollouts, self.advantage_settings).flatten()
+        inputs["advantages"] = inputs["advantages"] * weights.to(inputs["advantages"].device)
+        for row, weight in zip(rows, weights.tolist(), strict=True):
+            self._logs["advantages"][row] *= weight
+        self._weights.append(weights)
+        self._log_p.append(log_p)
+        if sum(map(len, self._weights)) == self._rewards.numel():
+            self._log_weights(self._rewards, torch.cat(self._weights), torch.cat(self._log_p))
+
+    def _log_weights(self, rewards: torch.Tensor, weights: torch.Tensor, log_p: torch.Tensor | None) -> None:
+        weights = weights.flatten().double()
+        quantiles = weights.quantile(torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64))
+        values = dict(zip(("weight_p05", "weight_p50", "weight_p95"), quantiles.tolist(), strict=True))
+        values["effective_share"] = effective_share(weights.numpy())
+        values["no_signal_share"] = (rewards == rewards[:, :1]).all(dim=1).double().mean().item()
+        if log_p is not None:
+            values["log_p_p50"] = log_p.quantile(0.5).item()
+        for name, value in values.items():
+            self._metrics["train"][name].append(value)
+
+    def log(self, logs, start_time=None):
+        super().log(logs, start_time)  # puts the step's metrics into logs
+        if "loss" in logs:
+            row = {key: logs.get(key) for key in RECORDED}
+            refuse_values_that_are_no_numbers(self.state.global_step, checked_logs(logs, self.args) | row)
+            self.record["steps"].append({"step": self.state.global_step} | row)
+
+    def _get_train_sampler(self, dataset=None):
+        return _EpochSampler(super()._get_train_sampler(dataset))
+
+    def resume_record(self, checkpoint: Path) -> None:
+        """Take up the record of a checkpoint."""
+        for key, rows in json.loads((checkpoint / RECORD).read_text()).items():
+            self.record[key][:] = rows
+
+
+class _Positioned:
+    """A model, called with the positions that its tokens have without padding."""
+
+    def __init__(self, model: torch.nn.Module):
+        self.model = model
+
+    def __call__(self, attention_mask: torch.Tensor, **inputs):
+        return self.model(attention_mask=attention_mask, position_ids=position_ids(attention_mask), **inputs)
+
+
+class _EpochSampler(Sampler):
+    """TRL's order of prompts, also where a run is taken up: TRL's sampler would start again with the first epoch's."""
+
+    def __init__(self, sampler: RepeatSampler):
+        self.sampler = sampler
+
+    def set_epoch(self, epoch: int) -> None:
+        """Bring the generator to where it stands after ``epoch`` epochs."""
+        self.sampler.generator.manual_seed(self.sampler.seed)
+        for _ in range(epoch):
+            torch.randperm(self.sampler.num_samples, generator=self.sampler.generator)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.sampler)
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+
+def prompts_dataset(problems: Iterable[Problem]) -> Dataset:
+    """Problems as TRL's GRPO wants them: the prompt as a conversation, and the gold answer for the reward."""
+    return Dataset.from_list(
+        [{"prompt": [{"role": "user", "content": problem.prompt}], "answer": problem.answer} for problem in problems]
+    )
+
+
+def grpo_arguments(settings: dict, work: Path) -> GRPOConfig:
+    """TRL's settings of a run; every default that decides a result is named here.
+
+    One batch of ``prompts_per_step`` x ``group_size`` completions is sampled at once and serves one update;
+    ``micro_batch_size`` splits its forward and backward passes and changes no result. A checkpoint therefore always
+    stands between two batches, which an exact resume needs: TRL does not save a batch in use.
+
+    Args:
+        settings: ``seed``, ``steps``, ``prompts_per_step``, ``group_size``, ``micro_batch_size``, ``max_new_tokens``,
+            ``temperature``, ``top_p``, ``top_k`` (0: off), ``beta``, ``ratio_clip``, ``learning_rate``, ``schedule``,
+            ``weight_decay``, ``max_grad_norm``, ``precision``, ``gradient_checkpointing``, ``checkpoint_steps``. TRL
+            cuts no prompts: the caller refuses or drops long ones.
+        work: folder of checkpoints.
+
+    Raises:
+        ValueError: the micro-batch size does not divide the batch.
+    """
+    batch, micro = settings["prompts_per_step"] * settings["group_size"], settings["micro_batch_size"]
+    if batch % micro:
+        raise ValueError(
+            f"micro_batch_size is {micro}; wanted a divisor of prompts_per_step x group_size = "
+            f"{settings['prompts_per_step']} x {settings['group_size']} = {batch}"
+        )
+    return GRPOConfig(
+        output_dir=str(work),
+        seed=settings["seed"],
+        data_seed=settings["seed"],
+        max_steps=settings["steps"],
+        shuffle_dataset=True,
+        # sampling
+        num_generations=settings["group_size"],
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=batch // micro,
+        steps_per_generation=batch // micro,
+        max_completion_length=settings["max_new_tokens"],
+        temperature=settings["temperature"],
+        top_p=settings["top_p"],
+        top_k=settings["top_k"],
+        min_p=None,
+        repetition_penalty=1.0,
+        cache_implementation=None,  # transformers' own choice: a growing cache
+        use_transformers_continuous_batching=False,
+        use_vllm=False,
+        # the loss: see ComputeAlignedGRPOTrainer
+        loss_type="grpo",
+        importance_sampling_level="token",
+        num_iterations=1,
+        epsilon=settings["ratio_clip"],
+        epsilon_high=None,  # as epsilon
+        delta=None,
+        off_policy_mask_threshold=None,
+        multi_objective_aggregation="sum_then_normalize",
+        scale_rewards="group",  # (r - mean) / (sd + 1e-4)
+        beta=settings["beta"],
+        use_bias_correction_kl=False,  # TRL's default multiplies the KL term by the ratio
+        sync_ref_model=False,
+        mask_truncated_completions=False,
+        top_entropy_quantile=1.0,
+        entropy_coef=0.0,
+        use_adaptive_entropy=False,
+        disable_dropout=True,
+        # the optimiser
+        optim=adamw(settings["precision"]),
+        learning_rate=settings["learning_rate"],
+        lr_scheduler_type=settings["schedule"],
+        warmup_steps=0,
+        weight_decay=settings["weight_decay"],
+        max_grad_norm=settings["max_grad_norm"],
+        bf16=settings["precision"] == "bf16",
+        fp16=settings["precision"] == "fp16",
+        cast_lm_head_to_fp32=False,
+        gradient_checkpointing=settings["gradient_checkpointing"],
+        use_cpu=not torch.cuda.is_available(),
+        # the records
+        save_strategy="steps",
+        save_steps=settings["checkpoint_steps"],
+        save_total_limit=2,
+        logging_steps=1,
+        logging_nan_inf_filter=False,  # else a loss that is NaN is logged as the mean of the others
+        log_completions=False,
+        report_to="none",
+        disable_tqdm=False,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+    )

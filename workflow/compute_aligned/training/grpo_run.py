@@ -1,0 +1,113 @@
+"""One run of reinforcement learning, from files to files."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from ..advantages import AdvantageSettings, rl_objective
+from ..models.loading import add_adapter, check_precision, load_model, load_tokenizer
+from ..models.tokenization import without_long_prompts
+from ..provenance.artifacts import read_artifact, write_artifact
+from ..provenance.unfinished import work_folder
+from ..tasks import Problem, select
+from ..tasks.rewards import AnswerReward, ProteinReward, grade_as_the_paper
+from .grpo import RECORDED, ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
+from .loop import train_to_the_end
+from .trained import fingerprint
+
+ADVANTAGE_KEYS = ("weight_clip", "normalize_weights", "advantage_clip", "all_wrong_penalty", "reward_window")
+
+
+def train_grpo(
+    path_to_base: str,
+    path_to_start: str,
+    path_to_problems: str,
+    settings: dict,
+    threads: int,
+    checkpoints: str,
+    path_to_model: str,
+    path_to_record: str,
+    run: str,
+    code: str,
+    before_writing: Callable[[], None] = lambda: None,
+) -> dict:
+    """Train one run, resuming from the last whole checkpoint of the very same run, code, settings and inputs.
+
+    Its checkpoints stay, so that a job of several runs loses none of them when it is killed.
+
+    Args:
+        path_to_base: folder of the base model and its tokenizer.
+        path_to_start: folder whose weights training starts from, and which the KL term refers to.
+        path_to_problems: the training split.
+        settings: ``config.rl_settings``.
+        threads: CPU threads.
+        checkpoints: folder of checkpoints.
+        path_to_model: where the trained model or adapter goes.
+        path_to_record: where the record of the steps goes.
+        run: its name, recipe/objective/seed.
+        code: the rule's hash of the code that trains it.
+        before_writing: called before anything is written; what it raises ends the training.
+
+    Returns:
+        the folder of its checkpoints, and what the manifest should say: counts and how the run went.
+    """
+    torch.set_num_threads(threads)
+    check_precision(settings["precision"])
+    base, start = Path(path_to_base), Path(path_to_start)
+    tokenizer = load_tokenizer(base)
+    problems, n_too_long = training_prompts(path_to_problems, tokenizer, settings)
+    # Fewer prompts than a step takes (the unconditional task has one) are repeated.
+    copies = -(-settings["prompts_per_step"] // len(problems))
+    model = load_model(base, start, settings["precision"], settings["quantization"], trainable=True)
+    if settings["adapter"] is not None:
+        model = add_adapter(model, settings["adapter"], settings["seed"])
+    untrained = fingerprint(model)
+    work = work_folder(checkpoints, run, code, settings, [path_to_base, path_to_start, path_to_problems])
+    trainer = ComputeAlignedGRPOTrainer(
+        model=model,
+        reward_funcs=reward_of(settings),
+        args=grpo_arguments(settings, work),
+        train_dataset=prompts_dataset(problems * copies),
+        processing_class=tokenizer,
+        objective=rl_objective(settings["objective"]),
+        advantage_settings=AdvantageSettings(**{key: settings[key] for key in ADVANTAGE_KEYS}),
+        loss=settings["loss"],
+    )
+
+    def has_no_signal() -> bool:
+        return all(step["no_signal_share"] == 1 for step in trainer.record["steps"])
+
+    resumed_from = train_to_the_end(trainer, work, untrained, path_to_model, before_writing, has_no_signal)
+    record = pd.DataFrame(trainer.record["steps"], columns=["step", *RECORDED])
+    write_artifact(record.astype({column: float for column in RECORDED}), "rl_training", path_to_record)
+    return {
+        "checkpoints": str(work),
+        "n_prompts": len(problems),
+        "n_prompts_too_long": n_too_long,
+        "n_steps": trainer.state.global_step,
+        "no_signal": has_no_signal(),  # no group of any step had rewards that differ
+        "resumed_from": resumed_from,
+        "device": str(trainer.args.device),
+    }
+
+
+def training_prompts(path: str, tokenizer, settings: dict) -> tuple[list[Problem], int]:
+    """The selected problems, and how many more were left out because their prompts are too long.
+
+    Raises:
+        ValueError: none is left.
+    """
+    problems = [Problem(**row) for row in read_artifact("problems", path).to_dict("records")]
+    skipped = settings["skipped_problems"]
+    chosen = select(problems, settings["levels"], skipped + settings["problems"], settings["selection_seed"])[skipped:]
+    return without_long_prompts(tokenizer, chosen, settings["longest_prompt"])
+
+
+def reward_of(settings: dict):
+    """The reward function, as TRL calls it."""
+    if settings["reward"] == "answer":
+        return AnswerReward(partial(grade_as_the_paper, whole_is_answer=settings["target"] == "answer"))
+    return ProteinReward()

@@ -1,0 +1,85 @@
+"""What training by both trainers shares: taking up a checkpoint, training to the end, writing whole or not at all."""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from transformers import Trainer
+
+from ..provenance.artifacts import whole
+from ..provenance.job import job
+from ..provenance.lease import lease_of
+from .callbacks import BeforeSaving
+from .checkpoints import last_whole_checkpoint
+from .trained import refuse_if_untrained
+
+
+def train_to_the_end(
+    trainer: Trainer,
+    work: Path,
+    untrained: Mapping[str, str],
+    path_to_model: str,
+    before_writing: Callable[[], None],
+    has_no_signal: Callable[[], bool] = lambda: False,
+) -> str | None:
+    """Train from the last whole checkpoint, or from the start, and write the model.
+
+    Args:
+        trainer: has ``resume_record``, which takes up the record of a checkpoint.
+        work: folder of the checkpoints.
+        untrained: ``trained.fingerprint`` of the model before.
+        path_to_model: where the trained model or adapter goes.
+        before_writing: called before anything is written; what it raises ends the training.
+        has_no_signal: asked after training: whether there was nothing to learn from, so that a model may stand still.
+
+    Returns:
+        name of the checkpoint that was taken up, if one was.
+    """
+    trainer.add_callback(BeforeSaving(before_writing))
+    checkpoint = last_whole_checkpoint(work)
+    if checkpoint is not None:
+        trainer.resume_record(checkpoint)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    refuse_if_untrained(trainer, untrained, has_no_signal())
+    before_writing()
+    with whole(path_to_model) as folder:
+        trainer.save_model(str(folder))
+        (folder / "training_args.bin").unlink(missing_ok=True)  # absolute paths; the settings are in the manifest
+        shutil.rmtree(folder / "ref", ignore_errors=True)  # a copy of the adapter that training started from
+    return checkpoint.name if checkpoint else None
+
+
+def train_runs(snakemake, train: Callable[..., dict]) -> None:
+    """Train the runs of a job, one after the other, by ``train_sft`` or ``train_grpo``.
+
+    Checkpoints of all of them stay until the last is done, so that a killed job loses no run.
+    """
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    lease = lease_of(snakemake)
+    with job(snakemake, lease) as facts:
+        facts["runs"] = [
+            train(
+                path_to_base=snakemake.input.base,
+                path_to_start=start,
+                path_to_problems=snakemake.input.problems,
+                settings=settings,
+                threads=snakemake.threads,
+                checkpoints=snakemake.params.checkpoints,
+                path_to_model=model,
+                path_to_record=record,
+                run=run,
+                code=snakemake.params.code,
+                before_writing=lease.check,
+            )
+            for start, settings, model, record, run in zip(
+                snakemake.input.starts,
+                snakemake.params.settings,
+                snakemake.output.models,
+                snakemake.output.records,
+                snakemake.params.runs,
+                strict=True,
+            )
+        ]
+        for run in facts["runs"]:
+            lease.remove_when_done(run.pop("checkpoints"))

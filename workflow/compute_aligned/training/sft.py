@@ -1,0 +1,172 @@
+"""Supervised fine-tuning on -log S(p): TRL's SFTTrainer with another loss."""
+
+import json
+from pathlib import Path
+
+import torch
+from trl import SFTConfig, SFTTrainer
+from trl.trainer.utils import selective_log_softmax
+
+from ..analysis.effective_share import effective_share
+from ..models.loading import adamw, trainable_weights_kept
+from ..models.tokenization import IGNORED
+from ..objectives import GoldCompletions, SFTObjective
+from .callbacks import SaveRecord
+from .checkpoints import RECORD
+from .success_rates import SuccessRates
+from .trained import checked_logs, refuse_values_that_are_no_numbers
+
+# Of every sequence trained on: optimiser step, log-probability, factor on the gradient of cross-entropy (NaN if the
+# objective has none), success rate of its problem (NaN unless the objective asks for it).
+RECORD_COLUMNS = ["step", "log_p", "weight", "success_rate"]
+
+
+class ComputeAlignedSFTTrainer(SFTTrainer):
+    """SFTTrainer with another loss: that of an objective; nothing else of the training differs.
+
+    p is the probability of the whole supervised completion, exp of the sum of its tokens' log-probabilities,
+    never normalised by length (paper Sec. 3.1). ``average`` names the divisor of the summed loss, counted over
+    the whole accumulated batch, so that the split into micro-batches does not change the gradient:
+    ``sequence`` (number of sequences) or ``token`` (number of supervised tokens).
+
+    What every sequence trained on had is kept in ``record``, a row of ``RECORD_COLUMNS`` each.
+
+    Args:
+        objective: what is trained on.
+        average: ``sequence`` or ``token``.
+        success_rates: of the training examples, for an objective that asks for them.
+    """
+
+    loss_is_scaled_for_ga = True  # compute_loss divides by the count of the whole accumulated batch
+
+    def __init__(
+        self, model, *args, objective: SFTObjective, average: str, success_rates: SuccessRates | None = None, **kwargs
+    ):
+        with trainable_weights_kept(model):
+            super().__init__(model, *args, **kwargs)
+        self.objective = objective
+        self.average = average
+        self.success_rates = success_rates
+        self.record: list[tuple[int, float, float, float]] = []
+        self._logged = 0
+        rates = None if success_rates is None else success_rates.state
+        self.add_callback(SaveRecord({"rows": self.record, "success_rates": rates}))
+        if success_rates is not None:
+            collate = self.data_collator
+            self.data_collator = lambda rows: collate(rows) | {"example": torch.tensor([r["example"] for r in rows])}
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        inputs = dict(inputs)
+        examples = inputs.pop("example", None)
+        rates = None
+        if self.success_rates is not None:
+            with self.accelerator.autocast():
+                rates = self.success_rates.at(self.model, self.state.global_step)[examples.cpu()].to(examples.device)
+        gold = gold_completions(model, inputs, rates)
+        divisor = self._count(inputs["labels"]) if num_items_in_batch is None else num_items_in_batch
+        loss = self.objective.loss(gold).sum() / divisor
+        if self.model.training:
+            self._keep(gold)
+        return (loss, {"log_p": gold.log_p}) if return_outputs else loss
+
+    def _keep(self, gold: GoldCompletions) -> None:
+        log_p = gold.log_p.detach().double()
+        rates = torch.full_like(log_p, torch.nan) if gold.success_rate is None else gold.success_rate
+        step = self.state.global_step + 1
+        refuse_values_that_are_no_numbers(step, {"log p of a sequence": float(log_p.sum())})
+        columns = [column.tolist() for column in (log_p, self.objective.weight(gold), rates)]
+        self.record += [(step, *row) for row in zip(*columns, strict=True)]
+
+    def _get_num_items_in_batch(self, batch_samples, device):
+        """What the loss is averaged over, counted over all micro-batches of a step."""
+        return sum(self._count(batch["labels"]) for batch in batch_samples).to(device)
+
+    def _count(self, labels: torch.Tensor) -> torch.Tensor:
+        supervised = labels[:, 1:] != IGNORED
+        return supervised.any(dim=1).sum() if self.average == "sequence" else supervised.sum()
+
+    def log(self, logs, start_time=None):
+        """Add the weights since the last log, if there are any: mean, effective sample share; and mean log p."""
+        recent = self.record[self._logged :]
+        self._logged = len(self.record)
+        if recent:
+            _, log_p, weight, _ = (torch.tensor(column, dtype=torch.float64) for column in zip(*recent, strict=True))
+            logs["log_p_mean"] = float(log_p.mean())
+            if not weight.isnan().any():
+                logs["weight_mean"] = float(weight.mean())
+                logs["effective_share"] = effective_share(weight.numpy())
+        refuse_values_that_are_no_numbers(self.state.global_step, checked_logs(logs, self.args))
+        super().log(logs, start_time)
+
+    def resume_record(self, checkpoint: Path) -> None:
+        """Take up the record of a checkpoint, and the success rates it was trained with."""
+        saved = json.loads((checkpoint / RECORD).read_text())
+        self.record[:] = [tuple(row) for row in saved["rows"]]
+        self._logged = len(self.record)
+        if self.success_rates is not None:
+            self.success_rates.state |= saved["success_rates"]
+
+
+def gold_completions(
+    model, inputs: dict[str, torch.Tensor], success_rate: torch.Tensor | None = None
+) -> GoldCompletions:
+    """What the model makes of each row's supervised tokens, given what stands before them; everything in float32.
+
+    The language-model head runs only where some row has a supervised token: with short answers after long problems that
+    halves a training step on a CPU, where TRL's fused head scores every position (benchmarks/gold_completions.py).
+
+    Args:
+        model: a causal language model.
+        inputs: ``input_ids``, ``attention_mask`` and ``labels``, each of shape (rows, length).
+        success_rate: of each row's problem, shape (rows,).
+    """
+    inputs = dict(inputs)
+    targets = inputs.pop("labels")[:, 1:]
+    positions = (targets != IGNORED).any(dim=0).nonzero()[:, 0]
+    targets = targets[:, positions]
+    supervised = targets != IGNORED
+    targets = targets.clamp(min=0)
+    # In float32 whatever the model's precision: p may be a product of a thousand factors.
+    logits = model(**inputs, use_cache=False, logits_to_keep=positions).logits.float()
+    log_p = selective_log_softmax(logits, targets).masked_fill(~supervised, 0).sum(dim=1)
+    return GoldCompletions(log_p, logits, targets, supervised, success_rate)
+
+
+def trainer_arguments(settings: dict, work: Path) -> SFTConfig:
+    """TRL's settings of a run; every default that decides a result is named here.
+
+    Args:
+        settings: ``config.training_settings``.
+        work: folder of checkpoints.
+    """
+    return SFTConfig(
+        output_dir=str(work),
+        seed=settings["seed"],
+        data_seed=settings["seed"],
+        num_train_epochs=settings["epochs"],
+        per_device_train_batch_size=settings["micro_batch_size"],
+        gradient_accumulation_steps=settings["batch_size"] // settings["micro_batch_size"],
+        optim=adamw(settings["precision"]),
+        learning_rate=settings["learning_rate"],
+        lr_scheduler_type=settings["schedule"],
+        warmup_steps=0,
+        weight_decay=settings["weight_decay"],
+        max_grad_norm=settings["max_grad_norm"],
+        bf16=settings["precision"] == "bf16",
+        fp16=settings["precision"] == "fp16",
+        gradient_checkpointing=settings["gradient_checkpointing"],
+        max_length=None,  # examples are cut where they are encoded
+        packing=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        average_tokens_across_devices=False,
+        use_cpu=not torch.cuda.is_available(),
+        save_strategy="steps",
+        save_steps=settings["checkpoint_steps"],
+        save_total_limit=2,
+        logging_steps=settings["checkpoint_steps"],
+        logging_nan_inf_filter=False,  # else a loss that is NaN is logged as the mean of the others
+        report_to="none",
+        disable_tqdm=False,
+        dataloader_pin_memory=False,
+    )

@@ -152,7 +152,7 @@ def test_a_fresh_clone_with_the_results_carried_over_reruns_nothing(finished, tm
 
 
 def test_another_learning_rate_retrains(rerun):
-    rerun.change_recipe(learning_rate=1.0e-3)
+    rerun.change_recipe(learning_rate=3.0e-3)
     assert rerun.plan(preset="seconds") == PASS_FROM_TRAIN
 
 

@@ -128,3 +128,11 @@ def entry_of(wildcards):
 def category_of(wildcards):
     """Where `snakemake --report` puts a table or figure: under its experiment, or the two that share a table."""
     return ", ".join(PLAN.experiments_of[wildcards.item])
+
+
+def command_of_this_preset():
+    """How this preset is run from the command line, with the values given there."""
+    files = [os.path.relpath(file) for file in workflow.configfiles]
+    values = [shlex.quote(f"{key}={json.dumps(value)}") for key, value in workflow.config_settings.config.items()]
+    # --cores last: the options before it would take a target for one of their values.
+    return " ".join(["snakemake --configfile", *files, *(["--config", *values] if values else []), "--cores 2"])

@@ -6,21 +6,9 @@ localrules:
     base_model,
 
 
-def data_files(wildcards):
-    """Local files that a task is read from, so that a changed file is read again."""
-    source = PRESET["data"][wildcards.task].get("source", {})
-    return [source[name] for name in ("train_file", "test_file") if name in source]
-
-
-def held_out_problems(wildcards):
-    """The problems that the corpus of a generated base model must not hold: validation first, then test."""
-    task = PRESET["models"][wildcards.model]["source"].get("held_out")
-    return [] if task is None else [LAYOUT.data(task, split) for split in ("validation", "test")]
-
-
 rule problems:
     input:
-        data_files,
+        lambda wildcards: PLAN.local_data_files(wildcards.task),
     output:
         train=LAYOUT.data("{task}", "train"),
         validation=LAYOUT.data("{task}", "validation"),
@@ -47,7 +35,7 @@ rule problems:
 
 rule base_model:
     input:
-        held_out_problems,
+        lambda wildcards: PLAN.held_out_problems(wildcards.model),
     output:
         directory(LAYOUT.base_model("{model}")),
     log:

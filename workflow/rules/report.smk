@@ -16,25 +16,6 @@ localrules:
     claims,
 
 
-def command_of_this_preset():
-    """How this preset is run from the command line, with the values given there."""
-    files = [os.path.relpath(file) for file in workflow.configfiles]
-    values = [shlex.quote(f"{key}={json.dumps(value)}") for key, value in workflow.config_settings.config.items()]
-    # --cores last: the options before it would take a target for one of their values.
-    return " ".join(["snakemake --configfile", *files, *(["--config", *values] if values else []), "--cores 2"])
-
-
-def labels_of_figure(wildcards):
-    """Label and seed of each run of the experiment that a figure shows, in the order of its runs."""
-    return [{key: run[key] for key in ("label", "seed")} for run in PLAN.labelled_runs(PLAN.of_item(wildcards.item))]
-
-
-def baseline_in_black(wildcards):
-    """The label of the baseline, where another figure of the experiment draws it as a black line at 0; else None."""
-    name, entry = PLAN.of_item(wildcards.item), entry_of(wildcards)
-    return PLAN.labels_of(name)[entry["baseline"]] if "difference" in entry["figures"].values() else None
-
-
 rule report:
     input:
         claims=LAYOUT.claims,
@@ -248,7 +229,7 @@ rule protein_figure:
         "../../envs/compute_aligned.yaml"
     threads: 1
     params:
-        runs=labels_of_figure,
+        runs=lambda wildcards: PLAN.labels_of_figure(wildcards.item),
         kind=lambda wildcards: entry_of(wildcards)["figures"][wildcards.item],
         preset=PRESET["preset"],
         split=PRESET["split"],
@@ -280,9 +261,9 @@ rule training_figure:
         "../../envs/compute_aligned.yaml"
     threads: 1
     params:
-        runs=labels_of_figure,
+        runs=lambda wildcards: PLAN.labels_of_figure(wildcards.item),
         reward=lambda wildcards: PLAN.recipe(PLAN.baseline_of(PLAN.of_item(wildcards.item))["recipe"])["reward"],
-        in_black=baseline_in_black,
+        in_black=lambda wildcards: PLAN.baseline_in_black(wildcards.item),
         preset=PRESET["preset"],
         code=code_of("draw_training.py"),
     message:

@@ -72,6 +72,18 @@ class Plan:
     def recipe(self, name: str) -> dict:
         return self.settings["recipes"][name]
 
+    # --- data ---
+
+    def local_data_files(self, task: str) -> list[str]:
+        """Local files that a task is read from, so that a changed file is read again."""
+        source = self.preset["data"][task].get("source", {})
+        return [source[name] for name in ("train_file", "test_file") if name in source]
+
+    def held_out_problems(self, model: str) -> list[str]:
+        """The problems that the corpus of a generated base model must not hold: validation first, then test."""
+        task = self.preset["models"][model]["source"].get("held_out")
+        return [] if task is None else [self.layout.data(task, split) for split in ("validation", "test")]
+
     # --- runs ---
 
     def warmup_recipe(self, recipe: str) -> str | None:
@@ -216,6 +228,16 @@ class Plan:
             for figure, kind in entry["figures"].items()
             if not kinds or kind in kinds
         ]
+
+    def labels_of_figure(self, item: str) -> list[dict]:
+        """Label and seed of each run of the experiment that a figure shows."""
+        return [{key: run[key] for key in ("label", "seed")} for run in self.labelled_runs(self.of_item(item))]
+
+    def baseline_in_black(self, item: str) -> str | None:
+        """The label of the baseline, where another figure of the experiment draws it as a black line at 0; else None."""
+        name = self.of_item(item)
+        entry = self.experiments[name]
+        return self.labels_of(name)[entry["baseline"]] if "difference" in entry["figures"].values() else None
 
     def page(self) -> dict[str, dict]:
         """What the report page needs to know: name -> entry of each experiment with its items, tables first."""

@@ -234,7 +234,7 @@ class Plan:
         return [{key: run[key] for key in ("label", "seed")} for run in self.labelled_runs(self.of_item(item))]
 
     def baseline_in_black(self, item: str) -> str | None:
-        """The label of the baseline, where another figure of the experiment draws it as a black line at 0; else None."""
+        """The baseline's label, where another figure of the experiment draws it as a black line at 0; else None."""
         name = self.of_item(item)
         entry = self.experiments[name]
         return self.labels_of(name)[entry["baseline"]] if "difference" in entry["figures"].values() else None

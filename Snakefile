@@ -22,6 +22,8 @@ if config.get("sampling_backend") != "vllm":
 
 from compute_aligned.config.files import ConfigError, read_yaml
 from compute_aligned.config.loading import load_settings
+from compute_aligned.planning.layout import Layout
+from compute_aligned.planning.plan import Plan
 from compute_aligned.provenance.job import LATENCY_WAIT
 
 # Only without --configfile: Snakemake would lay a preset over tiny and fill its gaps with tiny's values.
@@ -43,9 +45,9 @@ except ConfigError as error:
     print(error, file=sys.stderr)
     sys.exit(1)
 
-PRESET = SETTINGS["preset"]
-RESULTS = f"results/{PRESET['preset']}"
-EXPERIMENTS = {name: SETTINGS["experiments"][name] | entry for name, entry in PRESET["experiments"].items()}
+LAYOUT = Layout(f"results/{SETTINGS['preset']['preset']}")
+PLAN = Plan(SETTINGS, LAYOUT)
+PRESET, EXPERIMENTS, RESULTS = PLAN.preset, PLAN.experiments, LAYOUT.root
 
 
 report: "workflow/report/workflow.rst"
@@ -57,8 +59,8 @@ include: "workflow/rules/common.smk"
 wildcard_constraints:
     task=one_of(PRESET["data"]),
     model=one_of(PRESET["models"]),
-    recipe=one_of(RUNS),
-    objective=one_of(sorted({"start", *(name for names in RUNS.values() for name in names)})),
+    recipe=one_of(PLAN.objectives),
+    objective=one_of(sorted({"start", *(name for names in PLAN.objectives.values() for name in names)})),
     seed=one_of(PRESET["seeds"]),
     experiment=one_of(EXPERIMENTS),
 
@@ -85,9 +87,8 @@ onstart:
 rule all:
     default_target: True
     input:
-        [name for experiment in EXPERIMENTS for name in items(experiment)],
-        f"{RESULTS}/claims.csv",
-        f"{RESULTS}/report.html",
+        PLAN.everything(),
+        LAYOUT.report,
     message:
         "Everything of preset {PRESET[preset]} is under {RESULTS}"
 
@@ -99,13 +100,13 @@ for name in EXPERIMENTS:
         name:
             name
         input:
-            items(name),
+            PLAN.items(name),
 
 
-for name, files in ITEM_FILES.items():
+for item in PLAN.experiments_of:
 
     rule:
         name:
-            name
+            item
         input:
-            files,
+            PLAN.item_files(item),

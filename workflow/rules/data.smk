@@ -8,11 +8,11 @@ localrules:
 
 rule problems:
     input:
-        data_files,
+        lambda wildcards: PLAN.local_data_files(wildcards.task),
     output:
-        train=f"{RESULTS}/data/{{task}}/train.parquet",
-        validation=f"{RESULTS}/data/{{task}}/validation.parquet",
-        test=f"{RESULTS}/data/{{task}}/test.parquet",
+        train=LAYOUT.data("{task}", "train"),
+        validation=LAYOUT.data("{task}", "validation"),
+        test=LAYOUT.data("{task}", "test"),
     log:
         f"{RESULTS}/logs/problems/{{task}}.log",
     benchmark:
@@ -20,10 +20,10 @@ rule problems:
     priority: 60
     conda:
         "../../envs/compute_aligned.yaml"
-    threads: PRESET["resources"]["data"]["threads"]
+    threads: RESOURCES["data"]["threads"]
     resources:
-        mem_mb=PRESET["resources"]["data"]["mem_mb"],
-        runtime=PRESET["resources"]["data"]["runtime"],
+        mem_mb=RESOURCES["data"]["mem_mb"],
+        runtime=RESOURCES["data"]["runtime"],
     params:
         data=lambda wildcards: PRESET["data"][wildcards.task],
         code=code_of("make_problems.py"),
@@ -35,9 +35,9 @@ rule problems:
 
 rule base_model:
     input:
-        held_out_problems,
+        lambda wildcards: PLAN.held_out_problems(wildcards.model),
     output:
-        directory(f"{RESULTS}/models/base/{{model}}"),
+        directory(LAYOUT.base_model("{model}")),
     log:
         f"{RESULTS}/logs/base_model/{{model}}.log",
     benchmark:
@@ -45,10 +45,10 @@ rule base_model:
     priority: 60
     conda:
         "../../envs/compute_aligned.yaml"
-    threads: PRESET["resources"]["data"]["threads"]
+    threads: RESOURCES["data"]["threads"]
     resources:
-        mem_mb=PRESET["resources"]["data"]["mem_mb"],
-        runtime=PRESET["resources"]["data"]["runtime"],
+        mem_mb=RESOURCES["data"]["mem_mb"],
+        runtime=RESOURCES["data"]["runtime"],
     params:
         source=lambda wildcards: PRESET["models"][wildcards.model]["source"],
         # How often the base model is right is for the manifest alone.

@@ -7,25 +7,25 @@ localrules:
 
 rule grade:
     input:
-        samples=of_seeds(f"{RESULTS}/samples/{{recipe}}/{{objective}}/seed{{seed}}.parquet"),
-        problems=lambda wildcards: f"{RESULTS}/data/{task_of(wildcards)}/{PRESET['split']}.parquet",
+        samples=of_runs("samples"),
+        problems=problems_of(PRESET["split"]),
     output:
-        of_seeds(f"{RESULTS}/scores/{{recipe}}/{{objective}}/seed{{seed}}.parquet"),
+        of_runs("scores"),
     log:
         f"{RESULTS}/logs/grade/{{recipe}}/{{objective}}/{SEED}.log",
     benchmark:
         f"{RESULTS}/benchmarks/grade/{{recipe}}/{{objective}}/{SEED}.tsv"
     wildcard_constraints:
-        recipe=one_of(recipes_with("reward", ["answer"])),
+        recipe=one_of(PLAN.rewarded_for("answer")),
     priority: 20
     conda:
         "../../envs/compute_aligned.yaml"
-    threads: PRESET["resources"]["evaluate"]["threads"]
+    threads: RESOURCES["evaluate"]["threads"]
     resources:
-        mem_mb=PRESET["resources"]["evaluate"]["mem_mb"],
-        runtime=PRESET["resources"]["evaluate"]["runtime"],
+        mem_mb=RESOURCES["evaluate"]["mem_mb"],
+        runtime=RESOURCES["evaluate"]["runtime"],
     params:
-        target=lambda wildcards: SETTINGS["recipes"][wildcards.recipe]["target"],
+        target=lambda wildcards: PLAN.recipe(wildcards.recipe)["target"],
         code=code_of("grade.py"),
     message:
         f"Grading {{wildcards.recipe}}, {{wildcards.objective}}, {SEED_MESSAGE}"
@@ -35,23 +35,23 @@ rule grade:
 
 rule score_proteins:
     input:
-        samples=of_seeds(f"{RESULTS}/samples/{{recipe}}/{{objective}}/seed{{seed}}.parquet"),
-        problems=lambda wildcards: f"{RESULTS}/data/{task_of(wildcards)}/{PRESET['split']}.parquet",
+        samples=of_runs("samples"),
+        problems=problems_of(PRESET["split"]),
     output:
-        of_seeds(f"{RESULTS}/scores/{{recipe}}/{{objective}}/seed{{seed}}.parquet"),
+        of_runs("scores"),
     log:
         f"{RESULTS}/logs/score_proteins/{{recipe}}/{{objective}}/{SEED}.log",
     benchmark:
         f"{RESULTS}/benchmarks/score_proteins/{{recipe}}/{{objective}}/{SEED}.tsv"
     wildcard_constraints:
-        recipe=one_of(recipes_with("reward", ["hydrophobicity", "inversion"])),
+        recipe=one_of(PLAN.rewarded_for("hydrophobicity", "inversion")),
     priority: 20
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
     resources:
-        mem_mb=PRESET["resources"]["evaluate"]["mem_mb"],
-        runtime=PRESET["resources"]["evaluate"]["runtime"],
+        mem_mb=RESOURCES["evaluate"]["mem_mb"],
+        runtime=RESOURCES["evaluate"]["runtime"],
     params:
         code=code_of("score_proteins.py"),
     message:
@@ -62,17 +62,16 @@ rule score_proteins:
 
 rule measure:
     input:
-        scores=run_files("scores"),
-        records=run_files("training"),
-        starts=run_files("scores", start_runs),
-        # Relative, so that a moved or cloned folder does not look like another input.
-        reported=os.path.relpath(f"{workflow.basedir}/config/reported.csv"),
+        scores=lambda wildcards: PLAN.files("scores", PLAN.runs_of(wildcards.experiment)),
+        records=lambda wildcards: PLAN.files("training", PLAN.runs_of(wildcards.experiment)),
+        starts=lambda wildcards: PLAN.files("scores", PLAN.start_runs(wildcards.experiment)),
+        reported=REPORTED,
     output:
-        metrics=f"{RESULTS}/metrics/{{experiment}}.csv",
-        problem_metrics=f"{RESULTS}/metrics/{{experiment}}.problems.parquet",
-        start=f"{RESULTS}/metrics/{{experiment}}.start.parquet",
-        summary=f"{RESULTS}/metrics/{{experiment}}.summary.csv",
-        weights=f"{RESULTS}/metrics/{{experiment}}.weights.csv",
+        metrics=LAYOUT.metrics("{experiment}", "csv"),
+        problem_metrics=LAYOUT.metrics("{experiment}", "problems.parquet"),
+        start=LAYOUT.metrics("{experiment}", "start.parquet"),
+        summary=LAYOUT.metrics("{experiment}", "summary.csv"),
+        weights=LAYOUT.metrics("{experiment}", "weights.csv"),
     log:
         f"{RESULTS}/logs/measure/{{experiment}}.log",
     benchmark:
@@ -82,14 +81,14 @@ rule measure:
     priority: 10
     conda:
         "../../envs/compute_aligned.yaml"
-    threads: PRESET["resources"]["evaluate"]["threads"]
+    threads: RESOURCES["evaluate"]["threads"]
     resources:
-        mem_mb=PRESET["resources"]["evaluate"]["mem_mb"],
-        runtime=PRESET["resources"]["evaluate"]["runtime"],
+        mem_mb=RESOURCES["evaluate"]["mem_mb"],
+        runtime=RESOURCES["evaluate"]["runtime"],
     params:
-        experiment=experiment_settings,
-        runs=lambda wildcards: runs_of(wildcards.experiment),
-        starts=lambda wildcards: start_runs(wildcards.experiment),
+        experiment=lambda wildcards: PLAN.measured(wildcards.experiment),
+        runs=lambda wildcards: PLAN.runs_of(wildcards.experiment),
+        starts=lambda wildcards: PLAN.start_runs(wildcards.experiment),
         code=code_of("measure.py"),
     message:
         "Metrics of {wildcards.experiment}"
@@ -99,9 +98,9 @@ rule measure:
 
 rule pass_rates:
     input:
-        scores=run_files("scores"),
+        scores=lambda wildcards: PLAN.files("scores", PLAN.runs_of(wildcards.experiment)),
     output:
-        f"{RESULTS}/metrics/{{experiment}}.pass_rates.csv",
+        LAYOUT.metrics("{experiment}", "pass_rates.csv"),
     log:
         f"{RESULTS}/logs/pass_rates/{{experiment}}.log",
     benchmark:
@@ -111,12 +110,12 @@ rule pass_rates:
     priority: 10
     conda:
         "../../envs/compute_aligned.yaml"
-    threads: PRESET["resources"]["evaluate"]["threads"]
+    threads: RESOURCES["evaluate"]["threads"]
     resources:
-        mem_mb=PRESET["resources"]["evaluate"]["mem_mb"],
-        runtime=PRESET["resources"]["evaluate"]["runtime"],
+        mem_mb=RESOURCES["evaluate"]["mem_mb"],
+        runtime=RESOURCES["evaluate"]["runtime"],
     params:
-        runs=lambda wildcards: labelled_runs(wildcards.experiment),
+        runs=lambda wildcards: PLAN.labelled_runs(wildcards.experiment),
         code=code_of("compute_pass_rates.py"),
     message:
         "Pass rates of {wildcards.experiment}"
@@ -126,13 +125,13 @@ rule pass_rates:
 
 rule closed_forms:
     input:
-        reported=os.path.relpath(f"{workflow.basedir}/config/reported.csv"),
+        reported=REPORTED,
     output:
-        curves=f"{RESULTS}/metrics/{{experiment}}.curves.parquet",
-        alignment=f"{RESULTS}/metrics/{{experiment}}.alignment.csv",
-        variance=f"{RESULTS}/metrics/{{experiment}}.variance.csv",
-        normalisation=f"{RESULTS}/metrics/{{experiment}}.normalisation.csv",
-        within_prompt=f"{RESULTS}/metrics/{{experiment}}.within_prompt.csv",
+        curves=LAYOUT.metrics("{experiment}", "curves.parquet"),
+        alignment=LAYOUT.metrics("{experiment}", "alignment.csv"),
+        variance=LAYOUT.metrics("{experiment}", "variance.csv"),
+        normalisation=LAYOUT.metrics("{experiment}", "normalisation.csv"),
+        within_prompt=LAYOUT.metrics("{experiment}", "within_prompt.csv"),
     log:
         f"{RESULTS}/logs/closed_forms/{{experiment}}.log",
     benchmark:
@@ -153,12 +152,12 @@ rule closed_forms:
 
 rule measure_diagonal:
     input:
-        scores=diagnosed_scores,
-        reported=os.path.relpath(f"{workflow.basedir}/config/reported.csv"),
+        scores=lambda wildcards: PLAN.files("scores", PLAN.diagnosed_runs(wildcards.experiment)),
+        reported=REPORTED,
     output:
-        ratios=f"{RESULTS}/metrics/{{experiment}}.ratios.parquet",
-        rho=f"{RESULTS}/metrics/{{experiment}}.rho.csv",
-        theorem3=f"{RESULTS}/metrics/{{experiment}}.theorem3.csv",
+        ratios=LAYOUT.metrics("{experiment}", "ratios.parquet"),
+        rho=LAYOUT.metrics("{experiment}", "rho.csv"),
+        theorem3=LAYOUT.metrics("{experiment}", "theorem3.csv"),
     log:
         f"{RESULTS}/logs/measure_diagonal/{{experiment}}.log",
     benchmark:
@@ -168,13 +167,13 @@ rule measure_diagonal:
     priority: 10
     conda:
         "../../envs/compute_aligned.yaml"
-    threads: PRESET["resources"]["evaluate"]["threads"]
+    threads: RESOURCES["evaluate"]["threads"]
     resources:
-        mem_mb=PRESET["resources"]["evaluate"]["mem_mb"],
-        runtime=PRESET["resources"]["evaluate"]["runtime"],
+        mem_mb=RESOURCES["evaluate"]["mem_mb"],
+        runtime=RESOURCES["evaluate"]["runtime"],
     params:
         settings=lambda wildcards: diagonal_settings(SETTINGS, wildcards.experiment),
-        runs=lambda wildcards: diagnosed_runs(wildcards.experiment),
+        runs=lambda wildcards: PLAN.diagnosed_runs(wildcards.experiment),
         code=code_of("measure_diagonal.py"),
     message:
         "Diagonal approximation of {wildcards.experiment}"

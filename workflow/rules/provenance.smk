@@ -9,9 +9,8 @@ localrules:
 
 rule audit:
     input:
-        [file for experiment in EXPERIMENTS for file in items(experiment)],
-        f"{RESULTS}/claims.csv",
-        f"{RESULTS}/report.html",
+        PLAN.everything(),
+        LAYOUT.report,
     log:
         f"{RESULTS}/logs/audit.log",
     conda:
@@ -28,15 +27,14 @@ rule audit:
 
 rule check:
     input:
-        [file for experiment in EXPERIMENTS for file in items(experiment)],
-        f"{RESULTS}/claims.csv",
+        PLAN.everything(),
     log:
         f"{RESULTS}/logs/check.log",
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
     params:
-        expected=expected_results(),
+        expected=PLAN.expected(),
     message:
         "Checking every artifact of {RESULTS}"
     script:

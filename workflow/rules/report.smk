@@ -18,15 +18,14 @@ localrules:
 
 rule report:
     input:
-        claims=f"{RESULTS}/claims.csv",
-        shown=[file for files in ITEM_FILES.values() for file in files],
-        metrics=page_metrics(),
-        # Relative, so that a moved or cloned folder does not look like another input.
-        template=os.path.relpath(f"{workflow.basedir}/workflow/report/report.html.j2"),
-        captions=sorted(os.path.relpath(file) for file in Path(workflow.basedir, "workflow/report").glob("*.rst")),
+        claims=LAYOUT.claims,
+        shown=[file for item in PLAN.experiments_of for file in PLAN.item_files(item)],
+        metrics=PLAN.page_metrics(),
+        template=TEMPLATE,
+        captions=CAPTIONS,
     output:
         report(
-            f"{RESULTS}/report.html",
+            LAYOUT.report,
             caption="../report/report.rst",
             category="Claims",
             labels={"item": "everything on one page", "kind": "page"},
@@ -40,7 +39,7 @@ rule report:
     threads: 1
     params:
         preset={key: PRESET[key] for key in ("preset", "split", "seeds", "models", "data")},
-        experiments={name: page_of(name) for name in EXPERIMENTS},
+        experiments=PLAN.page(),
         left_out=[name for name in SETTINGS["experiments"] if name not in EXPERIMENTS],
         command=command_of_this_preset(),
         results=lambda wildcards, input: str(Path(input.claims).parent),
@@ -57,24 +56,24 @@ rule table:
         weights=metrics_of_table("weights.csv"),
     output:
         csv=report(
-            f"{RESULTS}/tables/{{item}}.csv",
+            LAYOUT.table("{item}", "csv"),
             caption="../report/table.rst",
             category=category_of,
             labels={"item": "{item}", "kind": "table"},
         ),
-        markdown=f"{RESULTS}/tables/{{item}}.md",
-        latex=f"{RESULTS}/tables/{{item}}.tex",
+        markdown=LAYOUT.table("{item}", "md"),
+        latex=LAYOUT.table("{item}", "tex"),
     log:
         f"{RESULTS}/logs/table/{{item}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/table/{{item}}.tsv"
     wildcard_constraints:
-        item=tables_of({name: entry for name, entry in COMPARISONS.items() if name not in ALIGNED}),
+        item=one_of(PLAN.tables(PLAN.of_kind("comparison", aligned=False))),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
     params:
-        titles=lambda wildcards: [EXPERIMENTS[name]["title"] for name in EXPERIMENTS_OF[wildcards.item]],
+        titles=lambda wildcards: [EXPERIMENTS[name]["title"] for name in PLAN.experiments_of[wildcards.item]],
         preset=PRESET["preset"],
         split=PRESET["split"],
         code=code_of("make_table.py"),
@@ -88,9 +87,9 @@ rule figure:
     input:
         summary=metrics_of_item("summary.csv"),
     output:
-        pdf=f"{RESULTS}/figures/{{item}}.pdf",
+        pdf=LAYOUT.figure("{item}", "pdf"),
         png=report(
-            f"{RESULTS}/figures/{{item}}.png",
+            LAYOUT.figure("{item}", "png"),
             caption="../report/figure.rst",
             category=category_of,
             labels={"item": "{item}", "kind": "figure"},
@@ -100,7 +99,7 @@ rule figure:
     benchmark:
         f"{RESULTS}/benchmarks/figure/{{item}}.tsv"
     wildcard_constraints:
-        item=figures_of(COMPARISONS, ["difference", "values", "matrix"]),
+        item=one_of(PLAN.figures(COMPARISONS, "difference", "values", "matrix")),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
@@ -118,22 +117,22 @@ rule figure:
 rule alignment_table:
     input:
         summary=metrics_of_item("summary.csv"),
-        alignment=alignment_of_item,
+        alignment=lambda wildcards: LAYOUT.metrics(entry_of(wildcards)["alignment"], "alignment.csv"),
     output:
         csv=report(
-            f"{RESULTS}/tables/{{item}}.csv",
+            LAYOUT.table("{item}", "csv"),
             caption="../report/alignment_table.rst",
             category=category_of,
             labels={"item": "{item}", "kind": "table"},
         ),
-        markdown=f"{RESULTS}/tables/{{item}}.md",
-        latex=f"{RESULTS}/tables/{{item}}.tex",
+        markdown=LAYOUT.table("{item}", "md"),
+        latex=LAYOUT.table("{item}", "tex"),
     log:
         f"{RESULTS}/logs/alignment_table/{{item}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/alignment_table/{{item}}.tsv"
     wildcard_constraints:
-        item=tables_of(ALIGNED),
+        item=one_of(PLAN.tables(PLAN.of_kind("comparison", aligned=True))),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
@@ -151,11 +150,11 @@ rule alignment_table:
 rule alignment_figure:
     input:
         summary=metrics_of_item("summary.csv"),
-        alignment=alignment_of_item,
+        alignment=lambda wildcards: LAYOUT.metrics(entry_of(wildcards)["alignment"], "alignment.csv"),
     output:
-        pdf=f"{RESULTS}/figures/{{item}}.pdf",
+        pdf=LAYOUT.figure("{item}", "pdf"),
         png=report(
-            f"{RESULTS}/figures/{{item}}.png",
+            LAYOUT.figure("{item}", "png"),
             caption="../report/alignment_figure.rst",
             category=category_of,
             labels={"item": "{item}", "kind": "figure"},
@@ -165,7 +164,7 @@ rule alignment_figure:
     benchmark:
         f"{RESULTS}/benchmarks/alignment_figure/{{item}}.tsv"
     wildcard_constraints:
-        item=figures_of(COMPARISONS, ["alignment"]),
+        item=one_of(PLAN.figures(COMPARISONS, "alignment")),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
@@ -183,9 +182,9 @@ rule pass_rate_figure:
     input:
         pass_rates=metrics_of_item("pass_rates.csv"),
     output:
-        pdf=f"{RESULTS}/figures/{{item}}.pdf",
+        pdf=LAYOUT.figure("{item}", "pdf"),
         png=report(
-            f"{RESULTS}/figures/{{item}}.png",
+            LAYOUT.figure("{item}", "png"),
             caption="../report/pass_rate_figure.rst",
             category=category_of,
             labels={"item": "{item}", "kind": "figure"},
@@ -195,7 +194,7 @@ rule pass_rate_figure:
     benchmark:
         f"{RESULTS}/benchmarks/pass_rate_figure/{{item}}.tsv"
     wildcard_constraints:
-        item=figures_of(COMPARISONS, ["pass_rates"]),
+        item=one_of(PLAN.figures(COMPARISONS, "pass_rates")),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
@@ -211,11 +210,11 @@ rule pass_rate_figure:
 
 rule protein_figure:
     input:
-        scores=files_of_figure("scores"),
+        scores=lambda wildcards: PLAN.files("scores", PLAN.runs_of(PLAN.of_item(wildcards.item))),
     output:
-        pdf=f"{RESULTS}/figures/{{item}}.pdf",
+        pdf=LAYOUT.figure("{item}", "pdf"),
         png=report(
-            f"{RESULTS}/figures/{{item}}.png",
+            LAYOUT.figure("{item}", "png"),
             caption="../report/protein_figure.rst",
             category=category_of,
             labels={"item": "{item}", "kind": "figure"},
@@ -225,12 +224,12 @@ rule protein_figure:
     benchmark:
         f"{RESULTS}/benchmarks/protein_figure/{{item}}.tsv"
     wildcard_constraints:
-        item=figures_of(COMPARISONS, ["hydrophobicity", "inversion"]),
+        item=one_of(PLAN.figures(COMPARISONS, "hydrophobicity", "inversion")),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
     params:
-        runs=labels_of_figure,
+        runs=lambda wildcards: PLAN.labels_of_figure(wildcards.item),
         kind=lambda wildcards: entry_of(wildcards)["figures"][wildcards.item],
         preset=PRESET["preset"],
         split=PRESET["split"],
@@ -243,11 +242,11 @@ rule protein_figure:
 
 rule training_figure:
     input:
-        records=files_of_figure("training"),
+        records=lambda wildcards: PLAN.files("training", PLAN.runs_of(PLAN.of_item(wildcards.item))),
     output:
-        pdf=f"{RESULTS}/figures/{{item}}.pdf",
+        pdf=LAYOUT.figure("{item}", "pdf"),
         png=report(
-            f"{RESULTS}/figures/{{item}}.png",
+            LAYOUT.figure("{item}", "png"),
             caption="../report/training_figure.rst",
             category=category_of,
             labels={"item": "{item}", "kind": "figure"},
@@ -257,14 +256,14 @@ rule training_figure:
     benchmark:
         f"{RESULTS}/benchmarks/training_figure/{{item}}.tsv"
     wildcard_constraints:
-        item=figures_of(COMPARISONS, ["training"]),
+        item=one_of(PLAN.figures(COMPARISONS, "training")),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
     params:
-        runs=labels_of_figure,
-        reward=reward_of,
-        in_black=baseline_in_black,
+        runs=lambda wildcards: PLAN.labels_of_figure(wildcards.item),
+        reward=lambda wildcards: PLAN.recipe(PLAN.baseline_of(PLAN.of_item(wildcards.item))["recipe"])["reward"],
+        in_black=lambda wildcards: PLAN.baseline_in_black(wildcards.item),
         preset=PRESET["preset"],
         code=code_of("draw_training.py"),
     message:
@@ -282,19 +281,19 @@ rule weight_table:
         within_prompt=metrics_of_item("within_prompt.csv"),
     output:
         csv=report(
-            f"{RESULTS}/tables/{{item}}.csv",
+            LAYOUT.table("{item}", "csv"),
             caption="../report/weight_table.rst",
             category=category_of,
             labels={"item": "{item}", "kind": "table"},
         ),
-        markdown=f"{RESULTS}/tables/{{item}}.md",
-        latex=f"{RESULTS}/tables/{{item}}.tex",
+        markdown=LAYOUT.table("{item}", "md"),
+        latex=LAYOUT.table("{item}", "tex"),
     log:
         f"{RESULTS}/logs/weight_table/{{item}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/weight_table/{{item}}.tsv"
     wildcard_constraints:
-        item=tables_of(CLOSED_FORMS),
+        item=one_of(PLAN.tables(CLOSED_FORMS)),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
@@ -313,9 +312,9 @@ rule weight_figure:
         curves=metrics_of_item("curves.parquet"),
         alignment=metrics_of_item("alignment.csv"),
     output:
-        pdf=f"{RESULTS}/figures/{{item}}.pdf",
+        pdf=LAYOUT.figure("{item}", "pdf"),
         png=report(
-            f"{RESULTS}/figures/{{item}}.png",
+            LAYOUT.figure("{item}", "png"),
             caption="../report/weight_figure.rst",
             category=category_of,
             labels={"item": "{item}", "kind": "figure"},
@@ -325,7 +324,7 @@ rule weight_figure:
     benchmark:
         f"{RESULTS}/benchmarks/weight_figure/{{item}}.tsv"
     wildcard_constraints:
-        item=figures_of(CLOSED_FORMS),
+        item=one_of(PLAN.figures(CLOSED_FORMS)),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
@@ -343,9 +342,9 @@ rule diagonal_figure:
         ratios=metrics_of_item("ratios.parquet"),
         rho=metrics_of_item("rho.csv"),
     output:
-        pdf=f"{RESULTS}/figures/{{item}}.pdf",
+        pdf=LAYOUT.figure("{item}", "pdf"),
         png=report(
-            f"{RESULTS}/figures/{{item}}.png",
+            LAYOUT.figure("{item}", "png"),
             caption="../report/diagonal_figure.rst",
             category=category_of,
             labels={"item": "{item}", "kind": "figure"},
@@ -355,7 +354,7 @@ rule diagonal_figure:
     benchmark:
         f"{RESULTS}/benchmarks/diagonal_figure/{{item}}.tsv"
     wildcard_constraints:
-        item=figures_of(DIAGONALS),
+        item=one_of(PLAN.figures(DIAGONALS)),
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
@@ -373,10 +372,10 @@ rule diagonal_figure:
 
 rule claims:
     input:
-        flattened(DECISIVE_FILES),
+        flattened(PLAN.deciding_files),
     output:
         report(
-            f"{RESULTS}/claims.csv",
+            LAYOUT.claims,
             caption="../report/claims.rst",
             category="Claims",
             labels={"item": "claims", "kind": "table"},
@@ -390,8 +389,8 @@ rule claims:
     threads: 1
     params:
         claims=SETTINGS["claims"],
-        files=DECISIVE_FILES,
-        baselines={name: baseline_record(name) for name in DECISIVE_FILES if name in COMPARISONS},
+        files=PLAN.deciding_files,
+        baselines=PLAN.baseline_records(),
         preset=PRESET["preset"],
         code=code_of("judge_claims.py"),
     message:

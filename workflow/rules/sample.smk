@@ -5,9 +5,9 @@ rule sample:
     input:
         base=base_model,
         models=sampled_models,
-        problems=lambda wildcards: f"{RESULTS}/data/{task_of(wildcards)}/{PRESET['split']}.parquet",
+        problems=problems_of(PRESET["split"]),
     output:
-        of_seeds(f"{RESULTS}/samples/{{recipe}}/{{objective}}/seed{{seed}}.parquet"),
+        of_runs("samples"),
     log:
         f"{RESULTS}/logs/sample/{{recipe}}/{{objective}}/{SEED}.log",
     benchmark:
@@ -15,15 +15,15 @@ rule sample:
     priority: 30
     conda:
         {"transformers": "../../envs/compute_aligned.yaml", "vllm": "../../envs/vllm.yaml"}[PRESET["sampling_backend"]]
-    threads: PRESET["resources"]["sample"]["threads"]
+    threads: RESOURCES["sample"]["threads"]
     resources:
-        mem_mb=PRESET["resources"]["sample"]["mem_mb"],
-        runtime=PRESET["resources"]["sample"]["runtime"],
-        gpu=PRESET["resources"]["sample"]["gpu"],
+        mem_mb=RESOURCES["sample"]["mem_mb"],
+        runtime=RESOURCES["sample"]["runtime"],
+        gpu=RESOURCES["sample"]["gpu"],
     params:
-        settings=lambda wildcards: [sampling_settings(SETTINGS, wildcards.recipe, seed) for seed in seeds_of(wildcards)],
+        settings=settings_of_runs(sampling_settings, "recipe"),
         runs=names_of_runs,
-        checkpoints=f"{RESULTS}/checkpoints",
+        checkpoints=LAYOUT.checkpoints,
         # The other backend's code counts for nothing.
         code=code_of(
             "sample.py",

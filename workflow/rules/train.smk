@@ -5,30 +5,28 @@ rule train_sft:
     input:
         base=base_model,
         starts=starts_of,
-        problems=lambda wildcards: f"{RESULTS}/data/{task_of(wildcards)}/train.parquet",
+        problems=problems_of("train"),
     output:
-        models=directory(of_seeds(f"{RESULTS}/models/{{recipe}}/{{objective}}/seed{{seed}}")),
-        records=of_seeds(f"{RESULTS}/training/{{recipe}}/{{objective}}/seed{{seed}}.parquet"),
+        models=directory(of_seeds(LAYOUT.model("{recipe}", "{objective}", "{seed}"))),
+        records=of_runs("training"),
     log:
         f"{RESULTS}/logs/train_sft/{{recipe}}/{{objective}}/{SEED}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train_sft/{{recipe}}/{{objective}}/{SEED}.tsv"
     wildcard_constraints:
-        objective=objectives_trained_by("sft"),
+        objective=one_of(PLAN.trained_by("sft")),
     priority: 40
     conda:
         "../../envs/compute_aligned.yaml"
-    threads: PRESET["resources"]["train"]["threads"]
+    threads: RESOURCES["train"]["threads"]
     resources:
-        mem_mb=PRESET["resources"]["train"]["mem_mb"],
-        runtime=PRESET["resources"]["train"]["runtime"],
-        gpu=PRESET["resources"]["train"]["gpu"],
+        mem_mb=RESOURCES["train"]["mem_mb"],
+        runtime=RESOURCES["train"]["runtime"],
+        gpu=RESOURCES["train"]["gpu"],
     params:
-        settings=lambda wildcards: [
-            training_settings(SETTINGS, wildcards.recipe, wildcards.objective, seed) for seed in seeds_of(wildcards)
-        ],
+        settings=settings_of_runs(training_settings, "recipe", "objective"),
         runs=names_of_runs,
-        checkpoints=f"{RESULTS}/checkpoints",
+        checkpoints=LAYOUT.checkpoints,
         code=code_of_training,
     message:
         f"Training {{wildcards.recipe}} on {{wildcards.objective}}, {SEED_MESSAGE}"
@@ -40,30 +38,28 @@ rule train_grpo:
     input:
         base=base_model,
         starts=starts_of,
-        problems=lambda wildcards: f"{RESULTS}/data/{task_of(wildcards)}/train.parquet",
+        problems=problems_of("train"),
     output:
-        models=directory(of_seeds(f"{RESULTS}/models/{{recipe}}/{{objective}}/seed{{seed}}")),
-        records=of_seeds(f"{RESULTS}/training/{{recipe}}/{{objective}}/seed{{seed}}.parquet"),
+        models=directory(of_seeds(LAYOUT.model("{recipe}", "{objective}", "{seed}"))),
+        records=of_runs("training"),
     log:
         f"{RESULTS}/logs/train_grpo/{{recipe}}/{{objective}}/{SEED}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train_grpo/{{recipe}}/{{objective}}/{SEED}.tsv"
     wildcard_constraints:
-        objective=objectives_trained_by("grpo"),
+        objective=one_of(PLAN.trained_by("grpo")),
     priority: 50
     conda:
         "../../envs/compute_aligned.yaml"
-    threads: PRESET["resources"]["train"]["threads"]
+    threads: RESOURCES["train"]["threads"]
     resources:
-        mem_mb=PRESET["resources"]["train"]["mem_mb"],
-        runtime=PRESET["resources"]["train"]["runtime"],
-        gpu=PRESET["resources"]["train"]["gpu"],
+        mem_mb=RESOURCES["train"]["mem_mb"],
+        runtime=RESOURCES["train"]["runtime"],
+        gpu=RESOURCES["train"]["gpu"],
     params:
-        settings=lambda wildcards: [
-            rl_settings(SETTINGS, wildcards.recipe, wildcards.objective, seed) for seed in seeds_of(wildcards)
-        ],
+        settings=settings_of_runs(rl_settings, "recipe", "objective"),
         runs=names_of_runs,
-        checkpoints=f"{RESULTS}/checkpoints",
+        checkpoints=LAYOUT.checkpoints,
         code=code_of("train_grpo.py"),
     message:
         f"Training {{wildcards.recipe}} on {{wildcards.objective}}, {SEED_MESSAGE}"

@@ -1,0 +1,79 @@
+"""What a preset comes to, and where its files lie, without Snakemake."""
+
+import pytest
+import yaml
+from conftest import REPO
+
+from compute_aligned.config.loading import load_settings
+from compute_aligned.planning.layout import Layout
+from compute_aligned.planning.plan import METRICS_FILES, Plan, flattened
+
+CONFIG = REPO / "config"
+
+
+@pytest.fixture(scope="module", params=["tiny", "small", "paper"])
+def plan(request):
+    preset = yaml.safe_load((CONFIG / f"{request.param}.yaml").read_text())
+    return Plan(load_settings(preset, f"{request.param}.yaml", CONFIG), Layout(f"results/{request.param}"))
+
+
+def test_every_table_and_figure_of_the_paper_belongs_to_an_experiment(plan):
+    items = set(plan.experiments_of)
+    assert {f"table{n}" for n in range(1, 9)} | {f"fig{n}" for n in range(1, 21)} <= items
+    assert plan.experiments_of["table6"] == ["protein_unconditional", "protein_conditional"]
+    assert plan.item_files("table2") == [
+        f"{plan.layout.root}/tables/table2.{ending}" for ending in ("csv", "md", "tex")
+    ]
+    assert plan.item_files("fig3") == [f"{plan.layout.root}/figures/fig3.{ending}" for ending in ("pdf", "png")]
+    assert set(plan.everything()) == {f for item in items for f in plan.item_files(item)} | {plan.layout.claims}
+
+
+def test_every_compared_run_is_trained_and_starts_from_a_trained_warm_up_or_the_base_model(plan):
+    for experiment in plan.of_kind("comparison"):
+        for run in plan.runs_of(experiment):
+            assert run["objective"] in plan.objectives[run["recipe"]]
+            (start,) = plan.starts_of(run["recipe"], run["objective"], [run["seed"]])
+            warmup = plan.warmup_recipe(run["recipe"])
+            if warmup is None:
+                assert start == plan.layout.base_model(plan.recipe(run["recipe"])["model"])
+            else:
+                assert "warmup" in plan.objectives[warmup]
+                assert start == plan.layout.model(warmup, "warmup", run["seed"])
+    assert plan.warmup_recipe("token_margin") == "math_rl_pass"
+
+
+def test_warm_ups_are_supervised_whatever_trains_the_objectives(plan):
+    assert "warmup" in plan.trained_by("sft") and "warmup" not in plan.trained_by("grpo")
+    assert set(plan.trained_by("sft")) | set(plan.trained_by("grpo")) == {
+        name for names in plan.objectives.values() for name in names
+    }
+
+
+def test_the_baseline_of_reinforcement_learning_is_counted_in_completions(plan):
+    record = plan.baseline_records()["math_rl_pass"]
+    per_step = plan.preset["recipes"]["math_rl_pass"]["rl"]["prompts_per_step"] * 4  # P: groups of 4
+    assert record == {"kind": "rl_training", "completions_per_row": per_step}
+    assert plan.baseline_records()["math_sft_pass"] == {"kind": "training", "completions_per_row": 1}
+
+
+def test_claims_are_decided_by_files_that_measuring_writes_or_runs_leave(plan):
+    written = {
+        plan.layout.metrics(name, ending)
+        for name, entry in plan.experiments.items()
+        for _, ending, _ in METRICS_FILES[entry["kind"]]
+    }
+    runs = [run for name in plan.of_kind("comparison") for run in plan.runs_of(name)]
+    left = {*plan.files("training", runs), *plan.files("scores", runs)}
+    left |= {
+        plan.layout.of_run("training", recipe, "warmup", seed)
+        for recipe in ("warmup_transfer_ce", "warmup_transfer_pass_n16")
+        for seed in plan.seeds
+    }
+    assert set(flattened(plan.deciding_files)) <= written | left
+    assert "proteins" in plan.deciding_files["protein_unconditional"]
+
+
+def test_a_path_may_hold_wildcards():
+    assert Layout("results/x").of_run("scores", "{recipe}", "{objective}", "{seed}") == (
+        "results/x/scores/{recipe}/{objective}/seed{seed}.parquet"
+    )

@@ -1,0 +1,377 @@
+"""What a preset comes to: its runs and their files, the items of its experiments, and what is expected of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..advantages import rl_objective
+from ..config.resolving import compared_arms, recipes_and_objectives
+from ..objectives import sft_objective
+from .layout import Layout
+
+# Kind of experiment -> its files under metrics/: name in analysis/evidence.py (None: decides no claim), ending, kind of
+# artifact.
+METRICS_FILES = {
+    "comparison": [
+        (None, "csv", "metrics"),
+        ("problems", "problems.parquet", "problem_metrics"),
+        ("start", "start.parquet", "problem_metrics"),
+        ("summary", "summary.csv", "summary"),
+        ("weights", "weights.csv", "weights"),
+    ],
+    "closed_form": [
+        (None, "curves.parquet", "curves"),
+        *((name, f"{name}.csv", name) for name in ("alignment", "variance", "normalisation", "within_prompt")),
+    ],
+    "diagonal": [
+        ("ratios", "ratios.parquet", "diagonal_ratios"),
+        ("rho", "rho.csv", "diagonal_rho"),
+        ("theorem3", "theorem3.csv", "theorem3"),
+    ],
+}
+SHOWN_ON_THE_PAGE = ("summary", "weights", "diagonal_rho", "theorem3")
+WARMUP, START = "warmup", "start"  # objectives that no experiment names: a shared first stage, and what runs start from
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a preset's settings come to.
+
+    A run is a dict of its ``recipe``, ``objective`` and ``seed``, and ``name``, that of its arm, where experiments
+    compare it.
+
+    Attributes:
+        settings: ``config.loading.load_settings``.
+        layout: where the files lie.
+    """
+
+    settings: dict
+    layout: Layout
+
+    @property
+    def preset(self) -> dict:
+        return self.settings["preset"]
+
+    @property
+    def seeds(self) -> list[int]:
+        return self.preset["seeds"]
+
+    @cached_property
+    def experiments(self) -> dict[str, dict]:
+        """Those that the preset runs: name -> entry of experiments.yaml with the preset's."""
+        return {name: self.settings["experiments"][name] | entry for name, entry in self.preset["experiments"].items()}
+
+    def of_kind(self, kind: str, aligned: bool | None = None) -> dict[str, dict]:
+        """The experiments of a kind; of comparisons perhaps those alone that are, or are not, over budgets N."""
+        return {
+            name: entry
+            for name, entry in self.experiments.items()
+            if entry["kind"] == kind and (aligned is None or ("alignment" in entry) == aligned)
+        }
+
+    def recipe(self, name: str) -> dict:
+        return self.settings["recipes"][name]
+
+    # --- data ---
+
+    def local_data_files(self, task: str) -> list[str]:
+        """Local files that a task is read from, so that a changed file is read again."""
+        source = self.preset["data"][task].get("source", {})
+        return [source[name] for name in ("train_file", "test_file") if name in source]
+
+    def held_out_problems(self, model: str) -> list[str]:
+        """The problems that the corpus of a generated base model must not hold: validation first, then test."""
+        task = self.preset["models"][model]["source"].get("held_out")
+        return [] if task is None else [self.layout.data(task, split) for split in ("validation", "test")]
+
+    # --- runs ---
+
+    def warmup_recipe(self, recipe: str) -> str | None:
+        """The recipe whose warm-up the objectives of a recipe start from: its own, another's, or None."""
+        content = self.recipe(recipe)
+        return recipe if content["warmup"] is not None else content.get("warmup_recipe")
+
+    @cached_property
+    def objectives(self) -> dict[str, list[str]]:
+        """Recipe -> its objectives that experiments look at, and the warm-ups they start from."""
+        found: dict[str, list[str]] = {}
+        for experiment in self.experiments.values():
+            for recipe, objective in recipes_and_objectives(experiment):
+                warmup = self.warmup_recipe(recipe)
+                if warmup is not None:
+                    found.setdefault(warmup, [WARMUP])
+                objectives = found.setdefault(recipe, [])
+                if objective not in objectives:
+                    objectives.append(objective)
+        return found
+
+    def trained_by(self, trainer: str) -> list[str]:
+        """The objectives whose runs a trainer makes; all warm-ups are SFT."""
+        names = {
+            name
+            for recipe, objectives in self.objectives.items()
+            for name in objectives
+            if ("sft" if name == WARMUP else self.recipe(recipe)["trainer"]) == trainer
+        }
+        return sorted(names)
+
+    def rewarded_for(self, *rewards: str) -> list[str]:
+        """The recipes in use that have one of some rewards."""
+        return [recipe for recipe in self.objectives if self.recipe(recipe)["reward"] in rewards]
+
+    def runs_of(self, experiment: str) -> list[dict]:
+        """The runs that an experiment compares, arm by arm."""
+        return [arm | {"seed": seed} for arm in compared_arms(self.experiments[experiment]) for seed in self.seeds]
+
+    def diagnosed_runs(self, experiment: str) -> list[dict]:
+        """The runs whose pools an experiment's figures show, each once."""
+        return [
+            {"recipe": recipe, "objective": objective, "seed": seed}
+            for recipe, objective in recipes_and_objectives(self.experiments[experiment])
+            for seed in self.seeds
+        ]
+
+    def start_runs(self, experiment: str) -> list[dict]:
+        """The pools of what the baseline's runs start from."""
+        recipe = self.baseline_of(experiment)["recipe"]
+        return [{"name": START, "recipe": recipe, "objective": START, "seed": seed} for seed in self.seeds]
+
+    def baseline_of(self, experiment: str) -> dict:
+        """The baseline of an experiment that compares runs: name of the arm, recipe and objective."""
+        content = self.experiments[experiment]
+        return next(arm for arm in compared_arms(content) if arm["name"] == content["baseline"])
+
+    def starts_of(self, recipe: str, objective: str, seeds: Iterable[int]) -> list[str]:
+        """The model that each of a recipe's runs of an objective starts from."""
+        warmup = self.warmup_recipe(recipe)
+        if objective == WARMUP or warmup is None:
+            return [self.layout.base_model(self.recipe(recipe)["model"]) for _ in seeds]
+        return [self.layout.model(warmup, WARMUP, seed) for seed in seeds]
+
+    def files(self, stage: str, runs: Iterable[dict]) -> list[str]:
+        """The tables of a stage of some runs."""
+        return [self.layout.of_run(stage, run["recipe"], run["objective"], run["seed"]) for run in runs]
+
+    def labels_of(self, experiment: str) -> dict[str, str]:
+        """Arm of an experiment -> its name in tables and figures."""
+        content, make = self.experiments[experiment], {"sft": sft_objective, "grpo": rl_objective}
+        return {
+            arm["name"]: content.get("labels", {}).get(arm["name"])
+            or make[self.recipe(arm["recipe"])["trainer"]](arm["objective"]).label
+            for arm in compared_arms(content)
+        }
+
+    def labelled_runs(self, experiment: str) -> list[dict]:
+        """Objective, label and seed of each of runs_of."""
+        labels = self.labels_of(experiment)
+        return [
+            {"objective": run["objective"], "label": labels[run["name"]], "seed": run["seed"]}
+            for run in self.runs_of(experiment)
+        ]
+
+    def measured(self, experiment: str) -> dict:
+        """What measuring an experiment that compares runs needs to know."""
+        content = self.experiments[experiment]
+        (trainer,) = {self.recipe(arm["recipe"])["trainer"] for arm in compared_arms(content)}
+        return {
+            "name": experiment,
+            "trainer": trainer,
+            "labels": self.labels_of(experiment),
+            "beyond_paper": content.get("beyond_paper", []),
+            "reported_as": content.get("reported_as", {}),
+            "reported_from": content.get("reported_from", experiment),
+            "gain": content.get("gain", False),
+            "ks": content["k"],
+            **{key: content[key] for key in ("baseline", "metric", "paper_item")},
+        }
+
+    # --- items: tables and figures ---
+
+    @cached_property
+    def experiments_of(self) -> dict[str, list[str]]:
+        """Table or figure -> the experiments that it shows; the two halves of Table 6 are two."""
+        found: dict[str, list[str]] = {}
+        for name, experiment in self.experiments.items():
+            for item in (*([experiment["table"]] if "table" in experiment else []), *experiment["figures"]):
+                found.setdefault(item, []).append(name)
+        return found
+
+    def item_files(self, item: str) -> list[str]:
+        is_table = any(self.experiments[name].get("table") == item for name in self.experiments_of[item])
+        if is_table:
+            return [self.layout.table(item, ending) for ending in ("csv", "md", "tex")]
+        return [self.layout.figure(item, ending) for ending in ("pdf", "png")]
+
+    def items(self, experiment: str) -> list[str]:
+        """All files of an experiment's table, if it has one, and figures."""
+        return [
+            file for item, names in self.experiments_of.items() if experiment in names for file in self.item_files(item)
+        ]
+
+    def everything(self) -> list[str]:
+        """All tables, figures and the claims."""
+        return [*(file for experiment in self.experiments for file in self.items(experiment)), self.layout.claims]
+
+    def of_item(self, item: str) -> str:
+        """The one experiment that an item shows."""
+        (experiment,) = self.experiments_of[item]
+        return experiment
+
+    def tables(self, experiments: dict[str, dict]) -> list[str]:
+        return sorted({entry["table"] for entry in experiments.values() if "table" in entry})
+
+    def figures(self, experiments: dict[str, dict], *kinds: str) -> list[str]:
+        """The figures of some experiments, of some kinds or of all."""
+        return [
+            figure
+            for entry in experiments.values()
+            for figure, kind in entry["figures"].items()
+            if not kinds or kind in kinds
+        ]
+
+    def labels_of_figure(self, item: str) -> list[dict]:
+        """Label and seed of each run of the experiment that a figure shows."""
+        return [{key: run[key] for key in ("label", "seed")} for run in self.labelled_runs(self.of_item(item))]
+
+    def baseline_in_black(self, item: str) -> str | None:
+        """The baseline's label, where another figure of the experiment draws it as a black line at 0; else None."""
+        name = self.of_item(item)
+        entry = self.experiments[name]
+        return self.labels_of(name)[entry["baseline"]] if "difference" in entry["figures"].values() else None
+
+    def page(self) -> dict[str, dict]:
+        """What the report page needs to know: name -> entry of each experiment with its items, tables first."""
+        pages = {}
+        for name, entry in self.experiments.items():
+            kinds = [("table", entry.get("table")), *(("figure", figure) for figure in entry["figures"])]
+            pages[name] = entry | {"items": [[kind, item] for kind, item in kinds if item is not None]}
+        return pages
+
+    def page_metrics(self) -> list[str]:
+        """The metrics files that the report page shows."""
+        return [
+            self.layout.metrics(name, ending)
+            for name, entry in self.experiments.items()
+            for _, ending, kind in METRICS_FILES[entry["kind"]]
+            if kind in SHOWN_ON_THE_PAGE
+        ]
+
+    # --- claims ---
+
+    def claims_about(self, experiment: str) -> list[dict]:
+        return [claim for claim in self.settings["claims"]["claims"].values() if claim["experiment"] == experiment]
+
+    @cached_property
+    def deciding_files(self) -> dict[str, dict]:
+        """Experiment that claims are about -> the files that decide them, by their names in analysis/evidence.py."""
+        return {name: self._deciding(name) for name in self.experiments if self.claims_about(name)}
+
+    def _deciding(self, name: str) -> dict:
+        experiment = self.experiments[name]
+        named = METRICS_FILES[experiment["kind"]]
+        files: dict = {key: self.layout.metrics(name, ending) for key, ending, _ in named if key is not None}
+        arms = compared_arms(experiment) if experiment["kind"] == "comparison" else []
+
+        def of_each_arm(stage, objective=None):
+            return {
+                arm["name"]: [
+                    self.layout.of_run(stage, arm["recipe"], objective or arm["objective"], seed) for seed in self.seeds
+                ]
+                for arm in arms
+            }
+
+        if arms:
+            files["baseline"] = of_each_arm("training")[experiment["baseline"]]
+        if len({arm["recipe"] for arm in arms}) > 1:  # under one objective: it is their warm-ups that are compared
+            files["warmups"] = of_each_arm("training", WARMUP)
+        parts = [part for claim in self.claims_about(name) for part in claim["parts"]]
+        if any(part["kind"] in ("share", "share_below") for part in parts):
+            files["proteins"] = of_each_arm("scores")
+        return files
+
+    def baseline_records(self) -> dict[str, dict]:
+        """Experiment -> what its baseline's training records are: their kind, and completions per row."""
+        records = {}
+        for name in self.deciding_files:
+            if self.experiments[name]["kind"] != "comparison":
+                continue
+            recipe = self.baseline_of(name)["recipe"]
+            method = self.recipe(recipe)
+            if method["trainer"] == "sft":  # a row per sequence
+                records[name] = {"kind": "training", "completions_per_row": 1}
+            else:
+                per_step = self.preset["recipes"][recipe]["rl"]["prompts_per_step"] * method["rl"]["group_size"]
+                records[name] = {"kind": "rl_training", "completions_per_row": per_step}
+        return records
+
+    # --- what `check` is to find ---
+
+    def expected(self) -> dict:
+        """Runs, experiments that compare them, and the kinds of all other artifacts."""
+        pairs = dict.fromkeys(
+            pair for experiment in self.experiments.values() for pair in recipes_and_objectives(experiment)
+        )
+        runs = [self._expected_run(recipe, objective, seed) for recipe, objective in pairs for seed in self.seeds]
+        artifacts = {self.layout.claims: "claims"}
+        for run in runs:
+            artifacts |= {run["problems"]: "problems", run["training"]: run["training_kind"]}
+        for name, entry in self.experiments.items():
+            artifacts |= {self.layout.metrics(name, end): kind for _, end, kind in METRICS_FILES[entry["kind"]]}
+            if "pass_rates" in entry["figures"].values():
+                artifacts[self.layout.metrics(name, "pass_rates.csv")] = "pass_rates"
+        return {
+            "folders": [self.layout.root],
+            "runs": runs,
+            "experiments": [self._expected_experiment(name) for name in self.of_kind("comparison")],
+            "artifacts": [{"kind": kind, "path": path} for path, kind in artifacts.items()],
+        }
+
+    def _expected_experiment(self, name: str) -> dict:
+        entry = self.experiments[name]
+        return {
+            "name": name,
+            "metric": entry["metric"],
+            "ks": entry["k"],
+            "seeds": self.seeds,
+            "arms": [arm["name"] for arm in compared_arms(entry)],
+            **{
+                kind: self.layout.metrics(name, ending)
+                for key, ending, kind in METRICS_FILES["comparison"]
+                if key != START
+            },
+        }
+
+    def _expected_run(self, recipe: str, objective: str, seed: int) -> dict:
+        """Files of a run, their kinds, and the size of its pools."""
+        entry, evaluation = self.recipe(recipe), self.preset["recipes"][recipe]["evaluation"]
+        samples, scores, training = (
+            self.layout.of_run(s, recipe, objective, seed) for s in ("samples", "scores", "training")
+        )
+        return {
+            "recipe": recipe,
+            "objective": objective,
+            "seed": seed,
+            "samples": samples,
+            "scores": scores,
+            "scores_kind": "scores" if entry["reward"] == "answer" else "protein_scores",
+            "training": training,
+            "training_kind": "training" if entry["trainer"] == "sft" else "rl_training",
+            "problems": self.layout.data(entry["task"], self.preset["split"]),
+            "n_problems": evaluation["problems"],
+            "n_samples": evaluation["samples"],
+            # Where its value at k = 1 stands, which is the mean reward of its pools (of a vote it need not be).
+            "measured": [
+                {"arm": arm["name"], "metrics": self.layout.metrics(name, "csv")}
+                for name, experiment in self.of_kind("comparison").items()
+                if experiment["metric"] != "maj" and 1 in experiment["k"]
+                for arm in compared_arms(experiment)
+                if (arm["recipe"], arm["objective"]) == (recipe, objective)
+            ],
+        }
+
+
+def flattened(files: str | list | dict) -> list[str]:
+    """All paths of nested dicts and lists."""
+    if isinstance(files, str):
+        return [files]
+    return [path for entry in (files.values() if isinstance(files, dict) else files) for path in flattened(entry)]

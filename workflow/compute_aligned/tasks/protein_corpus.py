@@ -6,9 +6,9 @@ the sequences: within a stretch residues are independent.
 
 How much proteins vary is a setting, the standard deviation of the hydrophobic fraction between them:
 
-- 0.045 (``NATURAL_SD``) is that of natural proteins, measured as said below. A small model pre-trained on such a corpus
+- 0.045 is that of natural proteins, measured as said below. A small model pre-trained on such a corpus
   has practically no sample at the jackpot of the unconditional task.
-- 0.17 (``PAPERS_SD``) gives a model whose samples at the task's temperature vary as those of the paper's *baseline* do,
+- 0.17 gives a model whose samples at the task's temperature vary as those of the paper's *baseline* do,
   the 512 sequences that its authors saved of plain GRPO after training: h with mean 0.393, standard deviation 0.150,
   6.1 % in 0.65-0.85 and 24 % in 0.45-0.60. What the paper's model gave before its training nobody saved. It was
   matched to these baseline samples alone, never to what Best-of-N makes of it.
@@ -63,9 +63,6 @@ SD_LOG_LENGTH = 0.77
 SHORTEST = 30
 # Outside the helices, so that all residues together keep Swiss-Prot's 0.410.
 MEAN_FRACTION = 0.399
-# Between proteins.
-NATURAL_SD = 0.045
-PAPERS_SD = 0.17
 
 
 def generate_corpus(seed: int, size: int, sd_fraction: float) -> list[str]:

@@ -4,6 +4,7 @@ import pytest
 import yaml
 from conftest import REPO
 
+from compute_aligned.analysis.evidence import KINDS
 from compute_aligned.config.loading import load_settings
 from compute_aligned.planning.layout import Layout
 from compute_aligned.planning.plan import METRICS_FILES, Plan, flattened
@@ -71,6 +72,11 @@ def test_claims_are_decided_by_files_that_measuring_writes_or_runs_leave(plan):
     }
     assert set(flattened(plan.deciding_files)) <= written | left
     assert "proteins" in plan.deciding_files["protein_unconditional"]
+
+
+def test_what_decides_claims_is_read_as_what_it_was_written():
+    named = {key: kind for files in METRICS_FILES.values() for key, _, kind in files if key is not None}
+    assert named == KINDS | {"weights": "weights"}  # of weights the shares alone are looked at
 
 
 def test_a_path_may_hold_wildcards():

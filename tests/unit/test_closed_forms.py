@@ -5,6 +5,7 @@ import re
 import shutil
 import statistics
 import warnings
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,7 +17,12 @@ from draw_weights import draw_weights
 from make_weight_table import make_weight_table
 from scipy.stats import binom
 
-from compute_aligned.analysis.closed_forms import alignments, compute_closed_forms, weight_curves
+from compute_aligned.analysis.closed_forms import (
+    alignments,
+    batch_normalisations,
+    compute_closed_forms,
+    weight_curves,
+)
 from compute_aligned.config.files import ConfigError
 from compute_aligned.config.loading import load_settings
 from compute_aligned.config.resolving import closed_form_settings
@@ -146,6 +152,17 @@ def test_the_lengths_of_the_gradients_agree_with_another_simulation_and_so_do_th
             assert error < 0.06 * ratio
             assert length == pytest.approx(ratio, abs=4 * error, rel=1e-12), row
             assert se == pytest.approx(spread / math.sqrt(row.draws), rel=0.15, abs=1e-15), row
+
+
+def test_the_lengths_of_a_batch_given_by_hand(monkeypatch):
+    """Pass@2 at p = 1/2, 3/4, 7/8: S' = 1, 1/2, 1/4, their mean 7/12; p (1-p) = 1/4, 3/16, 7/64."""
+    p = np.tile([1 / 2, 3 / 4, 7 / 8], (2, 1))
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: SimpleNamespace(beta=lambda a, b, size: p))
+    by_hand = {"strategies": ["pass_n2"], "prompts": {"by hand": {"a": 1, "b": 1}}, "batches": [3]}
+    (row,) = batch_normalisations(by_hand | {"draws": 2, "seed": 0}).itertuples()
+    length = math.sqrt((1 * 1 / 4 + 1 / 4 * 3 / 16 + 1 / 16 * 7 / 64) / (1 / 4 + 3 / 16 + 7 / 64))
+    assert row.raw == pytest.approx(length, rel=1e-12) and row.normalised == pytest.approx(12 / 7 * length, rel=1e-12)
+    assert row.raw_se == pytest.approx(0, abs=1e-15) and row.mean_deviation < 1e-15
 
 
 def test_normalising_takes_the_factor_n_of_hard_prompts_away_and_does_not_make_the_step_free_of_n(normalisation):

@@ -10,7 +10,8 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import ADAPTER
+import yaml
+from conftest import ADAPTER, REPO
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
@@ -209,13 +210,14 @@ def test_a_weight_taken_in_the_loss_is_the_one_of_a_pass_of_its_own(make_trainer
         trainer = make_trainer("pass_n4_log", loss=loss, micro_batch_size=micro_batch_size)
         trainer._weighs_in_loss = not own_pass
         passes = []
-        forward = trainer._get_per_token_logps_and_entropies
-        monkeypatch.setattr(
-            trainer,
-            "_get_per_token_logps_and_entropies",
-            lambda *args, **kwargs: passes.append(1) or forward(*args, **kwargs),
-        )
-        trainer.train()
+        forward = GRPOTrainer._get_per_token_logps_and_entropies
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                GRPOTrainer,
+                "_get_per_token_logps_and_entropies",
+                lambda *args, **kwargs: passes.append(1) or forward(*args, **kwargs),
+            )
+            trainer.train()
         return trainer, len(passes)
 
     (ours, passes), (plain, more) = trained(False), trained(True)
@@ -276,14 +278,27 @@ def loss_and_gradients(trainer, batch):
     return loss.item(), {name: p.grad.clone() for name, p in trainer.model.named_parameters() if p.grad is not None}
 
 
+def weighted_advantages_of(trainer, batch):
+    """A~ of a batch's rows; a weight that is taken in the loss is computed from rows without padding."""
+    if "row" not in batch:
+        return batch["advantages"]
+    with torch.no_grad():
+        log_p = torch.stack([row.double().sum() for row in without_padding(trainer.model, batch)]).clamp(min=-50)
+    operator = trainer.objective.operator
+    weights = operator.sft_weight(log_p) if trainer.objective.form == "log" else operator.rl_weight(log_p)
+    assert weights.min() < 0.95 * weights.max()  # a test can tell them from a constant
+    return batch["advantages"] * weights.float()
+
+
 def plain_gradients(trainer, batch, loss, beta):
     """Gradients of the docstring's formulas, from the full logits of rows without padding."""
+    advantages = weighted_advantages_of(trainer, batch)
     trainer.model.zero_grad()
     tokens = batch["completion_mask"]
     per_token = torch.nn.utils.rnn.pad_sequence(without_padding(trainer.model, batch), batch_first=True)
     lengths = tokens.sum(dim=1)
     sequence = (per_token * tokens).sum(dim=1)
-    policy = -batch["advantages"] * (sequence if loss == "sequence" else sequence / lengths)
+    policy = -advantages * (sequence if loss == "sequence" else sequence / lengths)
     d = batch["ref_per_token_logps"] - per_token if beta else torch.zeros_like(per_token)
     kl = ((d.exp() - d - 1) * tokens).sum(dim=1) / lengths
     (policy + beta * kl).mean().backward()
@@ -299,25 +314,71 @@ def assert_close(one, other):
 
 @pytest.fixture
 def batch_away_from_the_reference(make_trainer):
-    """A trainer after six steps and its last batch, so that KL and advantages are not zero."""
+    """A trainer after six steps and its last batch with a signal, so that KL and advantages are not zero."""
 
     def make(loss, beta, objective="majority_n4_raw"):
         trainer = make_trainer(objective, loss=loss, beta=beta, learning_rate=3e-3, max_new_tokens=6)
         kept = _Batches(trainer)
         trainer.train()
-        batch = kept.batches[-1]
+        batch = [batch for batch in kept.batches if batch["advantages"].any()][-1]
         assert len(batch["completion_mask"].sum(dim=1).unique()) > 1  # completions of several lengths
         return trainer, batch
 
     return make
 
 
+def test_the_tests_hold_every_loss_form_that_a_recipe_may_name():
+    schema = (REPO / "workflow" / "schemas" / "recipes.yaml").read_text()
+    assert re.findall(r"^ +loss:\n +enum: \[(.*)\]$", schema, re.MULTILINE) == [", ".join(grpo.LOSSES)]
+    recipes = yaml.safe_load((REPO / "config" / "recipes.yaml").read_text())["recipes"]
+    assert {recipe["rl"]["loss"] for recipe in recipes.values() if "rl" in recipe} <= set(grpo.LOSSES)
+
+
+@pytest.mark.parametrize("objective", ["majority_n4_raw", "pass_n4_log"])
 @pytest.mark.parametrize("beta", [0.0, 0.5])
 @pytest.mark.parametrize("loss", grpo.LOSSES)
-def test_the_gradient_is_that_of_the_formula(batch_away_from_the_reference, loss, beta):
-    trainer, batch = batch_away_from_the_reference(loss, beta)
+def test_the_gradient_is_that_of_the_formula(batch_away_from_the_reference, loss, beta, objective):
+    trainer, batch = batch_away_from_the_reference(loss, beta, objective)
     _, gradients = loss_and_gradients(trainer, batch)
     assert_close(gradients, plain_gradients(trainer, batch, loss, beta))
+
+
+@pytest.mark.parametrize("objective", ADVANTAGES)
+@pytest.mark.parametrize(
+    ("loss", "beta", "trls"),
+    [("token_mean", 0.0, "grpo"), ("token_mean", 0.5, "grpo"), ("sequence", 0.0, "luspo")],
+)
+def test_loss_and_gradient_are_those_of_trls_loss_of_the_weighted_advantages(
+    batch_away_from_the_reference, make_trainer, objective, loss, beta, trls
+):
+    """Of the sequence loss with a KL term TRL has none; its gradient is held against the formula above."""
+    trainer, batch = batch_away_from_the_reference(loss, beta, objective)
+    trainer.model.double()
+    value, gradients = loss_and_gradients(trainer, batch)
+    trl = make_trainer(cls=GRPOTrainer, model=trainer.model, beta=beta, work="trl")
+    trl.loss_type = trls
+    advantages = weighted_advantages_of(trainer, batch)
+    trl_value, trl_gradients = loss_and_gradients(trl, batch | {"advantages": advantages})
+    assert value == pytest.approx(trl_value, rel=1e-6, abs=1e-9)
+    assert gradients.keys() == trl_gradients.keys()
+    largest = max(float(gradient.abs().max()) for gradient in trl_gradients.values())
+    assert largest > 0
+    for name, gradient in gradients.items():
+        assert float((gradient - trl_gradients[name]).abs().max()) <= 1e-6 * largest, name
+
+
+def test_the_sequence_loss_trains_as_trls_luspo_does(make_trainer):
+    ours = make_trainer("grpo", loss="sequence", beta=0.0)
+    ours.model.double()  # so that Adam has no rounding errors to blow up
+    ours.train()
+    trl = make_trainer(cls=_DrawnByOurSampler, beta=0.0, work="trl")
+    trl.loss_type = "luspo"
+    trl.model.double()
+    trl.train()
+    assert_close(weights_of(ours), weights_of(trl))
+    for mine, theirs in zip(ours.state.log_history[:-1], trl.state.log_history[:-1], strict=True):
+        for key in ("loss", "grad_norm", "reward", "entropy"):
+            assert mine[key] == pytest.approx(theirs[key], rel=1e-4, abs=1e-6), key
 
 
 def test_without_kl_the_sequence_loss_is_trls_luspo_and_the_token_mean_is_gspo(batch_away_from_the_reference):
@@ -773,7 +834,7 @@ def test_trl_has_the_hooks_that_the_trainer_overrides_and_calls():
     assert parameters(GRPOTrainer._compute_loss) == ["self", "model", "inputs"]
     assert parameters(GRPOTrainer.log) == ["self", "logs", "start_time"]
     assert parameters(GRPOTrainer._get_train_sampler) == ["self", "dataset"]
-    assert parameters(GRPOTrainer._get_per_token_logps_and_entropies)[:7] == [
+    assert parameters(GRPOTrainer._get_per_token_logps_and_entropies)[:8] == [
         "self",
         "model",
         "input_ids",
@@ -781,6 +842,7 @@ def test_trl_has_the_hooks_that_the_trainer_overrides_and_calls():
         "logits_to_keep",
         "batch_size",
         "compute_entropy",
+        "compute_aux_loss",
     ]
     for hook in (
         "_generate_and_score_completions",

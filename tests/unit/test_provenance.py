@@ -18,14 +18,18 @@ from compute_aligned.provenance import job as job_module
 from compute_aligned.provenance.hashing import code_hash, describe, hash_settings
 from compute_aligned.provenance.job import LATENCY_WAIT, described_inputs, installed_versions, other_versions
 from compute_aligned.provenance.manifests import (
+    Manifests,
     UnverifiedArtifact,
     false_links,
     jobs_behind,
     load_manifests,
     manifest_digest,
+    manifests_behind,
+    note_maker,
     remade_inputs,
     verify,
 )
+from compute_aligned.provenance.unfinished import work_folder
 
 SCRIPTS = REPO / "workflow" / "scripts"
 
@@ -429,6 +433,7 @@ def test_a_job_that_succeeds_leaves_a_manifest_of_everything_it_used(run_job):
     assert manifest["packages"]["torch"]
     known = load_manifests(root)
     assert set(known) == {"results/p/in.txt", "results/p/out.txt"}
+    assert (root / "provenance" / "made_by" / "out.txt.txt").read_text() == "guess/r_1.json\n"
 
 
 def test_a_bad_input_ends_with_one_sentence_on_the_terminal_and_the_traceback_in_the_log(run_job):
@@ -508,6 +513,78 @@ def test_a_described_input_carries_the_digest_of_its_manifest(results, tmp_path)
     scores, outside = described_inputs([f"{root}/scores/a", "outside", f"{root}/scores/a"], root, patience=0)
     assert scores == describe(root / "scores" / "a") | {"manifest": manifest_digest(manifests["grade"])}
     assert outside == {"path": "outside", "size": 1, "sha256": describe(tmp_path / "outside")["sha256"]}
+
+
+@pytest.fixture
+def files_read(monkeypatch):
+    """The manifests' files that are read, in order, by rule."""
+    files, read = [], Manifests.read
+    monkeypatch.setattr(Manifests, "read", lambda self, file: files.append(file.parent.name) or read(self, file))
+    return files
+
+
+def note_all(root, manifests):
+    for rule, job in manifests.items():
+        note_maker(job, root / "provenance" / rule / "all.json", root)
+
+
+def test_a_job_reads_the_manifests_of_what_its_inputs_were_made_from_and_no_others(results, files_read):
+    root, manifests = results
+    other = manifest("other", [], [entry(f"{root}/other", "1")])
+    write_manifests(root, {"other": other})
+    (plain,) = described_inputs([f"{root}/scores/a"], root, patience=0)
+    assert files_read == ["grade", "other", "sample"]  # results from before jobs left notes
+    files_read.clear()
+    note_all(root, manifests | {"other": other})
+    assert described_inputs([f"{root}/scores/a"], root, patience=0) == [plain]
+    assert files_read == ["grade", "sample"]
+    files_read.clear()
+    described_inputs([f"{root}/samples/a"], root, patience=0)
+    assert files_read == ["sample"]
+    assert list(manifests_behind([], root)) == []
+
+
+@pytest.mark.parametrize("state", ["of no file", "of another artifact", "of an older job"])
+def test_a_note_that_leads_astray_costs_a_look_at_all_manifests_and_nothing_more(results, files_read, state):
+    root, manifests = results
+    note_all(root, manifests)
+    file, named = root / "provenance" / "made_by" / "scores" / "a.txt", "old/all.json"
+    assert file.read_text() == "grade/all.json\n"
+    if state == "of an older job":  # seeds that had a job each, and now one for all
+        old = manifest("old", [], [entry(f"{root}/scores/a", "7")], hour=1)
+        write_manifests(root, {"old": old})
+    elif state == "of another artifact":
+        named = "sample/all.json"
+    file.write_text(f"{named}\n")
+    (found,) = described_inputs([f"{root}/scores/a"], root, patience=0)
+    assert found["manifest"] == manifest_digest(manifests["grade"])
+    assert {"grade", "sample"} <= set(files_read)
+
+
+def test_a_false_link_is_found_by_the_notes_too(results):
+    root, manifests = results
+    (root / "samples" / "a").write_text("others")
+    again = manifest("sample", [], [describe(root / "samples" / "a")], hour=5)
+    write_manifests(root, {"sample": again})
+    note_all(root, manifests | {"sample": again})
+    with pytest.raises(UnverifiedArtifact, match="results/p/scores/a: made from an older version of results/p/samples"):
+        described_inputs([f"{root}/scores/a"], root, patience=0)
+
+
+def test_an_input_is_hashed_once_however_many_runs_of_the_job_ask_for_its_content(results, monkeypatch):
+    root, _ = results
+    hashed, sha256_file = [], hashing.sha256_file
+    monkeypatch.setattr(hashing, "sha256_file", lambda path: hashed.append(path.name) or sha256_file(path))
+    inputs = described_inputs([f"{root}/scores/a"], root, patience=0)
+    assert hashed == ["a"]
+
+    def folders():
+        return [work_folder("checkpoints", run, "c0de", {}, [f"{root}/scores/a"]) for run in ("one", "two")]
+
+    with hashing.known(inputs):
+        known = folders()
+    assert hashed == ["a"]
+    assert folders() == known and hashed == ["a"] * 3  # outside a job
 
 
 @pytest.mark.parametrize("state", ["missing", "cut", "of_another_version"])

@@ -297,7 +297,8 @@ def test_a_killed_sampling_run_keeps_its_finished_shards_and_ends_with_the_same_
     assert [file.name for file in (tmp_path / "killed").iterdir()] == ["shard-00000.json"]
     calls.clear()
     fatal.clear()
-    (tmp_path / "killed" / "shard-00001.partial").write_text("[half")  # as if killed while the shard was written
+    # As if killed while the shard was written.
+    (tmp_path / "killed" / ".partial-shard-00001.json").write_text("[half")
     assert list(run("killed")) == whole
     assert calls == [4, 2]
     calls.clear()

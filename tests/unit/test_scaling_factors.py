@@ -11,6 +11,7 @@ import torch
 from conftest import REPO
 from stand_ins import weighted_advantages
 
+from compute_aligned import advantages
 from compute_aligned.advantages import AdvantageSettings, Rollouts, rl_objective
 from compute_aligned.analysis.scaling_factors import (
     alignment,
@@ -264,11 +265,11 @@ def test_the_gradients_length_is_that_of_the_trainers_advantages_on_a_large_grou
     rewards = (torch.arange(size) < right[:, None]).double()
     answers = [["right" if r else f"wrong {i}" for i, r in enumerate(row)] for row in rewards.tolist()]
     rule = AdvantageSettings(None, normalize, None, 0.0, None)
-    advantages, _ = weighted_advantages(rl_objective("majority_n4_raw"), Rollouts(rewards, answers), rule)
+    weighted, _ = weighted_advantages(rl_objective("majority_n4_raw"), Rollouts(rewards, answers), rule)
     p = right.double() / size
     logits = p.logit().requires_grad_()
     log_p = torch.where(rewards == 1, logits[:, None].sigmoid(), 1 - logits[:, None].sigmoid()).log()
-    (-advantages * log_p).mean().backward()
+    (-weighted * log_p).mean().backward()
     p = p.numpy()
     weights = 12 * p * (1 - p) ** 2  # of 4 votes 2 suffice where all wrong answers differ
     weights = weights / weights.mean() if normalize else weights
@@ -288,6 +289,38 @@ def test_weights_per_sample_do_not_cancel():
     weights, advantages = change_within_prompt(rl_objective("best_of_n2"), Rollouts(rewards))
     assert weights == pytest.approx(1 / 3, rel=1e-14)
     assert advantages == pytest.approx(1 / 3 * 0.5 / (math.sqrt(0.5) + 1e-4), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("rule", "other", "measured", "expected"),
+    [
+        (
+            "normalised",
+            lambda weights: weights / weights.amax(dim=(-2, -1), keepdim=True),
+            lambda: normalised_weights(PassAtN(2), np.array([[0.5, 0.75, 0.875]]))[0].tolist(),
+            [1, 0.5, 0.25],
+        ),
+        (
+            "quantile_within_prompt",
+            lambda rewards: torch.full_like(rewards, 0.5),  # one quantile for all: one weight, which cancels
+            lambda: change_within_prompt(rl_objective("best_of_n2"), Rollouts(torch.tensor([[1.0, 2.0]]).double())),
+            (0, 0),
+        ),
+        (
+            "group_advantages",
+            lambda rewards: rewards,
+            lambda: change_within_prompt(rl_objective("best_of_n2"), Rollouts(torch.tensor([[1.0, 2.0]]).double())),
+            (1 / 3, 2 / 3),  # weights 2/3 and 4/3 of the rewards 1 and 2 themselves
+        ),
+    ],
+    ids=["normalisation", "quantile", "advantage"],
+)
+def test_another_rule_of_the_trainer_is_another_result_as_there_is_no_second_copy_of_it(
+    monkeypatch, rule, other, measured, expected
+):
+    assert measured() != pytest.approx(expected, rel=1e-6)
+    monkeypatch.setattr(advantages, rule, other)
+    assert measured() == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_standard_error_of_a_ratio_of_means_is_the_spread_of_the_ratio():

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from ..models.hub import commit_of
+from ..provenance.writing import whole
 from .files import read_yaml
 
 
@@ -81,9 +82,8 @@ def pin(file: Path) -> list[str]:
         sentences.append(f"{where}: {revision.value} is now {commit}")
     pinned = "".join([*pieces, text[done:]])
     if pinned != text:
-        partial = file.with_name(f"{file.name}.partial")
-        partial.write_bytes(pinned.encode())
-        partial.replace(file)
+        with whole(file) as partial:
+            partial.write_bytes(pinned.encode())
     return sentences
 
 

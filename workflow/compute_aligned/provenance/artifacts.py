@@ -1,39 +1,14 @@
-"""Reading and writing artifacts whose columns are a schema, and writing them whole or not at all."""
+"""Reading and writing artifacts whose columns are a schema."""
 
-import contextlib
 import functools
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
+from .writing import whole
+
 SCHEMAS = Path(__file__).parents[2] / "schemas" / "artifacts.yaml"
-
-
-@contextlib.contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place once the block ends without an error."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{path.name}")
-    _remove(partial)  # a killed job may have left one
-    try:
-        yield partial
-    except BaseException:
-        _remove(partial)
-        raise
-    if path.is_dir():  # which a renaming does not replace; another job may have made it since this one was asked for
-        _remove(path)
-    partial.rename(path)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def write_artifact(frame: pd.DataFrame, kind: str, path: str | Path) -> None:

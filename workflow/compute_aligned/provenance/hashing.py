@@ -1,10 +1,11 @@
 """Hashes of files, folders, settings, and of the code that a script runs."""
 
 import ast
+import contextlib
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
@@ -41,6 +42,27 @@ def describe(path: Path) -> dict:
         "sha256": hashlib.sha256(listing.encode()).hexdigest(),
         "files": entries,
     }
+
+
+_known: dict[str, str] = {}  # path of an input of the running job -> its SHA-256
+
+
+@contextlib.contextmanager
+def known(entries: Iterable[dict]) -> Iterator[None]:
+    """Within the block ``content_hash`` takes files and folders for what ``describe`` said of them.
+
+    For a job's inputs: models of gigabytes need not be read a second time for each run that starts from them.
+    """
+    _known.update({entry["path"]: entry["sha256"] for entry in entries})
+    try:
+        yield
+    finally:
+        _known.clear()
+
+
+def content_hash(path: str) -> str:
+    """SHA-256 of a file or folder, as in ``describe``; that of an input of the running job is known."""
+    return _known.get(path) or describe(Path(path))["sha256"]
 
 
 def hash_settings(*values) -> str:

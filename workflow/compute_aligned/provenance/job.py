@@ -16,16 +16,20 @@ import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .hashing import PACKAGE, describe
+from .hashing import PACKAGE, describe, known
 from .manifests import (
+    Manifests,
     UnverifiedArtifact,
     false_links,
     jobs_behind,
     load_manifests,
     manifest_digest,
     manifest_folder,
+    manifests_behind,
+    note_maker,
     verify,
 )
+from .writing import whole
 
 PACKAGES_RECORDED = (
     "accelerate bitsandbytes datasets gguf math-verify matplotlib numpy pandas peft pyarrow scipy snakemake "
@@ -51,9 +55,8 @@ def described_inputs(paths: Iterable[str], root: Path, patience: float) -> list[
     """
     found = {path: describe(Path(path)) for path in paths if not Path(path).is_relative_to(root)}
     artifacts = [path for path in dict.fromkeys(paths) if path not in found]
-    deadline = time.monotonic() + patience
-    while artifacts:  # without any, no manifest need be read
-        manifests = load_manifests(root)
+    fault = None
+    for manifests in _looks(artifacts, root, patience):
         try:
             for path in artifacts:
                 if path not in found:
@@ -63,13 +66,22 @@ def described_inputs(paths: Iterable[str], root: Path, patience: float) -> list[
                 raise UnverifiedArtifact(false[0])
             for path in artifacts:
                 found[path]["manifest"] = manifest_digest(manifests[path])
-            break
+            return [found[path] for path in dict.fromkeys(paths)]
         except UnverifiedArtifact as error:
-            if time.monotonic() >= deadline:
-                one_may_be_its = manifests.unreadable if any(path not in manifests for path in artifacts) else []
-                raise UnverifiedArtifact("; ".join([str(error), *one_may_be_its])) from error
-            time.sleep(1)
-    return [found[path] for path in dict.fromkeys(paths)]
+            fault = error
+    one_may_be_its = manifests.unreadable if any(path not in manifests for path in artifacts) else []
+    raise UnverifiedArtifact("; ".join([str(fault), *one_may_be_its])) from fault
+
+
+def _looks(artifacts: list[str], root: Path, patience: float) -> Iterator[Manifests]:
+    """What to hold artifacts against: their own manifests; if these do not fit, all there are, until patience ends."""
+    deadline = time.monotonic() + patience
+    yield manifests_behind(artifacts, root)
+    while True:
+        yield load_manifests(root)
+        if time.monotonic() >= deadline:
+            return
+        time.sleep(1)
 
 
 @contextlib.contextmanager
@@ -107,6 +119,7 @@ def job(snakemake, lease=None) -> Iterator[dict]:
             if lease is not None and _is_made(snakemake, inputs, target):
                 say("takes what another job has made of the same code, settings and inputs in the meantime")
                 sys.exit(0)
+            held.enter_context(known(inputs))
             gc.freeze()  # what was imported stays: the collections of each training run need not go through it
             yield facts
             if lease is not None:
@@ -123,12 +136,11 @@ def job(snakemake, lease=None) -> Iterator[dict]:
                 "threads": snakemake.threads,
                 **environment(),
             }
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_suffix(".partial")
-            partial.write_text(json.dumps(manifest, indent=1) + "\n")
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()  # a log that cannot be written is an error as long as there is no manifest
-            partial.rename(target)
+            with whole(target) as partial:
+                partial.write_text(json.dumps(manifest, indent=1) + "\n")
+                note_maker(manifest, target, root)
+                for stream in (sys.stdout, sys.stderr):
+                    stream.flush()  # a log that cannot be written is an error as long as there is no manifest
             held.close()
         except Exception as error:
             sentence = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from .hashing import describe
+from .writing import whole
 
 
 class UnverifiedArtifact(ValueError):
@@ -43,6 +44,15 @@ class Manifests(dict[str, dict]):
             if known is None or known.get("ended", "") <= manifest.get("ended", ""):
                 self[entry["path"]], self.files[entry["path"]] = manifest, file
 
+    def read(self, file: Path) -> None:
+        """Take in a manifest's file.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is not a manifest.
+        """
+        self.add(json.loads(file.read_text()), file)
+
 
 def _check_manifest(manifest: object) -> None:
     kinds = {"rule": str, "wildcards": dict, "params": dict, "inputs": list, "outputs": list}
@@ -63,11 +73,54 @@ def load_manifests(root: Path) -> Manifests:
     """All manifests of a results folder; files that are cut or hold something else are listed as unreadable."""
     manifests = Manifests()
     for file in sorted(manifest_folder(root).rglob("*.json")):
+        if file.name.startswith("."):  # one that another job is writing
+            continue
         try:
-            manifests.add(json.loads(file.read_text()), file)
+            manifests.read(file)
         except (ValueError, OSError) as error:
             manifests.unreadable.append(f"{file}: cannot be read as a manifest ({error})")
     return manifests
+
+
+def manifests_behind(artifacts: Iterable[str], root: Path) -> Manifests:
+    """The manifests of the jobs that led to some artifacts, found by the jobs' notes (``note_maker``) alone.
+
+    A results folder of thousands of jobs is not read for the few that one of them stands on. Where a note is missing,
+    as in results made before there were notes, or names no manifest of its artifact, all manifests are read.
+    """
+    manifests, pending, seen, files = Manifests(), deque(artifacts), set(), set()
+    while pending:
+        name = pending.popleft()
+        if name in seen or not Path(name).is_relative_to(root):  # nobody made what lies outside
+            continue
+        seen.add(name)
+        try:
+            file = manifest_folder(root) / _note(root, name).read_text().strip()
+            if file not in files:
+                manifests.read(file)
+                files.add(file)
+            pending += [entry["path"] for entry in manifests[name]["inputs"]]
+        except (OSError, ValueError, KeyError):
+            return load_manifests(root)
+    return manifests
+
+
+def note_maker(manifest: dict, file: Path, root: Path) -> None:
+    """Note for each output of a job which manifest tells of it: ``provenance/made_by/<output>.txt``.
+
+    Args:
+        manifest: the job's.
+        file: where it lies.
+        root: the results folder.
+    """
+    for entry in manifest["outputs"]:
+        if Path(entry["path"]).is_relative_to(root):
+            with whole(_note(root, entry["path"])) as partial:
+                partial.write_text(f"{file.relative_to(manifest_folder(root))}\n")
+
+
+def _note(root: Path, name: str) -> Path:
+    return manifest_folder(root) / "made_by" / f"{Path(name).relative_to(root)}.txt"
 
 
 def readable_manifests(root: Path) -> Manifests:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from .hashing import describe, hash_settings
+from .hashing import content_hash, hash_settings
 
 
 def work_folder(checkpoints: str, run: str, code: str, settings: dict, inputs: Sequence[str]) -> Path:
@@ -16,7 +16,7 @@ def work_folder(checkpoints: str, run: str, code: str, settings: dict, inputs: S
         settings: of the run, plain values.
         inputs: paths of the files and folders that the run is made from; their content counts.
     """
-    hashes = [describe(Path(path))["sha256"] for path in inputs]
+    hashes = [content_hash(path) for path in inputs]
     return Path(checkpoints) / hash_settings(run, code, settings, hashes) / run.replace("/", "_")
 
 

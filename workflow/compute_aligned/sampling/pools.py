@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..provenance.unfinished import set_aside
+from ..provenance.writing import whole
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,8 @@ def sample_in_shards(
                 if fault is not None:
                     raise ValueError(f"the sampler's pools are not those asked for: {fault}")
                 before_writing()
-                partial = shard.with_suffix(".partial")
-                partial.write_text(json.dumps({"sha256": _sha256(pools), "pools": pools}))
-                partial.rename(shard)
+                with whole(shard) as partial:
+                    partial.write_text(json.dumps({"sha256": _sha256(pools), "pools": pools}))
             else:
                 progress.update(len(ids))
             yield from ((i, [Completion(*row) for row in pools[i]]) for i in ids)

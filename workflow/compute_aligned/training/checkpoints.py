@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..provenance.hashing import describe
 from ..provenance.unfinished import set_aside
+from ..provenance.writing import whole
 
 RECORD = "training_record.json"
 SEAL = "whole.json"
@@ -13,9 +14,8 @@ SEAL = "whole.json"
 def seal(folder: Path) -> None:
     """Write, as its last file, the size and SHA-256 of each file in a folder: with it the folder is whole."""
     entries = describe(folder)["files"]
-    partial = folder / f"{SEAL}.partial"
-    partial.write_text(json.dumps(entries))
-    partial.rename(folder / SEAL)
+    with whole(folder / SEAL) as partial:
+        partial.write_text(json.dumps(entries))
 
 
 def fault_in(folder: Path) -> str | None:

@@ -83,7 +83,7 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
         self.advantage_settings = advantage_settings
         self.loss = loss
         self._weighs_in_loss = objective.needs == ("log_p",) and not advantage_settings.normalize_weights
-        self._to_weigh: dict | None = None  # the micro-batch in the loss whose weights are not taken yet
+        self._step_weights = _StepWeights()
         self.record: dict[str, list] = {"steps": [], "reward_window": []}
         self.add_callback(SaveRecord(self.record))
 
@@ -127,13 +127,15 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
         output = super()._generate_and_score_completions(inputs)
         rollouts = self._rollouts(output)
         advantages = batch_advantages(rollouts.rewards, self.advantage_settings)
+        self._step_weights = _StepWeights()
         if self._weighs_in_loss:
-            self._rewards, self._weights, self._log_p = rollouts.rewards, [], []
             output["row"] = torch.arange(advantages.numel())  # TRL shuffles the batch, then cuts it
         else:
             weights = batch_weights(self.objective, rollouts, self.advantage_settings)
             advantages = weights * advantages
-            self._log_weights(rollouts.rewards, weights, rollouts.log_p)
+            self._step_weights.add(weights, rollouts.log_p)
+        no_signal = (rollouts.rewards == rollouts.rewards[:, :1]).all(dim=1)
+        self._metrics["train"]["no_signal_share"].append(no_signal.double().mean().item())
         output["advantages"] = advantages.flatten().to(output["advantages"].device)
         self._logs["advantages"].extend(advantages.flatten().tolist())  # as long as the batch: TRL's own are gone
         if self.advantage_settings.reward_window is not None:
@@ -168,17 +170,9 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
         """
         per_token = output.get("old_per_token_logps")
         if per_token is None:
-            ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
-            mask = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
             with torch.no_grad():
-                per_token, _, _ = self._get_per_token_logps_and_entropies(
-                    self.model,
-                    ids,
-                    mask,
-                    output["completion_ids"].shape[1],
-                    batch_size=self.args.per_device_train_batch_size,
-                )
-        return (per_token.double() * output["completion_mask"]).sum(dim=1)
+                per_token, _, _ = self._pass(self.model, output, batch_size=self.args.per_device_train_batch_size)
+        return _of_sequences(per_token, output["completion_mask"])
 
     def _compute_loss(self, model, inputs):
         inputs = dict(inputs)
@@ -186,45 +180,41 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
             # TRL's loss form "grpo" takes the mean over a completion's tokens; times their number it is the sum.
             inputs["advantages"] = inputs["advantages"] * inputs["completion_mask"].sum(dim=1)
         if self._weighs_in_loss:
-            self._to_weigh = inputs
+            # The pass that TRL's loss would make, made before it: the weights are in it.
+            made = self._pass(model, inputs, compute_entropy=True, compute_aux_loss=self.aux_loss_enabled)
+            model = _PassMade(made)
+            log_p = _of_sequences(made[0].detach(), inputs["completion_mask"])
+            weights = self._weights_of_rows(inputs["row"].tolist(), log_p.cpu())
+            inputs["advantages"] = inputs["advantages"] * weights.to(inputs["advantages"].device)
         return super()._compute_loss(model, inputs)
 
+    def _pass(self, model, batch: dict, **options) -> tuple:
+        """Log-probabilities of a batch's completion tokens, and TRL's entropies and auxiliary loss if asked for."""
+        ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
+        mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
+        return self._get_per_token_logps_and_entropies(model, ids, mask, batch["completion_ids"].shape[1], **options)
+
+    def _weights_of_rows(self, rows: list[int], log_p: torch.Tensor) -> torch.Tensor:
+        """The weights of some rows of the batch by their log p, (rows,); the advantages in TRL's log are weighted."""
+        rollouts = Rollouts(torch.zeros(len(rows), 1), log_p=log_p[:, None])  # such a weight depends on log p alone
+        weights = batch_weights(self.objective, rollouts, self.advantage_settings).flatten()
+        for row, weight in zip(rows, weights.tolist(), strict=True):
+            self._logs["advantages"][row] *= weight
+        self._step_weights.add(weights, log_p)
+        return weights
+
     def _get_per_token_logps_and_entropies(self, model, *args, **kwargs):
+        if isinstance(model, _PassMade):
+            return model.output
         # TRL pads prompts on the left and says nothing of positions: learned ones would count the padding. This is
         # the one place where it asks policy and reference for log-probabilities, and it does nothing but call them.
         positioned = model if sees_distances_alone(model) else _Positioned(model)
-        output = super()._get_per_token_logps_and_entropies(positioned, *args, **kwargs)
-        if self._to_weigh is not None:  # TRL looks at the advantages after this pass
-            self._weigh(self._to_weigh, output[0].detach())
-            self._to_weigh = None
-        return output
-
-    def _weigh(self, inputs: dict, per_token: torch.Tensor) -> None:
-        """Weight the advantages of a micro-batch, there and in TRL's log, by the log-probabilities of its tokens."""
-        log_p = self._sequence_log_p(inputs | {"old_per_token_logps": per_token}).cpu()
-        rows = inputs["row"].tolist()
-        rollouts = Rollouts(self._rewards.flatten()[rows, None], log_p=log_p[:, None])
-        weights = batch_weights(self.objective, rollouts, self.advantage_settings).flatten()
-        inputs["advantages"] = inputs["advantages"] * weights.to(inputs["advantages"].device)
-        for row, weight in zip(rows, weights.tolist(), strict=True):
-            self._logs["advantages"][row] *= weight
-        self._weights.append(weights)
-        self._log_p.append(log_p)
-        if sum(map(len, self._weights)) == self._rewards.numel():
-            self._log_weights(self._rewards, torch.cat(self._weights), torch.cat(self._log_p))
-
-    def _log_weights(self, rewards: torch.Tensor, weights: torch.Tensor, log_p: torch.Tensor | None) -> None:
-        weights = weights.flatten().double()
-        quantiles = weights.quantile(torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64))
-        values = dict(zip(("weight_p05", "weight_p50", "weight_p95"), quantiles.tolist(), strict=True))
-        values["effective_share"] = effective_share(weights.numpy())
-        values["no_signal_share"] = (rewards == rewards[:, :1]).all(dim=1).double().mean().item()
-        if log_p is not None:
-            values["log_p_p50"] = log_p.quantile(0.5).item()
-        for name, value in values.items():
-            self._metrics["train"][name].append(value)
+        return super()._get_per_token_logps_and_entropies(positioned, *args, **kwargs)
 
     def log(self, logs, start_time=None):
+        if "loss" in logs:
+            for name, value in self._step_weights.statistics().items():
+                self._metrics["train"][name].append(value)
         super().log(logs, start_time)  # puts the step's metrics into logs
         if "loss" in logs:
             row = {key: logs.get(key) for key in RECORDED}
@@ -240,6 +230,37 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
             self.record[key][:] = rows
 
 
+class _StepWeights:
+    """The weights of a step's completions, taken at once or by micro-batches, and what the step's log says of them."""
+
+    def __init__(self):
+        self._weights: list[torch.Tensor] = []
+        self._log_p: list[torch.Tensor] = []
+
+    def add(self, weights: torch.Tensor, log_p: torch.Tensor | None) -> None:
+        """Take in weights, of any shape, and the log p that they were taken at, if there is one."""
+        self._weights.append(weights.flatten().double())
+        if log_p is not None:
+            self._log_p.append(log_p.flatten())
+
+    def statistics(self) -> dict[str, float]:
+        """By their names in RECORDED: quantiles, effective share, and the median of log p if there is one."""
+        weights = torch.cat(self._weights)
+        quantiles = weights.quantile(torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64))
+        values = dict(zip(("weight_p05", "weight_p50", "weight_p95"), quantiles.tolist(), strict=True))
+        values["effective_share"] = effective_share(weights.numpy())
+        if self._log_p:
+            values["log_p_p50"] = torch.cat(self._log_p).quantile(0.5).item()
+        return values
+
+
+class _PassMade:
+    """A pass through the policy that was made already; it goes to TRL's loss in the model's place."""
+
+    def __init__(self, output: tuple):
+        self.output = output
+
+
 class _Positioned:
     """A model, called with the positions that its tokens have without padding."""
 
@@ -248,6 +269,11 @@ class _Positioned:
 
     def __call__(self, attention_mask: torch.Tensor, **inputs):
         return self.model(attention_mask=attention_mask, position_ids=position_ids(attention_mask), **inputs)
+
+
+def _of_sequences(per_token: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """log p of each completion, (rows,), float64, from those of its tokens, (rows, tokens)."""
+    return (per_token.double() * mask).sum(dim=1)
 
 
 class _EpochSampler(Sampler):

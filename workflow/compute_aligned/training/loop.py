@@ -7,9 +7,9 @@ from pathlib import Path
 
 from transformers import Trainer
 
-from ..provenance.artifacts import whole
 from ..provenance.job import job
 from ..provenance.lease import lease_of
+from ..provenance.writing import whole
 from .callbacks import BeforeSaving
 from .checkpoints import last_whole_checkpoint
 from .trained import refuse_if_untrained

@@ -40,10 +40,10 @@ def make_trainer(base, trained, problems, tokenizer, tmp_path):
 
     def make(cls=ComputeAlignedSFTTrainer, **changes):
         settings = TRAINING | changes
-        model = load_model(base, trained, "fp32", settings["quantization"], trainable=True)
-        if settings["adapter"] is not None:
-            model = add_adapter(model, settings["adapter"], settings["seed"])
-        ours = {"objective": sft_objective(settings["objective"]), "average": settings["average"]}
+        model = load_model(base, trained, "fp32", settings.quantization, trainable=True)
+        if settings.adapter is not None:
+            model = add_adapter(model, settings.adapter, settings.seed)
+        ours = {"objective": sft_objective(settings.objective), "average": settings.average}
         return cls(
             model=model,
             args=trainer_arguments(settings, tmp_path / "work"),
@@ -440,8 +440,10 @@ def test_success_rates_are_those_of_samples_graded_apart(base, trained, problems
     assert model.training
     expected = []
     for problem in chosen:  # one prompt at a time, a comparison of plain strings
-        draws = uniforms(settings["seed"], f"step 0|{problem.problem_id}", 6, 5)
-        sampling = SamplingSettings(6, 5, 1.0, 1.0, 0, 6)
+        draws = uniforms(settings.seed, f"step 0|{problem.problem_id}", 6, 5)
+        sampling = SamplingSettings(
+            n_samples=6, max_new_tokens=5, temperature=1.0, top_p=1.0, top_k=0, rows_per_batch=6
+        )
         ((_, pool),) = sample_pools(
             model.eval(), tokenizer, [encode_prompt(tokenizer, problem.prompt)], [draws], sampling
         )

@@ -36,7 +36,7 @@ def run(base, trained, problems, tmp_path):
                     path_to_base=str(base),
                     path_to_start=str(start),
                     path_to_problems=str(problems),
-                    settings=settings | changes,
+                    settings=settings.model_copy(update=changes),  # not checked: a learning rate of 0
                     threads=1,
                     checkpoints=str(tmp_path / "checkpoints"),
                     path_to_model=str(tmp_path / "model"),

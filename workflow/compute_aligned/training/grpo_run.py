@@ -1,5 +1,6 @@
 """One run of reinforcement learning, from files to files."""
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ import pandas as pd
 import torch
 
 from ..advantages import AdvantageSettings, rl_objective
+from ..config.settings.rl import RLSettings
 from ..models.loading import add_adapter, check_precision, load_model, load_tokenizer
 from ..models.tokenization import without_long_prompts
 from ..provenance.artifacts import read_artifact, write_artifact
@@ -18,14 +20,14 @@ from .grpo import RECORDED, ComputeAlignedGRPOTrainer, grpo_arguments, prompts_d
 from .loop import train_to_the_end
 from .trained import fingerprint
 
-ADVANTAGE_KEYS = ("weight_clip", "normalize_weights", "advantage_clip", "all_wrong_penalty", "reward_window")
+ADVANTAGE_FIELDS = [field.name for field in dataclasses.fields(AdvantageSettings)]
 
 
 def train_grpo(
     path_to_base: str,
     path_to_start: str,
     path_to_problems: str,
-    settings: dict,
+    settings: RLSettings,
     threads: int,
     checkpoints: str,
     path_to_model: str,
@@ -42,7 +44,7 @@ def train_grpo(
         path_to_base: folder of the base model and its tokenizer.
         path_to_start: folder whose weights training starts from, and which the KL term refers to.
         path_to_problems: the training split.
-        settings: ``config.rl_settings``.
+        settings: of the run.
         threads: CPU threads.
         checkpoints: folder of checkpoints.
         path_to_model: where the trained model or adapter goes.
@@ -55,26 +57,26 @@ def train_grpo(
         the folder of its checkpoints, and what the manifest should say: counts and how the run went.
     """
     torch.set_num_threads(threads)
-    check_precision(settings["precision"])
+    check_precision(settings.precision)
     base, start = Path(path_to_base), Path(path_to_start)
     tokenizer = load_tokenizer(base)
     problems, n_too_long = training_prompts(path_to_problems, tokenizer, settings)
     # Fewer prompts than a step takes (the unconditional task has one) are repeated.
-    copies = -(-settings["prompts_per_step"] // len(problems))
-    model = load_model(base, start, settings["precision"], settings["quantization"], trainable=True)
-    if settings["adapter"] is not None:
-        model = add_adapter(model, settings["adapter"], settings["seed"])
+    copies = -(-settings.prompts_per_step // len(problems))
+    model = load_model(base, start, settings.precision, settings.quantization, trainable=True)
+    if settings.adapter is not None:
+        model = add_adapter(model, settings.adapter, settings.seed)
     untrained = fingerprint(model)
-    work = work_folder(checkpoints, run, code, settings, [path_to_base, path_to_start, path_to_problems])
+    work = work_folder(checkpoints, run, code, settings.plain(), [path_to_base, path_to_start, path_to_problems])
     trainer = ComputeAlignedGRPOTrainer(
         model=model,
         reward_funcs=reward_of(settings),
         args=grpo_arguments(settings, work),
         train_dataset=prompts_dataset(problems * copies),
         processing_class=tokenizer,
-        objective=rl_objective(settings["objective"]),
-        advantage_settings=AdvantageSettings(**{key: settings[key] for key in ADVANTAGE_KEYS}),
-        loss=settings["loss"],
+        objective=rl_objective(settings.objective),
+        advantage_settings=AdvantageSettings(**{name: getattr(settings, name) for name in ADVANTAGE_FIELDS}),
+        loss=settings.loss,
     )
 
     def has_no_signal() -> bool:
@@ -94,20 +96,20 @@ def train_grpo(
     }
 
 
-def training_prompts(path: str, tokenizer, settings: dict) -> tuple[list[Problem], int]:
+def training_prompts(path: str, tokenizer, settings: RLSettings) -> tuple[list[Problem], int]:
     """The selected problems, and how many more were left out because their prompts are too long.
 
     Raises:
         ValueError: none is left.
     """
     problems = [Problem(**row) for row in read_artifact("problems", path).to_dict("records")]
-    skipped = settings["skipped_problems"]
-    chosen = select(problems, settings["levels"], skipped + settings["problems"], settings["selection_seed"])[skipped:]
-    return without_long_prompts(tokenizer, chosen, settings["longest_prompt"])
+    skipped = settings.skipped_problems
+    chosen = select(problems, settings.levels, skipped + settings.problems, settings.selection_seed)[skipped:]
+    return without_long_prompts(tokenizer, chosen, settings.longest_prompt)
 
 
-def reward_of(settings: dict):
+def reward_of(settings: RLSettings):
     """The reward function, as TRL calls it."""
-    if settings["reward"] == "answer":
-        return AnswerReward(partial(grade_as_the_paper, whole_is_answer=settings["target"] == "answer"))
+    if settings.reward == "answer":
+        return AnswerReward(partial(grade_as_the_paper, whole_is_answer=settings.target == "answer"))
     return ProteinReward()

@@ -10,6 +10,7 @@ from transformers import Trainer
 from ..provenance.artifacts import whole
 from ..provenance.job import job
 from ..provenance.lease import lease_of
+from ..settings import Settings
 from .callbacks import BeforeSaving
 from .checkpoints import last_whole_checkpoint
 from .trained import refuse_if_untrained
@@ -50,8 +51,8 @@ def train_to_the_end(
     return checkpoint.name if checkpoint else None
 
 
-def train_runs(snakemake, train: Callable[..., dict]) -> None:
-    """Train the runs of a job, one after the other, by ``train_sft`` or ``train_grpo``.
+def train_runs(snakemake, train: Callable[..., dict], kind: type[Settings]) -> None:
+    """Train the runs of a job, one after the other, by ``train_sft`` or ``train_grpo``, whose settings are of a kind.
 
     Checkpoints of all of them stay until the last is done, so that a killed job loses no run.
     """
@@ -63,7 +64,7 @@ def train_runs(snakemake, train: Callable[..., dict]) -> None:
                 path_to_base=snakemake.input.base,
                 path_to_start=start,
                 path_to_problems=snakemake.input.problems,
-                settings=settings,
+                settings=kind(**settings),
                 threads=snakemake.threads,
                 checkpoints=snakemake.params.checkpoints,
                 path_to_model=model,

@@ -21,7 +21,8 @@ DRAW = {job for job in JOBS if job.startswith("draw_")}
 SFT = {"train_sft", "train_marginal"}
 TRAIN = SFT | {"train_grpo"}
 TABLES = {"make_table", "make_weight_table", "make_alignment_table"}
-READS_SETTINGS = TRAIN | {"make_problems", "make_base_model", "sample", "compute_closed_forms", "measure_diagonal"}
+READS_SETTINGS = TRAIN | {"make_problems", "make_base_model", "sample", "compute_closed_forms"}
+READS_SETTINGS |= {"measure_diagonal", "measure"}
 COUNTED_BY = {
     "operators": TRAIN | {"compute_closed_forms"},
     "objectives": TRAIN | {"compute_closed_forms"},
@@ -53,12 +54,14 @@ COUNTED_BY = {
     "config.settings.training": SFT,
     "config.settings.rl": {"train_grpo"},
     "config.settings.evaluation": {"sample"},
+    "config.settings.measuring": {"measure"},
     "config.settings.closed_forms": {"compute_closed_forms"},
     "config.settings.diagonal": {"measure_diagonal"},
     "sampling.pools": {"sample", "train_grpo", "train_marginal"},
     "sampling.transformers_backend": {"sample", "train_grpo", "train_marginal"},
     "sampling.evaluation": {"sample"},
     "training.loop": TRAIN,
+    "training.arguments": TRAIN,
     "training.sft": SFT,
     "training.sft_run": SFT,
     "training.grpo_run": {"train_grpo"},

@@ -86,7 +86,7 @@ rule measure:
         mem_mb=RESOURCES["evaluate"]["mem_mb"],
         runtime=RESOURCES["evaluate"]["runtime"],
     params:
-        experiment=lambda wildcards: PLAN.measured(wildcards.experiment),
+        experiment=lambda wildcards: PLAN.measured(wildcards.experiment).plain(),
         runs=lambda wildcards: PLAN.runs_of(wildcards.experiment),
         starts=lambda wildcards: PLAN.start_runs(wildcards.experiment),
         code=code_of("measure.py"),

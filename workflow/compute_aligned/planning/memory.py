@@ -16,7 +16,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from ..config.files import read_yaml
 from ..config.loading import load_settings
 from ..config.resolving import rl_settings, sampling_settings, training_settings
-from ..config.settings.common import LoadedModel, SamplingSettings
+from ..config.settings.common import LoadedModel, SamplingSettings, TrainedRun
 from ..config.settings.evaluation import EvaluationSettings
 from ..config.settings.rl import RLSettings
 from ..config.settings.training import TrainingSettings
@@ -218,7 +218,7 @@ def _trained(sizes: Architecture, adapter: Adapter | None) -> int:
     return sizes.matrices + sizes.other if adapter is None else sizes.adapter(adapter)
 
 
-def _held(sizes: Architecture, settings: TrainingSettings | RLSettings, n_references: int) -> dict[str, float]:
+def _held(sizes: Architecture, settings: TrainedRun, n_references: int) -> dict[str, float]:
     """What is held from step to step: weights, AdamW's two moments, and a copy of what is trained for the KL term.
 
     Raises:
@@ -236,9 +236,7 @@ def _held(sizes: Architecture, settings: TrainingSettings | RLSettings, n_refere
     }
 
 
-def _training(
-    sizes: Architecture, settings: TrainingSettings | RLSettings, tokens: int, held: dict, head: float
-) -> Phases:
+def _training(sizes: Architecture, settings: TrainedRun, tokens: int, held: dict, head: float) -> Phases:
     """The backward pass, at its head or in a block, and the optimiser's step."""
     c, trained = BYTES[settings.precision], _trained(sizes, settings.adapter)
     held = held | {"gradients": 4 * trained}
@@ -260,7 +258,7 @@ def _training(
     return phases
 
 
-def _saved_by_block(sizes: Architecture, settings: TrainingSettings | RLSettings) -> float:
+def _saved_by_block(sizes: Architecture, settings: TrainedRun) -> float:
     """Bytes per token that a block saves for its backward pass, attention fused."""
     c, h, a, f = BYTES[settings.precision], sizes.width, sizes.attention, sizes.inner
     if not sizes.gated:

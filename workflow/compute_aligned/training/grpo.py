@@ -14,10 +14,11 @@ from ..advantages import AdvantageSettings, RLObjective, Rollouts, batch_advanta
 from ..analysis.effective_share import effective_share
 from ..config.settings.common import SamplingSettings
 from ..config.settings.rl import RLSettings
-from ..models.loading import adamw, position_ids, sees_distances_alone, trainable_weights_kept
+from ..models.loading import position_ids, sees_distances_alone, trainable_weights_kept
 from ..models.tokenization import encode_prompt
 from ..sampling.transformers_backend import sample_tokens, sampling_mode, uniforms
 from ..tasks import Problem
+from .arguments import shared_arguments
 from .callbacks import SaveRecord
 from .checkpoints import RECORD
 from .trained import checked_logs, refuse_values_that_are_no_numbers
@@ -299,14 +300,11 @@ def grpo_arguments(settings: RLSettings, work: Path) -> GRPOConfig:
             f"{settings.prompts_per_step} x {settings.group_size} = {batch}"
         )
     return GRPOConfig(
-        output_dir=str(work),
-        seed=settings.seed,
-        data_seed=settings.seed,
+        **shared_arguments(settings, work),
         max_steps=settings.steps,
         shuffle_dataset=True,
         # sampling
         num_generations=settings.group_size,
-        per_device_train_batch_size=micro,
         gradient_accumulation_steps=batch // micro,
         steps_per_generation=batch // micro,
         max_completion_length=settings.max_new_tokens,
@@ -336,27 +334,8 @@ def grpo_arguments(settings: RLSettings, work: Path) -> GRPOConfig:
         entropy_coef=0.0,
         use_adaptive_entropy=False,
         disable_dropout=True,
-        # the optimiser
-        optim=adamw(settings.precision),
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.schedule,
-        warmup_steps=0,
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
-        bf16=settings.precision == "bf16",
-        fp16=settings.precision == "fp16",
         cast_lm_head_to_fp32=False,
-        gradient_checkpointing=settings.gradient_checkpointing,
-        use_cpu=not torch.cuda.is_available(),
         # the records
-        save_strategy="steps",
-        save_steps=settings.checkpoint_steps,
-        save_total_limit=2,
         logging_steps=1,
-        logging_nan_inf_filter=False,  # else a loss that is NaN is logged as the mean of the others
         log_completions=False,
-        report_to="none",
-        disable_tqdm=False,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
     )

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ...settings import Count, Different, Positive, Settings, Whole
+from ...models.adapter import Adapter
+from ...settings import Count, Different, NotNegative, Positive, Seed, Settings, Whole
 
 Level = Annotated[int, Field(ge=1, le=5)]
 
@@ -61,3 +62,33 @@ class Target(Settings):
 
     target: Literal["answer", "solution"]
     """the supervised text: the answer alone, or the worked solution (paper Sec. 3.1)"""
+
+
+class Optimiser(Settings):
+    """What a recipe fixes of AdamW (paper Apps. H to J)."""
+
+    schedule: Literal["linear", "constant"]
+    """of the learning rate, from its peak: down to 0, or not at all"""
+    weight_decay: NotNegative
+    """of AdamW"""
+    max_grad_norm: Positive
+    """gradient norm that is clipped to"""
+
+
+class TrainedRun(Target, ChosenProblems, TrainedModel, Optimiser):
+    """What a run of either trainer has."""
+
+    objective: str
+    """what is trained on, a name of objectives.py or advantages.py; of a warm-up the recipe's"""
+    seed: Seed
+    """of weights, data order and random numbers; of (recipe, stage, seed) and never of the objective"""
+    selection_seed: Seed
+    """of the choice of problems, one for all seeds of a run"""
+    adapter: Adapter | None
+    """that a run from the base model begins; None: it trains the adapter that it starts from further, or all weights"""
+    learning_rate: Positive
+    """peak learning rate of AdamW (paper Apps. H to J: 5e-6 for the 7B model, 1e-6 in reinforcement learning)"""
+    micro_batch_size: Count
+    """sequences per forward pass; divides a step's batch and changes memory, not the result"""
+    checkpoint_steps: Count
+    """optimiser steps between checkpoints"""

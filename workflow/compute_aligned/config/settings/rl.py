@@ -4,12 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ...models.adapter import Adapter
-from ...settings import Count, NotNegative, Positive, Seed, Settings, Whole
-from .common import ChosenProblems, Drawing, Target, TrainedModel
+from ...settings import Count, NotNegative, Positive, Settings, Whole
+from .common import Drawing, Optimiser, TrainedRun
 
 
-class RLMethod(Settings):
+class RLMethod(Optimiser):
     """What a recipe fixes of reinforcement learning (paper Sec. 3.2, Apps. B, H to J)."""
 
     group_size: Annotated[int, Field(ge=2)]
@@ -18,12 +17,6 @@ class RLMethod(Settings):
     """the sum of a completion's log-probabilities, or their mean, times the advantage"""
     beta: NotNegative
     """weight of the KL term, whose reference is where the run starts"""
-    schedule: Literal["linear", "constant"]
-    """of the learning rate"""
-    weight_decay: NotNegative
-    """of AdamW"""
-    max_grad_norm: Positive
-    """gradient norm that is clipped to"""
     weight_clip: Positive | None
     """largest weight, before normalisation; null: none"""
     normalize_weights: bool
@@ -55,18 +48,10 @@ class RLScale(Settings):
     """optimiser steps between checkpoints"""
 
 
-class RLSettings(RLScale, RLMethod, Drawing, Target, ChosenProblems, TrainedModel):
+class RLSettings(RLScale, RLMethod, Drawing, TrainedRun):
     """One run of reinforcement learning, from the warm-up or the base model."""
 
-    objective: str
-    """what is trained on, a name of advantages.py"""
     reward: Literal["answer", "hydrophobicity", "inversion"]
     """what makes a completion good: the right answer, or one of the two rewards of protein sequences"""
-    seed: Seed
-    """of weights, data order and completions; of (recipe, stage, seed) and never of the objective"""
-    selection_seed: Seed
-    """of the choice of problems, one for all seeds of a run"""
     skipped_problems: Whole
     """problems of the shuffled order that come before the first prompt: the warm-up's, where prompts are fresh"""
-    adapter: Adapter | None
-    """that a run from the base model begins; None trains the warm-up's adapter further, or all weights"""

@@ -19,6 +19,7 @@ from compute_aligned.config.settings.evaluation import EvaluationSettings
 from compute_aligned.config.settings.training import TrainingSettings
 from compute_aligned.models.adapter import Adapter
 from compute_aligned.models.sources import read_source
+from compute_aligned.training.run_files import RunFiles
 
 REPO = Path(__file__).parents[2]
 sys.path.insert(0, str(REPO / "workflow" / "scripts"))
@@ -135,15 +136,17 @@ def trained(base, problems, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     changes = {"epochs": 40, "train_problems": 24, "selection_seed": 6, "learning_rate": 1e-2, "max_grad_norm": 1.0}
     train_sft(
-        path_to_base=str(base),
-        path_to_start=str(base),
-        path_to_problems=str(problems),
+        RunFiles(
+            base=str(base),
+            start=str(base),
+            problems=str(problems),
+            checkpoints=str(folder / "checkpoints"),
+            model=str(folder / "model"),
+            record=str(folder / "record.parquet"),
+            run="recipe/ce/seed1",
+            code="c0de",
+        ),
         settings=TRAINING | changes | {"checkpoint_steps": 500},
         threads=1,
-        checkpoints=str(folder / "checkpoints"),
-        path_to_model=str(folder / "model"),
-        path_to_record=str(folder / "record.parquet"),
-        run="recipe/ce/seed1",
-        code="c0de",
     )
     return folder / "model"

@@ -17,6 +17,7 @@ from compute_aligned.sampling import evaluation as sample_script
 from compute_aligned.sampling.pools import Completion, sample_in_shards
 from compute_aligned.training import sft_run as script
 from compute_aligned.training.checkpoints import RECORD, SEAL, last_whole_checkpoint, seal
+from compute_aligned.training.run_files import RunFiles
 from compute_aligned.training.sft import ComputeAlignedSFTTrainer
 
 
@@ -89,16 +90,18 @@ def train(base, problems):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(script, "ComputeAlignedSFTTrainer", Trainer)
             return script.train_sft(
-                path_to_base=str(base),
-                path_to_start=str(base),
-                path_to_problems=str(problems),
+                RunFiles(
+                    base=str(base),
+                    start=str(base),
+                    problems=str(problems),
+                    checkpoints=str(folder / "checkpoints"),
+                    model=str(folder / name),
+                    record=str(folder / f"{name}.parquet"),
+                    run="recipe/pass_n4/seed1",
+                    code=code,
+                ),
                 settings=TRAINING | {"objective": "pass_n4", "epochs": 3},
                 threads=1,
-                checkpoints=str(folder / "checkpoints"),
-                path_to_model=str(folder / name),
-                path_to_record=str(folder / f"{name}.parquet"),
-                run="recipe/pass_n4/seed1",
-                code=code,
             )
 
     return train

@@ -62,6 +62,7 @@ COUNTED_BY = {
     "sampling.evaluation": {"sample"},
     "training.loop": TRAIN,
     "training.arguments": TRAIN,
+    "training.run_files": TRAIN,
     "training.sft": SFT,
     "training.sft_run": SFT,
     "training.grpo_run": {"train_grpo"},

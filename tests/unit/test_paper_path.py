@@ -36,6 +36,7 @@ from compute_aligned.tasks.loading import load_task
 from compute_aligned.tasks.math import PROMPT
 from compute_aligned.tasks.sources import read_task
 from compute_aligned.training import grpo_run as grpo_script
+from compute_aligned.training.run_files import RunFiles
 from compute_aligned.training.sft import gold_completions
 from compute_aligned.training.sft_run import train_sft
 
@@ -108,18 +109,17 @@ def problems(tmp_path_factory):
 
 
 def arguments(base, start, problems, settings, folder, name):
-    return {
-        "path_to_base": str(base),
-        "path_to_start": str(start),
-        "path_to_problems": str(problems),
-        "settings": settings,
-        "threads": 1,
-        "checkpoints": str(folder / "checkpoints"),
-        "path_to_model": str(folder / name),
-        "path_to_record": str(folder / f"{name}.parquet"),
-        "run": f"recipe/{name}/seed1",
-        "code": "c0de",
-    }
+    files = RunFiles(
+        base=str(base),
+        start=str(start),
+        problems=str(problems),
+        model=str(folder / name),
+        record=str(folder / f"{name}.parquet"),
+        checkpoints=str(folder / "checkpoints"),
+        run=f"recipe/{name}/seed1",
+        code="c0de",
+    )
+    return {"files": files, "settings": settings, "threads": 1}
 
 
 def spy(patch, module, name):

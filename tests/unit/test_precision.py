@@ -21,6 +21,7 @@ from compute_aligned.models.tokenization import IGNORED
 from compute_aligned.objectives import sft_objective
 from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
 from compute_aligned.training.grpo import grpo_arguments
+from compute_aligned.training.run_files import RunFiles
 from compute_aligned.training.sft import gold_completions, trainer_arguments
 
 CONFIG = REPO / "config"
@@ -252,7 +253,8 @@ def test_a_run_on_the_wrong_device_ends_before_anything_is_read(paper, tmp_path,
 
     nowhere = {"path_to_base": "no", "path_to_problems": "no", "threads": 1, "checkpoints": str(tmp_path)}
     nowhere |= {"run": "r/ce/seed1", "code": "c0de"}
-    train = nowhere | {"path_to_start": "no", "path_to_model": "no", "path_to_record": "no"}
+    files = dict.fromkeys(("base", "start", "problems", "model", "record"), "no")
+    train = {"files": RunFiles(**files, checkpoints=str(tmp_path), run="r/ce/seed1", code="c0de"), "threads": 1}
     calls = [
         (train_sft.train_sft, train | {"settings": training_settings(paper, "math_sft_pass", "ce", 1)}),
         (train_grpo.train_grpo, train | {"settings": rl_settings(paper, "math_rl_pass", "grpo", 1)}),

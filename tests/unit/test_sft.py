@@ -27,6 +27,7 @@ from compute_aligned.training import loop
 from compute_aligned.training import sft_run as script
 from compute_aligned.training.callbacks import SaveRecord
 from compute_aligned.training.checkpoints import last_whole_checkpoint, seal
+from compute_aligned.training.run_files import RunFiles
 from compute_aligned.training.sft import RECORD_COLUMNS, ComputeAlignedSFTTrainer, gold_completions, trainer_arguments
 from compute_aligned.training.success_rates import SuccessRates, success_rates
 
@@ -310,16 +311,18 @@ def run(base, trained, problems, tmp_path):
 
     def run(name, start=None, code="c0de", **changes):
         facts = script.train_sft(
-            path_to_base=str(base),
-            path_to_start=str(start or trained),
-            path_to_problems=str(problems),
+            RunFiles(
+                base=str(base),
+                start=str(start or trained),
+                problems=str(problems),
+                checkpoints=str(tmp_path / "checkpoints"),
+                model=str(tmp_path / name),
+                record=str(tmp_path / f"{name}.parquet"),
+                run="recipe/pass_n16/seed1",
+                code=code,
+            ),
             settings=TRAINING | {"objective": "pass_n16", "epochs": 3} | changes,
             threads=1,
-            checkpoints=str(tmp_path / "checkpoints"),
-            path_to_model=str(tmp_path / name),
-            path_to_record=str(tmp_path / f"{name}.parquet"),
-            run="recipe/pass_n16/seed1",
-            code=code,
         )
         shutil.rmtree(Path(facts.pop("checkpoints")).parent)  # as the job does when all its runs are finished
         return facts, tmp_path / name, pd.read_parquet(tmp_path / f"{name}.parquet")

@@ -17,6 +17,7 @@ from compute_aligned.tasks import Problem, select
 from compute_aligned.tasks.loading import load_task
 from compute_aligned.tasks.sources import read_task
 from compute_aligned.training import grpo_run as script
+from compute_aligned.training.run_files import RunFiles
 
 SETTINGS = RLSettings(
     objective="grpo",
@@ -69,16 +70,18 @@ PROTEIN_SOURCE = ProteinScratch(
 def run(base, trained, problems, tmp_path):
     def run(name="run", path_to_base=base, path_to_start=trained, path_to_problems=problems, **changes):
         facts = script.train_grpo(
-            path_to_base=str(path_to_base),
-            path_to_start=str(path_to_start),
-            path_to_problems=str(path_to_problems),
+            RunFiles(
+                base=str(path_to_base),
+                start=str(path_to_start),
+                problems=str(path_to_problems),
+                checkpoints=str(tmp_path / "checkpoints"),
+                model=str(tmp_path / name),
+                record=str(tmp_path / f"{name}.parquet"),
+                run=f"recipe/{name}/seed1",
+                code="c0de",
+            ),
             settings=SETTINGS | changes,
             threads=1,
-            checkpoints=str(tmp_path / "checkpoints"),
-            path_to_model=str(tmp_path / name),
-            path_to_record=str(tmp_path / f"{name}.parquet"),
-            run=f"recipe/{name}/seed1",
-            code="c0de",
         )
         return facts, tmp_path / name, read_artifact("rl_training", tmp_path / f"{name}.parquet")
 
@@ -127,18 +130,20 @@ def test_an_adapter_is_saved_without_the_copy_that_the_kl_term_refers_to(run, ba
     from compute_aligned.training.sft_run import train_sft
 
     train_sft(
-        path_to_base=str(base),
-        path_to_start=str(base),
-        path_to_problems=str(problems),
+        RunFiles(
+            base=str(base),
+            start=str(base),
+            problems=str(problems),
+            checkpoints=str(tmp_path / "checkpoints"),
+            model=str(tmp_path / "warmup"),
+            record=str(tmp_path / "warmup.parquet"),
+            run="recipe/warmup/seed1",
+            code="c0de",
+        ),
         settings=TRAINING
         | {"seed": SETTINGS.seed, "adapter": ADAPTER, "train_problems": 8, "learning_rate": 1e-3}
         | {"checkpoint_steps": 5, "weight_decay": 0.0, "max_grad_norm": 1.0, "max_length": 64, "longest_prompt": 32},
         threads=1,
-        checkpoints=str(tmp_path / "checkpoints"),
-        path_to_model=str(tmp_path / "warmup"),
-        path_to_record=str(tmp_path / "warmup.parquet"),
-        run="recipe/warmup/seed1",
-        code="c0de",
     )
     _, model, record = run(path_to_start=tmp_path / "warmup", beta=0.1)
     assert record["kl"].iloc[0] == pytest.approx(0, abs=1e-6)

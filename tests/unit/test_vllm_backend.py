@@ -29,6 +29,7 @@ from compute_aligned.sampling import vllm_backend
 from compute_aligned.sampling.pools import Completion
 from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
 from compute_aligned.sampling.vllm_backend import ADAPTER_RANKS, completion_of, problem_seed
+from compute_aligned.training.run_files import RunFiles
 
 SETTINGS = EvaluationSettings(
     backend="vllm",
@@ -185,16 +186,18 @@ def adapter(base, problems, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("adapter")
     train_sft(
-        path_to_base=str(base),
-        path_to_start=str(base),
-        path_to_problems=str(problems),
+        RunFiles(
+            base=str(base),
+            start=str(base),
+            problems=str(problems),
+            checkpoints=str(folder / "checkpoints"),
+            model=str(folder / "model"),
+            record=str(folder / "record.parquet"),
+            run="recipe/ce/seed1",
+            code="c0de",
+        ),
         settings=TRAINING | {"adapter": ADAPTER, "learning_rate": 0.05},
         threads=1,
-        checkpoints=str(folder / "checkpoints"),
-        path_to_model=str(folder / "model"),
-        path_to_record=str(folder / "record.parquet"),
-        run="recipe/ce/seed1",
-        code="c0de",
     )
     return folder / "model"
 

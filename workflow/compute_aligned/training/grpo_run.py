@@ -13,27 +13,20 @@ from ..config.settings.rl import RLSettings
 from ..models.loading import add_adapter, check_precision, load_model, load_tokenizer
 from ..models.tokenization import without_long_prompts
 from ..provenance.artifacts import read_artifact, write_artifact
-from ..provenance.unfinished import work_folder
 from ..tasks import Problem, select
 from ..tasks.rewards import AnswerReward, ProteinReward, grade_as_the_paper
 from .grpo import RECORDED, ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
 from .loop import train_to_the_end
+from .run_files import RunFiles
 from .trained import fingerprint
 
 ADVANTAGE_FIELDS = [field.name for field in dataclasses.fields(AdvantageSettings)]
 
 
 def train_grpo(
-    path_to_base: str,
-    path_to_start: str,
-    path_to_problems: str,
+    files: RunFiles,
     settings: RLSettings,
     threads: int,
-    checkpoints: str,
-    path_to_model: str,
-    path_to_record: str,
-    run: str,
-    code: str,
     before_writing: Callable[[], None] = lambda: None,
 ) -> dict:
     """Train one run, resuming from the last whole checkpoint of the very same run, code, settings and inputs.
@@ -41,16 +34,9 @@ def train_grpo(
     Its checkpoints stay, so that a job of several runs loses none of them when it is killed.
 
     Args:
-        path_to_base: folder of the base model and its tokenizer.
-        path_to_start: folder whose weights training starts from, and which the KL term refers to.
-        path_to_problems: the training split.
+        files: what it is made from, and where it goes.
         settings: of the run.
         threads: CPU threads.
-        checkpoints: folder of checkpoints.
-        path_to_model: where the trained model or adapter goes.
-        path_to_record: where the record of the steps goes.
-        run: its name, recipe/objective/seed.
-        code: the rule's hash of the code that trains it.
         before_writing: called before anything is written; what it raises ends the training.
 
     Returns:
@@ -58,16 +44,16 @@ def train_grpo(
     """
     torch.set_num_threads(threads)
     check_precision(settings.precision)
-    base, start = Path(path_to_base), Path(path_to_start)
+    base, start = Path(files.base), Path(files.start)
     tokenizer = load_tokenizer(base)
-    problems, n_too_long = training_prompts(path_to_problems, tokenizer, settings)
+    problems, n_too_long = training_prompts(files.problems, tokenizer, settings)
     # Fewer prompts than a step takes (the unconditional task has one) are repeated.
     copies = -(-settings.prompts_per_step // len(problems))
     model = load_model(base, start, settings.precision, settings.quantization, trainable=True)
     if settings.adapter is not None:
         model = add_adapter(model, settings.adapter, settings.seed)
     untrained = fingerprint(model)
-    work = work_folder(checkpoints, run, code, settings.plain(), [path_to_base, path_to_start, path_to_problems])
+    work = files.work_folder(settings)
     trainer = ComputeAlignedGRPOTrainer(
         model=model,
         reward_funcs=reward_of(settings),
@@ -82,9 +68,9 @@ def train_grpo(
     def has_no_signal() -> bool:
         return all(step["no_signal_share"] == 1 for step in trainer.record["steps"])
 
-    resumed_from = train_to_the_end(trainer, work, untrained, path_to_model, before_writing, has_no_signal)
+    resumed_from = train_to_the_end(trainer, work, untrained, files.model, before_writing, has_no_signal)
     record = pd.DataFrame(trainer.record["steps"], columns=["step", *RECORDED])
-    write_artifact(record.astype({column: float for column in RECORDED}), "rl_training", path_to_record)
+    write_artifact(record.astype({column: float for column in RECORDED}), "rl_training", files.record)
     return {
         "checkpoints": str(work),
         "n_prompts": len(problems),

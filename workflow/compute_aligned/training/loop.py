@@ -13,6 +13,7 @@ from ..provenance.lease import lease_of
 from ..settings import Settings
 from .callbacks import BeforeSaving
 from .checkpoints import last_whole_checkpoint
+from .run_files import RunFiles
 from .trained import refuse_if_untrained
 
 
@@ -61,16 +62,18 @@ def train_runs(snakemake, train: Callable[..., dict], kind: type[Settings]) -> N
     with job(snakemake, lease) as facts:
         facts["runs"] = [
             train(
-                path_to_base=snakemake.input.base,
-                path_to_start=start,
-                path_to_problems=snakemake.input.problems,
-                settings=kind(**settings),
+                RunFiles(
+                    base=snakemake.input.base,
+                    start=start,
+                    problems=snakemake.input.problems,
+                    model=model,
+                    record=record,
+                    checkpoints=snakemake.params.checkpoints,
+                    run=run,
+                    code=snakemake.params.code,
+                ),
+                kind(**settings),
                 threads=snakemake.threads,
-                checkpoints=snakemake.params.checkpoints,
-                path_to_model=model,
-                path_to_record=record,
-                run=run,
-                code=snakemake.params.code,
                 before_writing=lease.check,
             )
             for start, settings, model, record, run in zip(

@@ -12,25 +12,18 @@ from ..models.loading import add_adapter, check_precision, load_model, load_toke
 from ..models.tokenization import encode_example, turn_end, without_long_prompts
 from ..objectives import sft_objective
 from ..provenance.artifacts import read_artifact, write_artifact
-from ..provenance.unfinished import work_folder
 from ..tasks import Problem, select
 from .loop import train_to_the_end
+from .run_files import RunFiles
 from .sft import RECORD_COLUMNS, ComputeAlignedSFTTrainer, trainer_arguments
 from .success_rates import success_rates
 from .trained import fingerprint
 
 
 def train_sft(
-    path_to_base: str,
-    path_to_start: str,
-    path_to_problems: str,
+    files: RunFiles,
     settings: TrainingSettings,
     threads: int,
-    checkpoints: str,
-    path_to_model: str,
-    path_to_record: str,
-    run: str,
-    code: str,
     before_writing: Callable[[], None] = lambda: None,
 ) -> dict:
     """Train one run, resuming from the last whole checkpoint of the very same run, code, settings and inputs.
@@ -38,16 +31,9 @@ def train_sft(
     Its checkpoints stay, so that a job of several runs loses none of them when it is killed.
 
     Args:
-        path_to_base: folder of the base model and its tokenizer.
-        path_to_start: folder whose weights training starts from; the base model for a warm-up.
-        path_to_problems: the training split.
+        files: what it is made from, and where it goes.
         settings: of the run.
         threads: CPU threads.
-        checkpoints: folder of checkpoints; they lie outside the outputs, which Snakemake deletes before a rerun.
-        path_to_model: where the trained model or adapter goes.
-        path_to_record: where log p, weight and success rate of every sequence trained on go.
-        run: its name, recipe/objective/seed.
-        code: the rule's hash of the code that trains it.
         before_writing: called before anything is written; what it raises ends the training.
 
     Returns:
@@ -55,16 +41,16 @@ def train_sft(
     """
     torch.set_num_threads(threads)
     check_precision(settings.precision)
-    base, start = Path(path_to_base), Path(path_to_start)
+    base, start = Path(files.base), Path(files.start)
     tokenizer = load_tokenizer(base)
-    chosen = training_problems(path_to_problems, settings)
+    chosen = training_problems(files.problems, settings)
     problems, n_too_long = without_long_prompts(tokenizer, chosen, settings.longest_prompt)
     dataset = encode_problems(problems, tokenizer, settings)
     model = load_model(base, start, settings.precision, settings.quantization, trainable=True)
     if settings.adapter is not None and start == base:
         model = add_adapter(model, settings.adapter, settings.seed)
     untrained = fingerprint(model)
-    work = work_folder(checkpoints, run, code, settings.plain(), [path_to_base, path_to_start, path_to_problems])
+    work = files.work_folder(settings)
     trainer = ComputeAlignedSFTTrainer(
         model=model,
         args=trainer_arguments(settings, work),
@@ -74,9 +60,9 @@ def train_sft(
         average=settings.average,
         success_rates=success_rates(problems, tokenizer, settings),
     )
-    resumed_from = train_to_the_end(trainer, work, untrained, path_to_model, before_writing)
+    resumed_from = train_to_the_end(trainer, work, untrained, files.model, before_writing)
     record = pd.DataFrame(trainer.record, columns=RECORD_COLUMNS)
-    write_artifact(record, "training", path_to_record)
+    write_artifact(record, "training", files.record)
     end = turn_end(tokenizer)
     return {
         "checkpoints": str(work),

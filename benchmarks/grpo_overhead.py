@@ -28,9 +28,11 @@ from transformers import TrainerCallback
 from trl import GRPOTrainer
 
 from compute_aligned.advantages import AdvantageSettings, rl_objective
+from compute_aligned.config.settings.rl import RLSettings
 from compute_aligned.models.loading import load_model, load_tokenizer
 from compute_aligned.models.making import make_base_model
-from compute_aligned.tasks.loading import load_task
+from compute_aligned.models.sources import read_source
+from compute_aligned.tasks import arithmetic, protein
 from compute_aligned.tasks.rewards import AnswerReward, ProteinReward, grade_as_the_paper
 from compute_aligned.training.grpo import ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
 
@@ -38,7 +40,6 @@ PRESET = Path(__file__).parents[1] / "config" / "tiny.yaml"
 SETTINGS = {
     "seed": 1,
     "micro_batch_size": 128,
-    "ratio_clip": 0.2,
     "beta": 0.0,
     "learning_rate": 0.0,
     "schedule": "constant",
@@ -111,7 +112,9 @@ def run(name: str, model: str, base: Path, problems: list, work: Path) -> _Clock
     """Train over the problems once, from the untrained model."""
     objective, changes, arguments_changed = VARIANTS[name]
     settings = SETTINGS | OF_MODEL[model]
-    arguments = grpo_arguments(settings | {"steps": len(problems) // settings["prompts_per_step"]} | changes, work)
+    settings |= {"steps": len(problems) // settings["prompts_per_step"]} | changes
+    # Not checked: nothing but TRL's settings is taken from it, and its learning rate is 0.
+    arguments = grpo_arguments(RLSettings.model_construct(**settings), work)
     arguments.disable_tqdm = True
     for key, value in arguments_changed.items():
         setattr(arguments, key, value)
@@ -152,16 +155,16 @@ def main() -> None:
     preset = yaml.safe_load(PRESET.read_text())
     n_prompts = options.steps * OF_MODEL[options.model]["prompts_per_step"]
     if options.model == "math":
-        problems = load_task({"loader": "arithmetic", "seed": 1, "sizes": {"train": n_prompts}})[0]["train"]
+        problems = arithmetic.generate_splits(1, {"train": n_prompts})["train"]
     else:
-        problems = load_task({"loader": "protein_unconditional", "seed": 1})[0]["train"] * n_prompts
+        problems = [protein.unconditional_problem()] * n_prompts
     steps: dict[str, list[float]] = {name: [] for name in options.variants}
     parts = {name: {part: [] for part in PARTS.values()} for name in options.variants}
     tokens = {}
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder) / "base"
-        source = preset["models"][options.model]["source"]
-        make_base_model(source | {key: 1 for key in ("steps", "corpus_size") if key in source}, base)
+        source = read_source(preset["models"][options.model]["source"])
+        make_base_model(source | {"steps": 1, "corpus_size": 1}, base)
         for _ in range(options.rounds):
             for name in options.variants:
                 with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):

@@ -15,48 +15,73 @@ import pandas as pd
 import pytest
 import torch
 
+from compute_aligned.config.settings.evaluation import EvaluationSettings
+from compute_aligned.config.settings.training import TrainingSettings
+from compute_aligned.models.adapter import Adapter
+from compute_aligned.models.sources import read_source
+from compute_aligned.training.run_files import RunFiles
+
 REPO = Path(__file__).parents[2]
 sys.path.insert(0, str(REPO / "workflow" / "scripts"))
 
-SOURCE = {
-    "kind": "scratch",
-    "seed": 1,
-    "architecture": {
-        "model_type": "llama",
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 128,
-        "tie_word_embeddings": True,
-    },
-}
-TRAINING = {
-    "objective": "ce",
-    "success_rate": None,
-    "epochs": 1,
-    "seed": 11,
-    "selection_seed": 5,
-    "adapter": None,
-    "quantization": None,
-    "precision": "fp32",
-    "gradient_checkpointing": False,
-    "train_problems": 20,
-    "learning_rate": 3e-3,
-    "batch_size": 8,
-    "micro_batch_size": 8,
-    "checkpoint_steps": 2,
-    "levels": [1, 2, 3, 4, 5],
-    "target": "answer",
-    "average": "sequence",
-    "schedule": "linear",
-    "weight_decay": 0.01,
-    "max_grad_norm": 0.3,
-    "max_length": 96,
-    "longest_prompt": 64,
-}
-ADAPTER = {"r": 4, "alpha": 8, "dropout": 0.0, "target_modules": ["q_proj", "v_proj"]}
+SOURCE = read_source(
+    {
+        "kind": "scratch",
+        "seed": 1,
+        "architecture": {
+            "model_type": "llama",
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 128,
+            "tie_word_embeddings": True,
+        },
+    }
+)
+TRAINING = TrainingSettings(
+    objective="ce",
+    success_rate=None,
+    epochs=1,
+    seed=11,
+    selection_seed=5,
+    adapter=None,
+    quantization=None,
+    precision="fp32",
+    gradient_checkpointing=False,
+    train_problems=20,
+    learning_rate=3e-3,
+    batch_size=8,
+    micro_batch_size=8,
+    checkpoint_steps=2,
+    levels=[1, 2, 3, 4, 5],
+    target="answer",
+    average="sequence",
+    schedule="linear",
+    weight_decay=0.01,
+    max_grad_norm=0.3,
+    max_length=96,
+    longest_prompt=64,
+)
+EVALUATION = EvaluationSettings(
+    backend="transformers",
+    problems=4,
+    levels=[1, 2, 3],
+    longest_prompt=64,
+    selection_seed=1,
+    seed=1,
+    n_samples=2,
+    max_new_tokens=2,
+    rows_per_batch=8,
+    problems_per_shard=2,
+    temperature=1.0,
+    top_p=1.0,
+    top_k=0,
+    quantization=None,
+    precision="fp32",
+)
+ADAPTER = Adapter(r=4, alpha=8, dropout=0.0, target_modules=["q_proj", "v_proj"])
 
 
 def pytest_configure(config):
@@ -111,15 +136,17 @@ def trained(base, problems, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     changes = {"epochs": 40, "train_problems": 24, "selection_seed": 6, "learning_rate": 1e-2, "max_grad_norm": 1.0}
     train_sft(
-        path_to_base=str(base),
-        path_to_start=str(base),
-        path_to_problems=str(problems),
+        RunFiles(
+            base=str(base),
+            start=str(base),
+            problems=str(problems),
+            checkpoints=str(folder / "checkpoints"),
+            model=str(folder / "model"),
+            record=str(folder / "record.parquet"),
+            run="recipe/ce/seed1",
+            code="c0de",
+        ),
         settings=TRAINING | changes | {"checkpoint_steps": 500},
         threads=1,
-        checkpoints=str(folder / "checkpoints"),
-        path_to_model=str(folder / "model"),
-        path_to_record=str(folder / "record.parquet"),
-        run="recipe/ce/seed1",
-        code="c0de",
     )
     return folder / "model"

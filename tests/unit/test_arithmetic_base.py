@@ -12,16 +12,17 @@ from safetensors.torch import load_file
 
 from compute_aligned.models.making import character_tokenizer, make_base_model
 from compute_aligned.models.pretraining import encode_texts, pack
+from compute_aligned.models.sources import ArithmeticScratch
 from compute_aligned.models.tokenization import IGNORED, encode_prompt
 from compute_aligned.provenance.artifacts import write_artifact
 from compute_aligned.tasks.arithmetic import ALPHABET, SHORT_SHARE, WORDS, generate_splits
 from compute_aligned.tasks.arithmetic_corpus import CHAIN_SHARE, Text, generate_corpus
 
 SIZES = {"train": 6500, "validation": 300, "test": 300}
-SOURCE = {
-    "kind": "arithmetic_scratch",
-    "seed": 1,
-    "architecture": {
+SOURCE = ArithmeticScratch(
+    kind="arithmetic_scratch",
+    seed=1,
+    architecture={
         "model_type": "llama",
         "hidden_size": 32,
         "intermediate_size": 64,
@@ -31,13 +32,13 @@ SOURCE = {
         "max_position_embeddings": 128,
         "tie_word_embeddings": True,
     },
-    "held_out": "math",
-    "corpus_size": 400,
-    "row_length": 64,
-    "steps": 30,
-    "batch_size": 8,
-    "learning_rate": 3e-3,
-}
+    held_out="math",
+    corpus_size=400,
+    row_length=64,
+    steps=30,
+    batch_size=8,
+    learning_rate=3e-3,
+)
 
 
 @pytest.fixture(scope="module")

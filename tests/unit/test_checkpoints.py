@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import TRAINING
+from conftest import EVALUATION, TRAINING
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
@@ -17,6 +17,7 @@ from compute_aligned.sampling import evaluation as sample_script
 from compute_aligned.sampling.pools import Completion, sample_in_shards
 from compute_aligned.training import sft_run as script
 from compute_aligned.training.checkpoints import RECORD, SEAL, last_whole_checkpoint, seal
+from compute_aligned.training.run_files import RunFiles
 from compute_aligned.training.sft import ComputeAlignedSFTTrainer
 
 
@@ -89,16 +90,18 @@ def train(base, problems):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(script, "ComputeAlignedSFTTrainer", Trainer)
             return script.train_sft(
-                path_to_base=str(base),
-                path_to_start=str(base),
-                path_to_problems=str(problems),
+                RunFiles(
+                    base=str(base),
+                    start=str(base),
+                    problems=str(problems),
+                    checkpoints=str(folder / "checkpoints"),
+                    model=str(folder / name),
+                    record=str(folder / f"{name}.parquet"),
+                    run="recipe/pass_n4/seed1",
+                    code=code,
+                ),
                 settings=TRAINING | {"objective": "pass_n4", "epochs": 3},
                 threads=1,
-                checkpoints=str(folder / "checkpoints"),
-                path_to_model=str(folder / name),
-                path_to_record=str(folder / f"{name}.parquet"),
-                run="recipe/pass_n4/seed1",
-                code=code,
             )
 
     return train
@@ -135,15 +138,12 @@ def test_a_training_is_not_taken_up_under_other_code(train, killed, tmp_path):
 
 
 def test_two_runs_of_equal_weights_have_shards_of_their_own(base, problems, tmp_path):
-    settings = {"n_samples": 2, "max_new_tokens": 2, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "rows_per_batch": 8}
-    settings |= {"precision": "fp32", "quantization": None, "backend": "transformers", "seed": 1, "levels": [1, 2, 3]}
-    settings |= {"problems": 4, "selection_seed": 1, "problems_per_shard": 2, "longest_prompt": 64}
     shards = [
         sample_script.sample(
             path_to_base=str(base),
             path_to_model=str(base),
             path_to_problems=str(problems),
-            settings=settings,
+            settings=EVALUATION,
             threads=1,
             checkpoints=str(tmp_path / "checkpoints"),
             path_to_samples=str(tmp_path / "samples.parquet"),

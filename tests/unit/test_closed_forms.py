@@ -41,7 +41,7 @@ def settings():
     tiny = yaml.safe_load((REPO / "config" / "tiny.yaml").read_text())
     resolved = closed_form_settings(load_settings(tiny, "tiny.yaml", REPO / "config"), "scaling_factors")
     smaller = {"variance": 200_000, "normalisation": 4_000}
-    return resolved | {key: resolved[key] | {"draws": draws} for key, draws in smaller.items()}
+    return resolved | {key: getattr(resolved, key) | {"draws": draws} for key, draws in smaller.items()}
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +80,11 @@ def pairs(folder):
 
 
 def test_curves_cover_the_grid_and_the_table_for_every_strategy_and_both_forms(settings, curves):
-    wanted = sorted({*(i / settings["points"] for i in range(1, settings["points"] + 1)), *settings["p"]})
+    wanted = sorted({*(i / settings.points for i in range(1, settings.points + 1)), *settings.p})
     for _, rows in curves.groupby(["strategy", "form"]):
         assert rows["p"].tolist() == wanted
         assert np.isfinite(rows["weight"]).all()
-    assert set(curves["strategy"]) == set(settings["strategies"])
+    assert set(curves["strategy"]) == set(settings.strategies)
 
 
 @pytest.mark.parametrize("strategy", ["pass_n64", "majority_n4_k3", "majority_n64_k33", "majority_n64_k6"])
@@ -95,7 +95,7 @@ def test_an_rl_weight_averages_to_one_over_uniform_p_because_success_goes_from_z
 
 
 def test_every_pair_of_strategies_is_there_with_the_papers_value_where_it_has_one(settings, pairs):
-    names = settings["alignment"]["strategies"]
+    names = settings.alignment.strategies
     assert len(pairs) == len(names) ** 2
     reported = pairs.dropna(subset="reported")
     assert len(reported) == 6

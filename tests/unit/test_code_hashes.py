@@ -21,6 +21,8 @@ DRAW = {job for job in JOBS if job.startswith("draw_")}
 SFT = {"train_sft", "train_marginal"}
 TRAIN = SFT | {"train_grpo"}
 TABLES = {"make_table", "make_weight_table", "make_alignment_table"}
+READS_SETTINGS = TRAIN | {"make_problems", "make_base_model", "sample", "compute_closed_forms"}
+READS_SETTINGS |= {"measure_diagonal", "measure"}
 COUNTED_BY = {
     "operators": TRAIN | {"compute_closed_forms"},
     "objectives": TRAIN | {"compute_closed_forms"},
@@ -28,10 +30,12 @@ COUNTED_BY = {
     "metrics": {"measure"},
     "statistics": {"measure", "judge_claims"},
     "units": {"measure", "judge_claims", "draw_figure", "draw_pass_rates", "draw_alignment", "make_report"} | TABLES,
+    "settings": READS_SETTINGS,
     "grading": {"grade", "train_grpo", "train_marginal"},
     "notation": {"grade", "train_grpo", "train_marginal"},
     "tasks.problems": TRAIN | {"make_problems", "make_base_model", "sample", "score_proteins", "draw_proteins"},
     "tasks.loading": {"make_problems"},
+    "tasks.sources": {"make_problems"},
     "tasks.local_files": {"make_problems"},
     "tasks.math": {"make_problems"},
     "tasks.arithmetic": {"make_problems", "make_base_model"},
@@ -41,13 +45,24 @@ COUNTED_BY = {
     "tasks.rewards": {"train_grpo"},
     "models.making": {"make_base_model"},
     "models.pretraining": {"make_base_model"},
+    "models.sources": {"make_base_model"},
+    "models.adapter": TRAIN | {"make_base_model", "sample"},
     "models.hub": {"make_problems", "make_base_model"},
     "models.loading": TRAIN | {"make_base_model", "sample"},
     "models.tokenization": TRAIN | {"make_base_model", "sample"},
+    "config.settings.common": TRAIN | {"sample"},
+    "config.settings.training": SFT,
+    "config.settings.rl": {"train_grpo"},
+    "config.settings.evaluation": {"sample"},
+    "config.settings.measuring": {"measure"},
+    "config.settings.closed_forms": {"compute_closed_forms"},
+    "config.settings.diagonal": {"measure_diagonal"},
     "sampling.pools": {"sample", "train_grpo", "train_marginal"},
     "sampling.transformers_backend": {"sample", "train_grpo", "train_marginal"},
     "sampling.evaluation": {"sample"},
     "training.loop": TRAIN,
+    "training.arguments": TRAIN,
+    "training.run_files": TRAIN,
     "training.sft": SFT,
     "training.sft_run": SFT,
     "training.grpo_run": {"train_grpo"},
@@ -79,8 +94,13 @@ COUNTED_BY = {
     "presentation.figures.proteins": {"draw_proteins"},
     "presentation.figures.training": {"draw_training"},
 }
-# Bookkeeping, the configuration (whose outcome counts, as each job's settings) and commands: no job counts them.
-COUNTED_BY_NONE = ["provenance.", "config.", "planning.", "__main__", "sampling.vllm_backend"]
+# Bookkeeping, how the configuration is read and checked (its outcome counts, as each job's settings) and commands: no
+# job counts them.
+COUNTED_BY_NONE = ["provenance.", "planning.", "__main__", "sampling.vllm_backend"]
+COUNTED_BY_NONE += [
+    f"config.{name}" for name in ("checks", "files", "loading", "pin", "reference", "resolving", "seeds")
+]
+COUNTED_BY_NONE += [f"config.{name}" for name in ("presets", "recipes", "experiments", "claims", "sentences")]
 COUNTED_BY_NONE += ["presentation.claims_table", "presentation.compare", "presentation.summary"]
 
 

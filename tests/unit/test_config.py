@@ -496,16 +496,16 @@ def test_reinforcement_learning_that_cannot_be_run_is_refused(file, key, value, 
 def test_the_two_warm_ups_share_their_random_numbers(settings):
     for resolve, what in ((rl_settings, ("grpo",)), (training_settings, ("warmup",)), (sampling_settings, ())):
         seeds = {
-            resolve(settings, recipe, *what, 2)["seed"] for recipe in ("warmup_transfer_ce", "warmup_transfer_pass_n16")
+            resolve(settings, recipe, *what, 2).seed for recipe in ("warmup_transfer_ce", "warmup_transfer_pass_n16")
         }
         assert len(seeds) == 1
 
 
 def test_fresh_prompts_come_after_the_warm_ups_and_others_are_its_first(settings):
-    of_warmup = training_settings(settings, "math_rl_pass", "warmup", 1)["train_problems"]
-    assert rl_settings(settings, "math_rl_pass", "grpo", 1)["skipped_problems"] == of_warmup > 0
-    assert rl_settings(settings, "math_rl_majority", "grpo", 1)["skipped_problems"] == 0
-    assert rl_settings(settings, "protein_unconditional", "grpo", 1)["skipped_problems"] == 0
+    of_warmup = training_settings(settings, "math_rl_pass", "warmup", 1).train_problems
+    assert rl_settings(settings, "math_rl_pass", "grpo", 1).skipped_problems == of_warmup > 0
+    assert rl_settings(settings, "math_rl_majority", "grpo", 1).skipped_problems == 0
+    assert rl_settings(settings, "protein_unconditional", "grpo", 1).skipped_problems == 0
 
 
 def test_a_diagonal_diagnostic_needs_the_recipe_of_its_pools_in_the_preset():
@@ -627,18 +627,21 @@ def test_settings_of_a_job_are_plain_values(name):
         closed_form_settings(settings, "scaling_factors"),
         diagonal_settings(settings, "diagonal_diagnostic"),
     ):
-        assert json.loads(json.dumps(resolved)) == resolved  # no tuple, no set, no object
+        plain = resolved.plain()
+        assert json.loads(json.dumps(plain)) == plain  # no tuple, no set, no object
+        assert list(plain) == sorted(plain)
+        assert type(resolved)(**plain) == resolved  # what a job reads back
 
 
 def test_objectives_of_one_seed_differ_in_the_objective_alone(settings):
-    resolved = [training_settings(settings, "math_sft_pass", objective, 3) for objective in OBJECTIVES]
+    resolved = [training_settings(settings, "math_sft_pass", objective, 3).plain() for objective in OBJECTIVES]
     assert [entry.pop("objective") for entry in resolved] == OBJECTIVES
     assert all(entry == resolved[0] for entry in resolved)
 
 
 def test_seeds_differ_between_runs_and_between_training_warm_up_and_sampling(settings):
     seeds = [
-        entry["seed"]
+        entry.seed
         for seed in (1, 2)
         for entry in (
             training_settings(settings, "math_sft_pass", "warmup", seed),
@@ -648,15 +651,15 @@ def test_seeds_differ_between_runs_and_between_training_warm_up_and_sampling(set
     ]
     assert len(set(seeds)) == 6
     assert all(0 <= seed < 2**31 for seed in seeds)
-    problems = {training_settings(settings, "math_sft_pass", "ce", seed)["selection_seed"] for seed in (1, 2)}
+    problems = {training_settings(settings, "math_sft_pass", "ce", seed).selection_seed for seed in (1, 2)}
     assert len(problems) == 1  # seeds train on the same problems, so intervals cross seeds and problems
 
 
 def test_the_warm_up_has_its_own_objective_and_length(settings):
     warmup = training_settings(settings, "math_sft_pass", "warmup", 1)
     run = training_settings(settings, "math_sft_pass", "pass_n4", 1)
-    assert warmup["objective"] == "ce"
-    assert (warmup["epochs"], run["epochs"]) == (
+    assert warmup.objective == "ce"
+    assert (warmup.epochs, run.epochs) == (
         settings["preset"]["recipes"]["math_sft_pass"]["warmup_epochs"],
         settings["preset"]["recipes"]["math_sft_pass"]["epochs"],
     )
@@ -693,7 +696,7 @@ def test_a_closed_form_is_told_every_strategy_that_its_table_and_figures_show_on
     for figure in entry["figures"].values():
         shown |= {*figure["strategies"]}
     resolved = closed_form_settings(settings, "scaling_factors")
-    assert resolved["strategies"] == sorted(shown)
+    assert resolved.strategies == sorted(shown)
 
     retitled = folder_with("experiments", "experiments.scaling_factors.figures.fig11.title", "Another title.")
     assert closed_form_settings(load_settings(preset(), "tiny.yaml", retitled), "scaling_factors") == resolved
@@ -702,7 +705,7 @@ def test_a_closed_form_is_told_every_strategy_that_its_table_and_figures_show_on
 def test_an_adapter_is_described_only_where_the_preset_trains_one():
     for name in PRESETS:
         settings = load_settings(preset(name), f"{name}.yaml", CONFIG)
-        adapter = training_settings(settings, "math_sft_pass", "ce", 1)["adapter"]
+        adapter = training_settings(settings, "math_sft_pass", "ce", 1).adapter
         assert (adapter is not None) == settings["preset"]["models"]["math"]["adapter"]
 
 

@@ -1,4 +1,4 @@
-"""The config reference cannot lie: it is generated from the schemas."""
+"""The config reference cannot lie: it is generated from the models that check the configuration."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from compute_aligned.config.reference import reference
 REPOSITORY = Path(__file__).parents[2]
 
 
-def test_the_committed_reference_is_what_the_schemas_say():
+def test_the_committed_reference_is_what_the_models_say():
     committed = (REPOSITORY / "docs" / "config.md").read_text()
     assert committed == reference(), "run: python -m compute_aligned config > docs/config.md"
 

@@ -59,14 +59,13 @@ def scores(pools, rewards=None):
 def settings(**changes):
     tiny = yaml.safe_load((REPO / "config" / "tiny.yaml").read_text())
     resolved = diagonal_settings(load_settings(tiny, "tiny.yaml", REPO / "config"), "diagonal_diagnostic")
-    resolved["theorem3"] |= {"cases": 20}
-    return resolved | {"n": N, "draws": 20_000} | changes
+    return resolved | {"theorem3": resolved.theorem3 | {"cases": 20}, "n": N, "draws": 20_000} | changes
 
 
 def measured(folder, frames, **changes):
     """ratios, rho and theorem3 of frames of scores, one per seed."""
     resolved = settings(**changes)
-    looked_at = dict.fromkeys((figure["recipe"], figure["objective"]) for figure in resolved["figures"].values())
+    looked_at = dict.fromkeys((figure.recipe, figure.objective) for figure in resolved.figures.values())
     runs = []
     for seed, frame in enumerate(frames, start=1):
         path = folder / f"seed{seed}.parquet"

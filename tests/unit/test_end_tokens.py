@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from conftest import SOURCE
+from conftest import EVALUATION, SOURCE
 from make_base_model import write_base_model
 from test_grpo import ADVANTAGES, RIGHT, SETTINGS
 from transformers import AutoTokenizer, GenerationConfig
@@ -12,9 +12,9 @@ from transformers import AutoTokenizer, GenerationConfig
 from compute_aligned.advantages import rl_objective
 from compute_aligned.models.loading import end_tokens, load_model, load_tokenizer
 from compute_aligned.models.making import make_base_model
+from compute_aligned.models.sources import Folder
 from compute_aligned.models.tokenization import encode_example, encode_prompt, turn_end
 from compute_aligned.sampling import evaluation as sample_script
-from compute_aligned.sampling.pools import SamplingSettings
 from compute_aligned.sampling.transformers_backend import sample_pools, uniforms
 from compute_aligned.training.grpo import ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
 
@@ -36,7 +36,7 @@ def two_ends(tmp_path_factory):
     pad, end = tokenizer.convert_tokens_to_ids(["<|pad|>", "<|end|>"])
     GenerationConfig(eos_token_id=[pad, 7], **OWN).save_pretrained(made)
     base = tmp_path_factory.mktemp("models") / "base"
-    facts = write_base_model({"kind": "folder", "path": str(made)}, str(base))
+    facts = write_base_model(Folder(kind="folder", path=str(made)), str(base))
     return base, sorted({pad, 7, end}), facts
 
 
@@ -115,7 +115,8 @@ def test_our_sampler_ends_completions_at_each_of_them(two_ends, splits):
     tokenizer, model = load_tokenizer(base), load_model(base, base, "fp32", None, trainable=False).eval()
     prompt = encode_prompt(tokenizer, splits["train"][0].prompt)
     draws = uniforms(1, "p", 64, 40)
-    ((_, pool),) = sample_pools(model, tokenizer, [prompt], [draws], SamplingSettings(64, 40, 1.0, 1.0, 0, 64))
+    wide = {"n_samples": 64, "max_new_tokens": 40, "rows_per_batch": 64}
+    ((_, pool),) = sample_pools(model, tokenizer, [prompt], [draws], EVALUATION | wide)
     assert any(c.finish_reason == "stop" for c in pool)
     for completion in pool:
         assert not set(completion.tokens) & set(ends)
@@ -131,7 +132,5 @@ def test_vllm_is_given_the_same_set(two_ends, monkeypatch):
     base, ends, _ = two_ends
     given = []
     monkeypatch.setattr(sample_script, "vllm_sampler", lambda *args: given.append(args))
-    settings = {"n_samples": 2, "max_new_tokens": 4, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "rows_per_batch": 8}
-    settings |= {"backend": "vllm", "seed": 1, "precision": "fp32", "quantization": None}
-    sample_script.pool_sampler(base, base, load_tokenizer(base), settings, [[1, 2]])
+    sample_script.pool_sampler(base, base, load_tokenizer(base), EVALUATION | {"backend": "vllm"}, [[1, 2]])
     assert given[0][2] == ends

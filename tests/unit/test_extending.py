@@ -192,7 +192,8 @@ def test_the_data_set_is_read_and_its_reference_page_is_renewed(extended):
         """
 import dataclasses, json, yaml
 from compute_aligned.tasks.loading import load_task
-splits, _ = load_task(yaml.safe_load(open("config/mine.yaml"))["data"]["math"])
+from compute_aligned.tasks.sources import read_task
+splits, _ = load_task(read_task(yaml.safe_load(open("config/mine.yaml"))["data"]["math"]))
 print(json.dumps({split: [dataclasses.asdict(problem) for problem in problems] for split, problems in splits.items()}))
 """,
     )

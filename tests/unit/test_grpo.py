@@ -20,6 +20,7 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import RepeatSampler, nanstd
 
 from compute_aligned.advantages import AdvantageSettings, group_advantages, rl_objective
+from compute_aligned.config.settings.rl import RLSettings
 from compute_aligned.grading import grade_many
 from compute_aligned.models.loading import add_adapter, load_model
 from compute_aligned.tasks.rewards import AnswerReward, grade_as_the_paper
@@ -27,26 +28,41 @@ from compute_aligned.training import grpo
 from compute_aligned.training.checkpoints import RECORD, last_whole_checkpoint
 from compute_aligned.training.grpo import RECORDED, ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
 
-SETTINGS = {
-    "seed": 3,
-    "steps": 6,
-    "prompts_per_step": 4,
-    "group_size": 4,
-    "micro_batch_size": 16,
-    "max_new_tokens": 8,
-    "temperature": 1.2,
-    "top_p": 1.0,
-    "top_k": 0,
-    "ratio_clip": 0.2,
-    "beta": 0.1,
-    "learning_rate": 1e-3,
-    "schedule": "constant",
-    "weight_decay": 0.01,
-    "max_grad_norm": 1.0,
-    "precision": "fp32",
-    "gradient_checkpointing": False,
-    "checkpoint_steps": 3,
-}
+SETTINGS = RLSettings(
+    seed=3,
+    steps=6,
+    prompts_per_step=4,
+    group_size=4,
+    micro_batch_size=16,
+    max_new_tokens=8,
+    temperature=1.2,
+    top_p=1.0,
+    top_k=0,
+    beta=0.1,
+    learning_rate=1e-3,
+    schedule="constant",
+    weight_decay=0.01,
+    max_grad_norm=1.0,
+    precision="fp32",
+    gradient_checkpointing=False,
+    checkpoint_steps=3,
+    objective="grpo",
+    selection_seed=5,
+    skipped_problems=0,
+    problems=24,
+    adapter=None,
+    quantization=None,
+    levels=[1, 2, 3, 4, 5],
+    target="answer",
+    reward="answer",
+    longest_prompt=64,
+    loss="token_mean",
+    weight_clip=None,
+    normalize_weights=False,
+    advantage_clip=None,
+    all_wrong_penalty=0,
+    reward_window=None,
+)
 ADVANTAGES = {
     "grpo": AdvantageSettings(None, False, None, 0.0, None),
     "pass_n4_log": AdvantageSettings(50.0, False, None, 0.0, None),
@@ -106,7 +122,7 @@ def without_padding(model, batch):
         prompt = batch["prompt_ids"][row][batch["prompt_mask"][row].bool()]
         completion = batch["completion_ids"][row][batch["completion_mask"][row].bool()]
         logits = model(input_ids=torch.cat([prompt, completion])[None]).logits[0, len(prompt) - 1 : -1]
-        log_probs = (logits / SETTINGS["temperature"]).log_softmax(dim=-1)
+        log_probs = (logits / SETTINGS.temperature).log_softmax(dim=-1)
         rows.append(log_probs.gather(1, completion[:, None])[:, 0])
     return rows
 

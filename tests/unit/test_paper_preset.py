@@ -109,23 +109,23 @@ def differences(found, wanted):
 def test_supervised_stages(settings, recipe):
     warmup_epochs, epochs, problems, rest = SUPERVISED[recipe]
     if warmup_epochs is not None:
-        found = training_settings(settings, recipe, "warmup", 1)
+        found = training_settings(settings, recipe, "warmup", 1).plain()
         wanted = SFT | {"objective": "ce", "epochs": warmup_epochs, "train_problems": problems} | rest
         assert differences(found, wanted) == {}
     if epochs is not None:
-        found = training_settings(settings, recipe, "ce", 1)
+        found = training_settings(settings, recipe, "ce", 1).plain()
         assert differences(found, SFT | {"epochs": epochs, "train_problems": problems} | rest) == {}
         assert found["longest_prompt"] == 512
 
 
 @pytest.mark.parametrize("recipe", REINFORCED)
 def test_reinforcement_learning(settings, recipe):
-    assert differences(rl_settings(settings, recipe, "grpo", 1), REINFORCED[recipe]) == {}
+    assert differences(rl_settings(settings, recipe, "grpo", 1).plain(), REINFORCED[recipe]) == {}
 
 
 @pytest.mark.parametrize("recipe", EVALUATED)
 def test_evaluation(settings, recipe):
-    found = sampling_settings(settings, recipe, 1)
+    found = sampling_settings(settings, recipe, 1).plain()
     problems, pool, *drawn = EVALUATED[recipe]
     assert [found[key] for key in ("max_new_tokens", "temperature", "top_p", "top_k")] == drawn
     assert found["problems"] == problems

@@ -68,7 +68,7 @@ def make_model(folder_of):
         base = folder_of(architecture)
         model = load_model(base, base, "fp32", None, trainable=True)
         if adapter:
-            targets = TARGETS.get(architecture, ADAPTER["target_modules"])
+            targets = TARGETS.get(architecture, ADAPTER.target_modules)
             model = add_adapter(model, ADAPTER | {"target_modules": targets}, seed=1)
             for name, parameter in model.named_parameters():
                 if "lora_B" in name:
@@ -187,7 +187,7 @@ def test_our_own_sampling_gives_the_log_probabilities_of_rows_without_padding(
 ):
     model = make_model(architecture)
     prompts = [encode_prompt(tokenizer, problem.prompt) for problem in splits["train"][:6]]
-    settings = SamplingSettings(4, 6, 1.0, 1.0, 0, 64)
+    settings = SamplingSettings(n_samples=4, max_new_tokens=6, temperature=1.0, top_p=1.0, top_k=0, rows_per_batch=64)
     draws = [uniforms(1, str(i), 4, 6) for i in range(6)]
     for i, pool in sample_pools(model, tokenizer, prompts, draws, settings):
         for completion in pool:

@@ -9,7 +9,7 @@ import mpmath
 import pytest
 import torch
 import yaml
-from conftest import ADAPTER, REPO, TRAINING
+from conftest import ADAPTER, EVALUATION, REPO, TRAINING
 from stand_ins import make_mistral
 from torch.nn.functional import log_softmax
 from trl import GRPOConfig, SFTConfig
@@ -21,6 +21,7 @@ from compute_aligned.models.tokenization import IGNORED
 from compute_aligned.objectives import sft_objective
 from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
 from compute_aligned.training.grpo import grpo_arguments
+from compute_aligned.training.run_files import RunFiles
 from compute_aligned.training.sft import gold_completions, trainer_arguments
 
 CONFIG = REPO / "config"
@@ -128,7 +129,7 @@ def test_the_log_probability_of_a_sample_is_summed_in_float64(base, precision):
     tokenizer = types.SimpleNamespace(pad_token_id=2)
     model = load_model(base, base, precision, "nf4", trainable=False).eval()
     model.generation_config.eos_token_id = -1  # no end: the completion has all its tokens
-    settings = SamplingSettings(1, 400, 1.0, 1.0, 0, 1)
+    settings = SamplingSettings(n_samples=1, max_new_tokens=400, temperature=1.0, top_p=1.0, top_k=0, rows_per_batch=1)
     prompt = [1, 300, 301]
     ((_, (sample,)),) = sample_pools(model, tokenizer, [prompt], [uniforms(1, "p", 1, 400)], settings)
     ids = torch.tensor([prompt + sample.tokens])
@@ -252,11 +253,15 @@ def test_a_run_on_the_wrong_device_ends_before_anything_is_read(paper, tmp_path,
 
     nowhere = {"path_to_base": "no", "path_to_problems": "no", "threads": 1, "checkpoints": str(tmp_path)}
     nowhere |= {"run": "r/ce/seed1", "code": "c0de"}
-    train = nowhere | {"path_to_start": "no", "path_to_model": "no", "path_to_record": "no"}
+    files = dict.fromkeys(("base", "start", "problems", "model", "record"), "no")
+    train = {"files": RunFiles(**files, checkpoints=str(tmp_path), run="r/ce/seed1", code="c0de"), "threads": 1}
     calls = [
         (train_sft.train_sft, train | {"settings": training_settings(paper, "math_sft_pass", "ce", 1)}),
         (train_grpo.train_grpo, train | {"settings": rl_settings(paper, "math_rl_pass", "grpo", 1)}),
-        (sample.sample, nowhere | {"path_to_model": "no", "path_to_samples": "no", "settings": {"precision": "fp16"}}),
+        (
+            sample.sample,
+            nowhere | {"path_to_model": "no", "path_to_samples": "no", "settings": EVALUATION | {"precision": "fp16"}},
+        ),
     ]
     for function, keywords in calls:
         with pytest.raises(ValueError, match="precision fp16 needs a GPU and none was found; wanted fp32 or bf16"):

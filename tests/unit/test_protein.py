@@ -22,6 +22,7 @@ from compute_aligned.metrics import best_of_curve
 from compute_aligned.models.loading import load_model, load_tokenizer
 from compute_aligned.models.making import make_base_model, plain_character_tokenizer
 from compute_aligned.models.pretraining import encode_text
+from compute_aligned.models.sources import Folder, ProteinScratch
 from compute_aligned.models.tokenization import IGNORED, encode_example, encode_prompt
 from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
@@ -34,14 +35,15 @@ from compute_aligned.tasks.protein_corpus import (
     HELIX_LENGTH,
     generate_corpus,
 )
+from compute_aligned.tasks.sources import ProteinUnconditional, read_task
 
 # Standard deviations of the hydrophobic fraction between proteins, as the corpus' docstring has them.
 NATURAL_SD, PAPERS_SD = 0.045, 0.17
 SIZES = {"train": 300, "rl": 200, "validation": 50, "test": 100}
-SOURCE = {
-    "kind": "protein_scratch",
-    "seed": 1,
-    "architecture": {
+SOURCE = ProteinScratch(
+    kind="protein_scratch",
+    seed=1,
+    architecture={
         "model_type": "gpt2",
         "n_layer": 2,
         "n_head": 2,
@@ -53,12 +55,12 @@ SOURCE = {
         # About 1 / sqrt(width). With GPT-2's 0.02 so small a model learns in this time the composition alone.
         "initializer_range": 0.1,
     },
-    "corpus_size": 12800,
-    "sd_fraction": NATURAL_SD,
-    "steps": 400,
-    "batch_size": 32,
-    "learning_rate": 3e-3,
-}
+    corpus_size=12800,
+    sd_fraction=NATURAL_SD,
+    steps=400,
+    batch_size=32,
+    learning_rate=3e-3,
+)
 UNCONDITIONAL = {"temperature": 1.2, "top_p": 1.0, "top_k": 50}
 
 
@@ -320,13 +322,15 @@ def test_what_is_no_prompt_is_named(text):
 
 
 def test_both_tasks_are_written_as_problems(tmp_path):
-    data = {"loader": "protein_conditional", "seed": 1, "sizes": {"train": 12, "rl": 9, "test": 5}}
+    data = {"loader": "protein_conditional", "seed": 1, "sizes": {"train": 12, "validation": 9, "test": 5}}
     paths = {split: str(tmp_path / f"{split}.parquet") for split in data["sizes"]}
-    assert make_problems(data, paths)["n_problems"] == data["sizes"]
+    assert make_problems(read_task(data), paths)["n_problems"] == data["sizes"]
     for split, path in paths.items():
         rows = [Problem(**row) for row in read_artifact("problems", path).to_dict("records")]
-        assert rows == load_task(data)[0][split]
-    make_problems({"loader": "protein_unconditional"}, {"test": str(tmp_path / "unconditional.parquet")})
+        assert rows == load_task(read_task(data))[0][split]
+    make_problems(
+        ProteinUnconditional(loader="protein_unconditional"), {"test": str(tmp_path / "unconditional.parquet")}
+    )
     (row,) = read_artifact("problems", tmp_path / "unconditional.parquet").to_dict("records")
     assert Problem(**row) == p.unconditional_problem()
 
@@ -355,12 +359,12 @@ def test_a_conditional_prompt_is_its_text_and_a_target_ends_with_the_end_token(t
         assert example["labels"] == [IGNORED] * len(ids) + supervised
         assert tokenizer.decode(supervised) == problem.target + tokenizer.eos_token
         # Prompt, completion and end fit the paper's 32 new tokens and the small model's context.
-        assert len(supervised) <= 32 and len(ids) + 32 <= SOURCE["architecture"]["n_positions"]
+        assert len(supervised) <= 32 and len(ids) + 32 <= SOURCE.architecture.n_positions
 
 
 def test_a_model_from_elsewhere_gets_plain_prompts_if_asked(tmp_path):
     make_protgpt2(tmp_path / "elsewhere")
-    source = {"kind": "folder", "path": str(tmp_path / "elsewhere")}
+    source = Folder(kind="folder", path=str(tmp_path / "elsewhere"))
     with pytest.raises(ValueError, match="has no chat template; .* plain_prompts: true"):
         write_base_model(source, str(tmp_path / "chat"))
     write_base_model(source | {"plain_prompts": True}, str(tmp_path / "plain"))
@@ -490,7 +494,9 @@ def test_a_few_steps_already_learn_the_alphabet(small, corpus):
 def pools_of(folder, prompts, n_samples, max_new_tokens, rows_per_batch, **changes):
     """problem_id -> completions."""
     tokenizer, model = load_tokenizer(folder), load_model(folder, folder, "fp32", None, trainable=False).eval()
-    settings = SamplingSettings(n_samples, max_new_tokens, rows_per_batch=rows_per_batch, **(UNCONDITIONAL | changes))
+    settings = SamplingSettings(
+        n_samples=n_samples, max_new_tokens=max_new_tokens, rows_per_batch=rows_per_batch, **(UNCONDITIONAL | changes)
+    )
     ids = [encode_prompt(tokenizer, prompt) for prompt in prompts.values()]
     draws = [uniforms(1, problem_id, n_samples, max_new_tokens) for problem_id in prompts]
     return {list(prompts)[i]: pool for i, pool in sample_pools(model, tokenizer, ids, draws, settings)}

@@ -7,11 +7,12 @@ import pytest
 import torch
 from scipy.stats import binom
 
+from compute_aligned.config.settings.common import SamplingSettings
 from compute_aligned.metrics import pass_at_k
 from compute_aligned.models.loading import load_model
 from compute_aligned.models.tokenization import encode_example, encode_prompt
 from compute_aligned.sampling import transformers_backend as sampling
-from compute_aligned.sampling.pools import SamplingSettings, sample_in_shards
+from compute_aligned.sampling.pools import sample_in_shards
 from compute_aligned.sampling.transformers_backend import choose_tokens, sample_pools, transformers_sampler, uniforms
 
 

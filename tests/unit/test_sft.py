@@ -27,6 +27,7 @@ from compute_aligned.training import loop
 from compute_aligned.training import sft_run as script
 from compute_aligned.training.callbacks import SaveRecord
 from compute_aligned.training.checkpoints import last_whole_checkpoint, seal
+from compute_aligned.training.run_files import RunFiles
 from compute_aligned.training.sft import RECORD_COLUMNS, ComputeAlignedSFTTrainer, gold_completions, trainer_arguments
 from compute_aligned.training.success_rates import SuccessRates, success_rates
 
@@ -40,10 +41,10 @@ def make_trainer(base, trained, problems, tokenizer, tmp_path):
 
     def make(cls=ComputeAlignedSFTTrainer, **changes):
         settings = TRAINING | changes
-        model = load_model(base, trained, "fp32", settings["quantization"], trainable=True)
-        if settings["adapter"] is not None:
-            model = add_adapter(model, settings["adapter"], settings["seed"])
-        ours = {"objective": sft_objective(settings["objective"]), "average": settings["average"]}
+        model = load_model(base, trained, "fp32", settings.quantization, trainable=True)
+        if settings.adapter is not None:
+            model = add_adapter(model, settings.adapter, settings.seed)
+        ours = {"objective": sft_objective(settings.objective), "average": settings.average}
         return cls(
             model=model,
             args=trainer_arguments(settings, tmp_path / "work"),
@@ -310,16 +311,18 @@ def run(base, trained, problems, tmp_path):
 
     def run(name, start=None, code="c0de", **changes):
         facts = script.train_sft(
-            path_to_base=str(base),
-            path_to_start=str(start or trained),
-            path_to_problems=str(problems),
+            RunFiles(
+                base=str(base),
+                start=str(start or trained),
+                problems=str(problems),
+                checkpoints=str(tmp_path / "checkpoints"),
+                model=str(tmp_path / name),
+                record=str(tmp_path / f"{name}.parquet"),
+                run="recipe/pass_n16/seed1",
+                code=code,
+            ),
             settings=TRAINING | {"objective": "pass_n16", "epochs": 3} | changes,
             threads=1,
-            checkpoints=str(tmp_path / "checkpoints"),
-            path_to_model=str(tmp_path / name),
-            path_to_record=str(tmp_path / f"{name}.parquet"),
-            run="recipe/pass_n16/seed1",
-            code=code,
         )
         shutil.rmtree(Path(facts.pop("checkpoints")).parent)  # as the job does when all its runs are finished
         return facts, tmp_path / name, pd.read_parquet(tmp_path / f"{name}.parquet")
@@ -440,8 +443,10 @@ def test_success_rates_are_those_of_samples_graded_apart(base, trained, problems
     assert model.training
     expected = []
     for problem in chosen:  # one prompt at a time, a comparison of plain strings
-        draws = uniforms(settings["seed"], f"step 0|{problem.problem_id}", 6, 5)
-        sampling = SamplingSettings(6, 5, 1.0, 1.0, 0, 6)
+        draws = uniforms(settings.seed, f"step 0|{problem.problem_id}", 6, 5)
+        sampling = SamplingSettings(
+            n_samples=6, max_new_tokens=5, temperature=1.0, top_p=1.0, top_k=0, rows_per_batch=6
+        )
         ((_, pool),) = sample_pools(
             model.eval(), tokenizer, [encode_prompt(tokenizer, problem.prompt)], [draws], sampling
         )

@@ -21,6 +21,7 @@ from compute_aligned.tasks import Problem, refuse_overlap, select
 from compute_aligned.tasks.arithmetic import ALPHABET, generate_splits
 from compute_aligned.tasks.loading import load_task
 from compute_aligned.tasks.math import load_splits
+from compute_aligned.tasks.sources import read_task
 
 SIZES = {"train": 2000, "validation": 300, "test": 300}  # those of the tiny preset
 MATH = REPO.parent / "shared" / "data" / "math"
@@ -93,10 +94,10 @@ def test_the_alphabet_covers_every_text(arithmetic):
 def test_the_problem_script_writes_every_split(tmp_path):
     data = {"loader": "arithmetic", "seed": 1, "sizes": {"train": 30, "validation": 5, "test": 5}}
     paths = {split: str(tmp_path / f"{split}.parquet") for split in data["sizes"]}
-    assert make_problems(data, paths)["n_problems"] == data["sizes"]
+    assert make_problems(read_task(data), paths)["n_problems"] == data["sizes"]
     for split, path in paths.items():
         rows = [Problem(**row) for row in read_artifact("problems", path).to_dict("records")]
-        assert rows == load_task(data)[0][split]
+        assert rows == load_task(read_task(data))[0][split]
 
 
 # --- selection -------------------------------------------------------------------------------------------------------
@@ -358,7 +359,7 @@ def test_a_file_replaced_at_its_path_with_its_size_and_time_is_read_anew(write_r
     data = {"loader": "math", "seed": 1, "validation_size": 3, "expected": None, "source": source}
 
     def answers():
-        make_problems(data, paths)
+        make_problems(read_task(data), paths)
         return list(read_artifact("problems", paths["test"])["answer"])
 
     before, times, size, content = answers(), file.stat(), file.stat().st_size, sha256_file(file)

@@ -5,78 +5,83 @@ import dataclasses
 import pandas as pd
 import pytest
 import torch
-from conftest import ADAPTER
+from conftest import ADAPTER, TRAINING
 from safetensors.torch import load_file
 
+from compute_aligned.config.settings.rl import RLSettings
 from compute_aligned.models.making import make_base_model
+from compute_aligned.models.sources import ProteinScratch
 from compute_aligned.models.tokenization import encode_prompt
 from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 from compute_aligned.tasks import Problem, select
 from compute_aligned.tasks.loading import load_task
+from compute_aligned.tasks.sources import read_task
 from compute_aligned.training import grpo_run as script
+from compute_aligned.training.run_files import RunFiles
 
-SETTINGS = {
-    "objective": "grpo",
-    "seed": 3,
-    "selection_seed": 5,
-    "skipped_problems": 8,
-    "problems": 12,
-    "adapter": None,
-    "quantization": None,
-    "precision": "fp32",
-    "gradient_checkpointing": False,
-    "levels": [1, 2, 3, 4, 5],
-    "target": "answer",
-    "reward": "answer",
-    "temperature": 1.0,
-    "top_p": 1.0,
-    "top_k": 0,
-    "group_size": 4,
-    "prompts_per_step": 4,
-    "longest_prompt": 64,
-    "loss": "sequence",
-    "ratio_clip": 0.2,
-    "beta": 0.0,
-    "schedule": "constant",
-    "weight_decay": 0.01,
-    "max_grad_norm": 1.0,
-    "weight_clip": 10,
-    "normalize_weights": True,
-    "advantage_clip": None,
-    "all_wrong_penalty": 0.5,
-    "reward_window": None,
-    "steps": 3,
-    "learning_rate": 1e-3,
-    "micro_batch_size": 16,
-    "max_new_tokens": 5,
-    "checkpoint_steps": 2,
-}
-PROTEIN_SOURCE = {
-    "kind": "protein_scratch",
-    "seed": 1,
-    "architecture": {"model_type": "gpt2", "n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 64},
-    "corpus_size": 16,
-    "sd_fraction": 0.045,
-    "steps": 2,
-    "batch_size": 8,
-    "learning_rate": 1e-3,
-}
+SETTINGS = RLSettings(
+    objective="grpo",
+    seed=3,
+    selection_seed=5,
+    skipped_problems=8,
+    problems=12,
+    adapter=None,
+    quantization=None,
+    precision="fp32",
+    gradient_checkpointing=False,
+    levels=[1, 2, 3, 4, 5],
+    target="answer",
+    reward="answer",
+    temperature=1.0,
+    top_p=1.0,
+    top_k=0,
+    group_size=4,
+    prompts_per_step=4,
+    longest_prompt=64,
+    loss="sequence",
+    beta=0.0,
+    schedule="constant",
+    weight_decay=0.01,
+    max_grad_norm=1.0,
+    weight_clip=10,
+    normalize_weights=True,
+    advantage_clip=None,
+    all_wrong_penalty=0.5,
+    reward_window=None,
+    steps=3,
+    learning_rate=1e-3,
+    micro_batch_size=16,
+    max_new_tokens=5,
+    checkpoint_steps=2,
+)
+PROTEIN_SOURCE = ProteinScratch(
+    kind="protein_scratch",
+    seed=1,
+    architecture={"model_type": "gpt2", "n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 64},
+    corpus_size=16,
+    sd_fraction=0.045,
+    steps=2,
+    batch_size=8,
+    learning_rate=1e-3,
+)
 
 
 @pytest.fixture
 def run(base, trained, problems, tmp_path):
     def run(name="run", path_to_base=base, path_to_start=trained, path_to_problems=problems, **changes):
         facts = script.train_grpo(
-            path_to_base=str(path_to_base),
-            path_to_start=str(path_to_start),
-            path_to_problems=str(path_to_problems),
+            RunFiles(
+                base=str(path_to_base),
+                start=str(path_to_start),
+                problems=str(path_to_problems),
+                checkpoints=str(tmp_path / "checkpoints"),
+                model=str(tmp_path / name),
+                record=str(tmp_path / f"{name}.parquet"),
+                run=f"recipe/{name}/seed1",
+                code="c0de",
+            ),
             settings=SETTINGS | changes,
             threads=1,
-            checkpoints=str(tmp_path / "checkpoints"),
-            path_to_model=str(tmp_path / name),
-            path_to_record=str(tmp_path / f"{name}.parquet"),
-            run=f"recipe/{name}/seed1",
-            code="c0de",
         )
         return facts, tmp_path / name, read_artifact("rl_training", tmp_path / f"{name}.parquet")
 
@@ -125,22 +130,20 @@ def test_an_adapter_is_saved_without_the_copy_that_the_kl_term_refers_to(run, ba
     from compute_aligned.training.sft_run import train_sft
 
     train_sft(
-        path_to_base=str(base),
-        path_to_start=str(base),
-        path_to_problems=str(problems),
-        settings={
-            **{key: SETTINGS[key] for key in ("seed", "selection_seed", "quantization", "precision", "levels")},
-            **{"gradient_checkpointing": False, "objective": "ce", "success_rate": None, "epochs": 1},
-            **{"adapter": ADAPTER, "train_problems": 8, "learning_rate": 1e-3, "batch_size": 8},
-            **{"micro_batch_size": 8, "checkpoint_steps": 5, "target": "answer", "average": "sequence"},
-            **{"schedule": "linear", "weight_decay": 0.0, "max_grad_norm": 1.0, "max_length": 64, "longest_prompt": 32},
-        },
+        RunFiles(
+            base=str(base),
+            start=str(base),
+            problems=str(problems),
+            checkpoints=str(tmp_path / "checkpoints"),
+            model=str(tmp_path / "warmup"),
+            record=str(tmp_path / "warmup.parquet"),
+            run="recipe/warmup/seed1",
+            code="c0de",
+        ),
+        settings=TRAINING
+        | {"seed": SETTINGS.seed, "adapter": ADAPTER, "train_problems": 8, "learning_rate": 1e-3}
+        | {"checkpoint_steps": 5, "weight_decay": 0.0, "max_grad_norm": 1.0, "max_length": 64, "longest_prompt": 32},
         threads=1,
-        checkpoints=str(tmp_path / "checkpoints"),
-        path_to_model=str(tmp_path / "warmup"),
-        path_to_record=str(tmp_path / "warmup.parquet"),
-        run="recipe/warmup/seed1",
-        code="c0de",
     )
     _, model, record = run(path_to_start=tmp_path / "warmup", beta=0.1)
     assert record["kl"].iloc[0] == pytest.approx(0, abs=1e-6)
@@ -160,8 +163,9 @@ def protein_base(tmp_path_factory):
     [("protein_unconditional", "best_of_n4", 20, 1), ("protein_conditional", "best_of_n2", None, 12)],
 )
 def test_a_protein_run_is_rewarded_by_its_own_task(run, protein_base, tmp_path, loader, objective, window, n_prompts):
-    sizes = {} if loader == "protein_unconditional" else {"sizes": {"train": 30, "validation": 2, "test": 2}}
-    train = load_task({"loader": loader, "seed": 1, **sizes})[0]["train"]
+    drawn = {"seed": 1, "sizes": {"train": 30, "validation": 2, "test": 2}}
+    task = read_task({"loader": loader} | (drawn if loader == "protein_conditional" else {}))
+    train = load_task(task)[0]["train"]
     write_artifact(pd.DataFrame([dataclasses.asdict(problem) for problem in train]), "problems", tmp_path / "p.parquet")
     facts, _, record = run(
         path_to_base=protein_base,

@@ -14,6 +14,7 @@ from compute_aligned.provenance.job import job
 from compute_aligned.training import grpo_run as train_grpo
 from compute_aligned.training import sft_run as train_sft
 from compute_aligned.training import trained as checks
+from compute_aligned.training.run_files import RunFiles
 
 
 @pytest.fixture
@@ -33,16 +34,18 @@ def run(base, trained, problems, tmp_path):
         try:
             with job(snakemake) as facts:
                 facts |= train(
-                    path_to_base=str(base),
-                    path_to_start=str(start),
-                    path_to_problems=str(problems),
-                    settings=settings | changes,
+                    RunFiles(
+                        base=str(base),
+                        start=str(start),
+                        problems=str(problems),
+                        checkpoints=str(tmp_path / "checkpoints"),
+                        model=str(tmp_path / "model"),
+                        record=str(tmp_path / "record.parquet"),
+                        run="recipe/objective/seed1",
+                        code="the code",
+                    ),
+                    settings=settings.model_copy(update=changes),  # not checked: a learning rate of 0
                     threads=1,
-                    checkpoints=str(tmp_path / "checkpoints"),
-                    path_to_model=str(tmp_path / "model"),
-                    path_to_record=str(tmp_path / "record.parquet"),
-                    run="recipe/objective/seed1",
-                    code="the code",
                 )
                 run.facts = facts
         except SystemExit as exit:

@@ -19,6 +19,7 @@ from conftest import ADAPTER, REPO, TRAINING
 from compute_aligned.config.files import ConfigError
 from compute_aligned.config.loading import load_settings
 from compute_aligned.config.resolving import sampling_settings
+from compute_aligned.config.settings.evaluation import EvaluationSettings
 from compute_aligned.models.loading import load_model
 from compute_aligned.models.tokenization import encode_prompt
 from compute_aligned.provenance.artifacts import read_artifact
@@ -28,24 +29,25 @@ from compute_aligned.sampling import vllm_backend
 from compute_aligned.sampling.pools import Completion
 from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
 from compute_aligned.sampling.vllm_backend import ADAPTER_RANKS, completion_of, problem_seed
+from compute_aligned.training.run_files import RunFiles
 
-SETTINGS = {
-    "backend": "vllm",
-    "problems": 5,
-    "levels": [1, 2, 3, 4, 5],
-    "longest_prompt": 64,
-    "selection_seed": 5,
-    "seed": 7,
-    "n_samples": 6,
-    "max_new_tokens": 5,
-    "rows_per_batch": 24,
-    "problems_per_shard": 2,
-    "temperature": 1.3,
-    "top_p": 0.9,
-    "top_k": 0,
-    "quantization": None,
-    "precision": "fp32",
-}
+SETTINGS = EvaluationSettings(
+    backend="vllm",
+    problems=5,
+    levels=[1, 2, 3, 4, 5],
+    longest_prompt=64,
+    selection_seed=5,
+    seed=7,
+    n_samples=6,
+    max_new_tokens=5,
+    rows_per_batch=24,
+    problems_per_shard=2,
+    temperature=1.3,
+    top_p=0.9,
+    top_k=0,
+    quantization=None,
+    precision="fp32",
+)
 
 
 # --- vLLM's shapes ---------------------------------------------------------------------------------------------------
@@ -117,7 +119,12 @@ class Engine:
 
     def _answer(self, model, tokenizer, prompt, params):
         settings = SamplingSettings(
-            params.n, params.max_tokens, params.temperature, params.top_p, params.top_k, rows_per_batch=params.n
+            n_samples=params.n,
+            max_new_tokens=params.max_tokens,
+            temperature=params.temperature,
+            top_p=params.top_p,
+            top_k=params.top_k,
+            rows_per_batch=params.n,
         )
         draws = DRAWS[params.seed]
         ((_, pool),) = sample_pools(model, tokenizer, [prompt], [draws], settings)
@@ -147,8 +154,8 @@ def vllm(monkeypatch, splits):
     monkeypatch.setattr(Engine, "made", [])
     monkeypatch.setattr(Engine, "fatal", None)
     for problem in splits["train"]:
-        numbers = uniforms(SETTINGS["seed"], problem.problem_id, SETTINGS["n_samples"], SETTINGS["max_new_tokens"])
-        DRAWS[problem_seed(SETTINGS["seed"], problem.problem_id)] = numbers
+        numbers = uniforms(SETTINGS.seed, problem.problem_id, SETTINGS.n_samples, SETTINGS.max_new_tokens)
+        DRAWS[problem_seed(SETTINGS.seed, problem.problem_id)] = numbers
     return Engine.made
 
 
@@ -179,16 +186,18 @@ def adapter(base, problems, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("adapter")
     train_sft(
-        path_to_base=str(base),
-        path_to_start=str(base),
-        path_to_problems=str(problems),
+        RunFiles(
+            base=str(base),
+            start=str(base),
+            problems=str(problems),
+            checkpoints=str(folder / "checkpoints"),
+            model=str(folder / "model"),
+            record=str(folder / "record.parquet"),
+            run="recipe/ce/seed1",
+            code="c0de",
+        ),
         settings=TRAINING | {"adapter": ADAPTER, "learning_rate": 0.05},
         threads=1,
-        checkpoints=str(folder / "checkpoints"),
-        path_to_model=str(folder / "model"),
-        path_to_record=str(folder / "record.parquet"),
-        run="recipe/ce/seed1",
-        code="c0de",
     )
     return folder / "model"
 
@@ -255,8 +264,7 @@ def test_settings_reach_the_engine_by_vllms_names(vllm, run, tokenizer, splits):
 
 
 def test_four_bit_weights_and_half_precision_are_named_as_vllm_names_them(vllm, base, adapter):
-    settings = SamplingSettings(2, 3, 1.0, 1.0, 0, 4)
-    vllm_backend.vllm_sampler(base, adapter, [3], 1, settings, "fp16", "nf4", longest_prompt=10)
+    vllm_backend.vllm_sampler(base, adapter, [3], 1, SETTINGS, "fp16", "nf4", longest_prompt=10)
     assert (vllm[0].options["dtype"], vllm[0].options["quantization"]) == ("float16", "bitsandbytes")
 
 
@@ -331,7 +339,7 @@ def settings_of(**changes):
 
 def test_the_backend_is_one_key_of_the_preset_and_part_of_a_jobs_settings():
     resolved = {
-        backend: sampling_settings(settings_of(sampling_backend=backend), "math_sft_pass", 1)
+        backend: sampling_settings(settings_of(sampling_backend=backend), "math_sft_pass", 1).plain()
         for backend in ("transformers", "vllm")
     }
     assert {key for key, value in resolved["vllm"].items() if resolved["transformers"][key] != value} == {"backend"}

@@ -74,7 +74,7 @@ def names_of_runs(wildcards):
 def settings_of_runs(resolve, *names):
     """Parameter: what each run of a job gets, resolved for some wildcards and a seed."""
     return lambda wildcards: [
-        resolve(SETTINGS, *(wildcards[name] for name in names), seed) for seed in seeds_of(wildcards)
+        resolve(SETTINGS, *(wildcards[name] for name in names), seed).plain() for seed in seeds_of(wildcards)
     ]
 
 
@@ -86,7 +86,7 @@ def code_of(script, unused=()):
 def code_of_training(wildcards):
     """The parameter `code` of a training job: a change in sampling or grading retrains just what samples in training."""
     settings = training_settings(SETTINGS, wildcards.recipe, wildcards.objective, PRESET["seeds"][0])
-    return code_of("train_sft.py", unused=["training.success_rates"] if settings["success_rate"] is None else [])
+    return code_of("train_sft.py", unused=["training.success_rates"] if settings.success_rate is None else [])
 
 
 def problems_of(split):

@@ -86,7 +86,7 @@ rule measure:
         mem_mb=RESOURCES["evaluate"]["mem_mb"],
         runtime=RESOURCES["evaluate"]["runtime"],
     params:
-        experiment=lambda wildcards: PLAN.measured(wildcards.experiment),
+        experiment=lambda wildcards: PLAN.measured(wildcards.experiment).plain(),
         runs=lambda wildcards: PLAN.runs_of(wildcards.experiment),
         starts=lambda wildcards: PLAN.start_runs(wildcards.experiment),
         code=code_of("measure.py"),
@@ -142,7 +142,7 @@ rule closed_forms:
         "../../envs/compute_aligned.yaml"
     threads: 1
     params:
-        settings=lambda wildcards: closed_form_settings(SETTINGS, wildcards.experiment),
+        settings=lambda wildcards: closed_form_settings(SETTINGS, wildcards.experiment).plain(),
         code=code_of("compute_closed_forms.py"),
     message:
         "Closed forms of {wildcards.experiment}"
@@ -172,7 +172,7 @@ rule measure_diagonal:
         mem_mb=RESOURCES["evaluate"]["mem_mb"],
         runtime=RESOURCES["evaluate"]["runtime"],
     params:
-        settings=lambda wildcards: diagonal_settings(SETTINGS, wildcards.experiment),
+        settings=lambda wildcards: diagonal_settings(SETTINGS, wildcards.experiment).plain(),
         runs=lambda wildcards: PLAN.diagnosed_runs(wildcards.experiment),
         code=code_of("measure_diagonal.py"),
     message:

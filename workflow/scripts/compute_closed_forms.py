@@ -1,13 +1,14 @@
 """Compute what the strategies' weights do over p: curves, alignment and waste of pairs, variance, normalisation."""
 
 from compute_aligned.analysis.closed_forms import compute_closed_forms
+from compute_aligned.config.settings.closed_forms import ClosedFormSettings
 from compute_aligned.provenance.artifacts import read_artifact
 from compute_aligned.provenance.job import job
 
 if __name__ == "__main__":
     with job(snakemake):  # noqa: F821
         compute_closed_forms(
-            settings=snakemake.params.settings,  # noqa: F821
+            settings=ClosedFormSettings(**snakemake.params.settings),  # noqa: F821
             reported=read_artifact("reported", snakemake.input.reported),  # noqa: F821
             path_to_curves=snakemake.output.curves,  # noqa: F821
             path_to_alignment=snakemake.output.alignment,  # noqa: F821

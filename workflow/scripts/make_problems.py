@@ -8,24 +8,27 @@ from compute_aligned.models.hub import resolve_revision
 from compute_aligned.provenance.artifacts import write_artifact
 from compute_aligned.provenance.job import job
 from compute_aligned.tasks.loading import load_task
+from compute_aligned.tasks.sources import Math, Task, read_task
 
 
-def make_problems(data: dict, paths: dict[str, str]) -> dict:
+def make_problems(task: Task, paths: dict[str, str]) -> dict:
     """Load a task's splits and write one table each.
 
     Args:
-        data: the preset's entry for the task.
+        task: where its problems come from.
         paths: split name -> file to write.
 
     Returns:
         for the manifest: the source with the commit that was read, what was found in it, and the number of problems per
         split.
     """
-    source = data.get("source", {})
-    if "hub" in source and "train_file" not in source:
-        source = source | {"revision": resolve_revision(source["hub"], source["revision"], "dataset")}
-        data = data | {"source": source}
-    splits, found = load_task(data)
+    source = {}
+    if isinstance(task, Math):
+        if task.source.train_file is None:
+            commit = resolve_revision(task.source.hub, task.source.revision, "dataset")
+            task |= {"source": task.source | {"revision": commit}}
+        source = task.source.plain()
+    splits, found = load_task(task)
     for split, path in paths.items():
         frame = pd.DataFrame([dataclasses.asdict(problem) for problem in splits[split]])
         write_artifact(frame, "problems", path)
@@ -35,6 +38,6 @@ def make_problems(data: dict, paths: dict[str, str]) -> dict:
 if __name__ == "__main__":
     with job(snakemake) as facts:  # noqa: F821
         facts |= make_problems(
-            data=snakemake.params.data,  # noqa: F821
+            task=read_task(snakemake.params.data),  # noqa: F821
             paths=dict(snakemake.output.items()),  # noqa: F821
         )

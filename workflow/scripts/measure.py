@@ -1,6 +1,7 @@
 """Measure an experiment: exact metrics per run and problem, intervals and paired differences, weights."""
 
 from compute_aligned.analysis.measuring import measure
+from compute_aligned.config.settings.measuring import MeasuringSettings
 from compute_aligned.provenance.artifacts import read_artifact
 from compute_aligned.provenance.job import job
 
@@ -16,7 +17,7 @@ if __name__ == "__main__":
             )
         ]
         facts |= measure(
-            experiment=snakemake.params.experiment,  # noqa: F821
+            settings=MeasuringSettings(**snakemake.params.experiment),  # noqa: F821
             runs=runs,
             starts=[
                 run | {"scores": scores}

@@ -1,6 +1,7 @@
 """Measure the diagonal approximation: rho of every problem of our own pools, and Theorem 3 on random answer sets."""
 
 from compute_aligned.analysis.diagonal_diagnostic import measure_diagonal
+from compute_aligned.config.settings.diagonal import DiagonalSettings
 from compute_aligned.provenance.artifacts import read_artifact
 from compute_aligned.provenance.job import job
 
@@ -11,7 +12,7 @@ if __name__ == "__main__":
             for run, scores in zip(snakemake.params.runs, snakemake.input.scores, strict=True)  # noqa: F821
         ]
         facts |= measure_diagonal(
-            settings=snakemake.params.settings,  # noqa: F821
+            settings=DiagonalSettings(**snakemake.params.settings),  # noqa: F821
             runs=runs,
             reported=read_artifact("reported", snakemake.input.reported),  # noqa: F821
             path_to_ratios=snakemake.output.ratios,  # noqa: F821

@@ -1,5 +1,6 @@
 """Draw the evaluation pools of runs."""
 
+from compute_aligned.config.settings.evaluation import EvaluationSettings
 from compute_aligned.provenance.job import job
 from compute_aligned.provenance.lease import lease_of
 from compute_aligned.sampling.evaluation import sample
@@ -12,7 +13,7 @@ if __name__ == "__main__":
                 path_to_base=snakemake.input.base,  # noqa: F821
                 path_to_model=model,
                 path_to_problems=snakemake.input.problems,  # noqa: F821
-                settings=settings,
+                settings=EvaluationSettings(**settings),
                 threads=snakemake.threads,  # noqa: F821
                 checkpoints=snakemake.params.checkpoints,  # noqa: F821
                 path_to_samples=samples,

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from ..advantages import RLObjective, Rollouts, rl_objective
+from ..config.settings.closed_forms import ClosedFormSettings, Normalisation
 from ..objectives import strategy
 from ..provenance.artifacts import write_artifact
 from .scaling_factors import (
@@ -28,7 +29,7 @@ from .scaling_factors import (
 
 
 def compute_closed_forms(
-    settings: dict,
+    settings: ClosedFormSettings,
     reported: pd.DataFrame,
     path_to_curves: str,
     path_to_alignment: str,
@@ -39,7 +40,7 @@ def compute_closed_forms(
     """Compute everything that the experiment's table and figures show.
 
     Args:
-        settings: ``config.closed_form_settings``.
+        settings: of the experiment.
         reported: the paper's values, ``config/reported.csv``.
         path_to_curves: weights of every strategy over p, on the grid and at the table's p.
         path_to_alignment: alignment, waste and starvation of every pair of strategies.
@@ -49,32 +50,32 @@ def compute_closed_forms(
     """
     write_artifact(weight_curves(settings), "curves", path_to_curves)
     write_artifact(alignments(settings, reported), "alignment", path_to_alignment)
-    write_artifact(variances(**settings["variance"]), "variance", path_to_variance)
-    normalisation = settings["normalisation"]
+    write_artifact(variances(**settings.variance.plain()), "variance", path_to_variance)
+    normalisation = settings.normalisation
     write_artifact(batch_normalisations(normalisation), "normalisation", path_to_normalisation)
-    write_artifact(within_prompt(**normalisation["within_prompt"]), "within_prompt", path_to_within_prompt)
+    write_artifact(within_prompt(**normalisation.within_prompt.plain()), "within_prompt", path_to_within_prompt)
 
 
-def weight_curves(settings: dict) -> pd.DataFrame:
+def weight_curves(settings: ClosedFormSettings) -> pd.DataFrame:
     """Both weights of every strategy."""
-    points = settings["points"]
-    p = np.union1d(np.arange(1, points + 1) / points, settings["p"])
+    points = settings.points
+    p = np.union1d(np.arange(1, points + 1) / points, settings.p)
     frames = []
-    for name, form in itertools.product(settings["strategies"], ("sft", "rl")):
+    for name, form in itertools.product(settings.strategies, ("sft", "rl")):
         operator, label = strategy(name)
         values = weight(operator, form, p)
         frames.append(pd.DataFrame({"strategy": name, "label": label, "form": form, "p": p, "weight": values}))
     return pd.concat(frames, ignore_index=True)
 
 
-def alignments(settings: dict, reported: pd.DataFrame) -> pd.DataFrame:
+def alignments(settings: ClosedFormSettings, reported: pd.DataFrame) -> pd.DataFrame:
     """Every pair of strategies, one to train on and one to test with; the paper's value beside it."""
-    here = (reported["experiment"] == settings["name"]) & (reported["paper_item"] == settings["paper_item"])
+    here = (reported["experiment"] == settings.name) & (reported["paper_item"] == settings.paper_item)
     rows = reported[here & (reported["metric"] == "alignment")]
     paper = {
         (model, f"Pass@{k:.0f}"): value for model, k, value in zip(rows["model"], rows["k"], rows["value"], strict=True)
     }
-    names, threshold = settings["alignment"]["strategies"], settings["alignment"]["negligible"]
+    names, threshold = settings.alignment.strategies, settings.alignment.negligible
     pairs = []
     for train, test in itertools.product(names, names):
         (train_operator, train_label), (test_operator, test_label) = strategy(train), strategy(test)
@@ -114,19 +115,19 @@ def variances(n: list[int], p: list[float], draws: int, seed: int) -> pd.DataFra
     return pd.DataFrame(rows)
 
 
-def batch_normalisations(normalisation: dict) -> pd.DataFrame:
+def batch_normalisations(normalisation: Normalisation) -> pd.DataFrame:
     """Simulated length of the gradient over GRPO's, raw and normalised over the batch; each strategy on the same p."""
     rows = []
-    for (prompts, beta), batch in itertools.product(normalisation["prompts"].items(), normalisation["batches"]):
-        random = np.random.default_rng(normalisation["seed"])
-        p = random.beta(beta["a"], beta["b"], size=(normalisation["draws"], batch))
+    for (prompts, beta), batch in itertools.product(normalisation.prompts.items(), normalisation.batches):
+        random = np.random.default_rng(normalisation.seed)
+        p = random.beta(beta.a, beta.b, size=(normalisation.draws, batch))
         grpo = gradient_norms(np.ones_like(p), p)
-        for name in normalisation["strategies"]:
+        for name in normalisation.strategies:
             operator, label = strategy(name)
             raw = weight(operator, "rl", p)
             over_batch = normalised_weights(operator, p)
-            row = {"strategy": name, "label": label, "prompts": prompts, **beta, "batch": batch}
-            row["mean_weight"] = mean_rl_weight(operator, **beta)
+            row = {"strategy": name, "label": label, "prompts": prompts, "a": beta.a, "b": beta.b, "batch": batch}
+            row["mean_weight"] = mean_rl_weight(operator, beta.a, beta.b)
             row["mean_deviation"] = np.abs(over_batch.mean(axis=-1) - 1).max()
             for form, weights in (("raw", raw), ("normalised", over_batch)):
                 row[form], row[f"{form}_se"] = ratio_of_means(gradient_norms(weights, p), grpo)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from ..config.settings.diagonal import DiagonalPools, DiagonalSettings
 from ..provenance.artifacts import read_artifact, write_artifact
 from .diagonal import (
     answers_of_pool,
@@ -25,7 +26,7 @@ ROUNDING = 1e-9  # relative; differences of gradients below it count as none
 
 
 def measure_diagonal(
-    settings: dict,
+    settings: DiagonalSettings,
     runs: Sequence[dict],
     reported: pd.DataFrame,
     path_to_ratios: str,
@@ -35,7 +36,7 @@ def measure_diagonal(
     """Compute everything that the experiment's figures show, and the table of random answer sets.
 
     Args:
-        settings: ``config.diagonal_settings``.
+        settings: of the experiment.
         runs: recipe, objective, seed and path of scores of each run that a figure shows.
         reported: the paper's values, ``config/reported.csv``.
         path_to_ratios: rho and cosine of each figure, seed and problem.
@@ -46,41 +47,41 @@ def measure_diagonal(
         counts for the manifest.
     """
     ratios = pd.concat(
-        [figure_ratios(settings, name, figure, runs) for name, figure in settings["figures"].items()],
+        [figure_ratios(settings, name, figure, runs) for name, figure in settings.figures.items()],
         ignore_index=True,
     )
     write_artifact(ratios, "diagonal_ratios", path_to_ratios)
     rho = pd.DataFrame(
         [
             summarise(settings, figure, ratios[ratios["figure"] == name], reported)
-            for name, figure in settings["figures"].items()
+            for name, figure in settings.figures.items()
         ]
     )
     write_artifact(rho, "diagonal_rho", path_to_rho)
-    write_artifact(random_targets(**settings["theorem3"]), "theorem3", path_to_theorem3)
+    write_artifact(random_targets(**settings.theorem3.plain()), "theorem3", path_to_theorem3)
     return {"n_pools": len(ratios), "n_undefined": int(ratios["rho"].isna().sum())}
 
 
 # --- our own pools ---------------------------------------------------------------------------------------------------
 
 
-def figure_ratios(settings: dict, name: str, figure: dict, runs: Sequence[dict]) -> pd.DataFrame:
+def figure_ratios(settings: DiagonalSettings, name: str, figure: DiagonalPools, runs: Sequence[dict]) -> pd.DataFrame:
     """rho and cosine of every problem of the runs that a figure shows."""
-    rng = np.random.default_rng(settings["seed"])
-    measure_pool = {"majority": majority_pool, "best_of_n": best_of_n_pool}[figure["strategy"]]
+    rng = np.random.default_rng(settings.seed)
+    measure_pool = {"majority": majority_pool, "best_of_n": best_of_n_pool}[figure.strategy]
     rows = []
     for run in runs:
-        if (run["recipe"], run["objective"]) != (figure["recipe"], figure["objective"]):
+        if (run["recipe"], run["objective"]) != (figure.recipe, figure.objective):
             continue
         for problem_id, pool in read_artifact("scores", run["scores"]).groupby("problem_id", sort=False):
             rows.append(
                 {
                     "figure": name,
-                    "strategy": figure["strategy"],
+                    "strategy": figure.strategy,
                     **{key: run[key] for key in ("recipe", "objective", "seed")},
                     "problem_id": problem_id,
                     "n_samples": len(pool),
-                    **measure_pool(pool, settings["n"], settings["draws"], rng),
+                    **measure_pool(pool, settings.n, settings.draws, rng),
                 }
             )
     return pd.DataFrame(rows)
@@ -127,16 +128,16 @@ def compared(
     }
 
 
-def summarise(settings: dict, figure: dict, ratios: pd.DataFrame, reported: pd.DataFrame) -> dict:
+def summarise(settings: DiagonalSettings, figure: DiagonalPools, ratios: pd.DataFrame, reported: pd.DataFrame) -> dict:
     """One figure in numbers, with the paper's beside them."""
     exact, drawn, cosines = summarize(ratios["rho"]), summarize(ratios["rho_drawn"]), ratios["cosine"].dropna()
-    undefined, n = ratios[ratios["rho"].isna()], settings["n"]
+    undefined, n = ratios[ratios["rho"].isna()], settings.n
     power = (ratios["rho"] * (1 - ratios["p_target"]) ** (n - 1) - 1).abs().max()
-    paper = reported_values(settings["name"], figure, n, reported)
+    paper = reported_values(settings.name, figure, n, reported)
     return {
         **ratios.iloc[0][["figure", "strategy", "recipe", "objective"]],
         "n": n,
-        "draws": settings["draws"],
+        "draws": settings.draws,
         "n_seeds": ratios["seed"].nunique(),
         "n_problems": ratios["problem_id"].nunique(),
         "n_samples": ratios["n_samples"].max(),
@@ -152,19 +153,19 @@ def summarise(settings: dict, figure: dict, ratios: pd.DataFrame, reported: pd.D
         "share_flipped": (cosines < 0).mean(),
         "cosine_median": cosines.median(),
         "cosine_min": cosines.min(),
-        "power_deviation": power if figure["strategy"] == "best_of_n" else np.nan,
+        "power_deviation": power if figure.strategy == "best_of_n" else np.nan,
         **{f"reported_{key}": paper.get(f"rho_{key}", np.nan) for key in ("mean", "median", "min", "max")},
         "reported_share_at_least_one": paper.get("percent_rho_ge_1", np.nan) / 100,
         "reported_n_problems": paper.get("n_problems", np.nan),
     }
 
 
-def reported_values(experiment: str, figure: dict, n: int, reported: pd.DataFrame) -> dict[str, float]:
+def reported_values(experiment: str, figure: DiagonalPools, n: int, reported: pd.DataFrame) -> dict[str, float]:
     """The paper's numbers of a figure by metric; none for another budget than the paper's."""
     rows = reported[
         (reported["experiment"] == experiment)
-        & (reported["paper_item"] == figure["paper_item"])
-        & (reported["model"] == REPORTED_MODELS[figure["strategy"]].format(n=n))
+        & (reported["paper_item"] == figure.paper_item)
+        & (reported["model"] == REPORTED_MODELS[figure.strategy].format(n=n))
     ]
     return dict(zip(rows["metric"], rows["value"], strict=True))
 

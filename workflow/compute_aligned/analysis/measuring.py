@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from ..config.settings.measuring import MeasuringSettings
 from ..metrics import best_of_curve, majority_curve, pass_curve
 from ..provenance.artifacts import read_artifact, write_artifact
 from ..statistics import crossed_interval, mean_and_se, paired_difference, seeds_by_problems
@@ -13,7 +14,7 @@ from .effective_share import effective_share
 
 
 def measure(
-    experiment: dict,
+    settings: MeasuringSettings,
     runs: Sequence[dict],
     starts: Sequence[dict],
     reported: pd.DataFrame,
@@ -26,10 +27,7 @@ def measure(
     """Compute everything that the experiment's tables and figures show.
 
     Args:
-        experiment: name, trainer, labels (arm -> label), beyond_paper (arms that the paper does not have), reported_as
-            (arm -> its model in ``reported``, where that is not its label), reported_from (experiment in ``reported``),
-            baseline, metric, gain (whether the metric at the largest k minus that at the smallest is shown too), ks,
-            paper_item.
+        settings: what the experiment compares, and how.
         runs: name of the arm, recipe, objective, seed, path of scores and path of the training record of each run.
         starts: name, recipe, seed and path of scores of what each run of the baseline starts from.
         reported: the paper's values, ``config/reported.csv``.
@@ -42,19 +40,19 @@ def measure(
     Returns:
         counts for the manifest.
     """
-    pools = [read_artifact(SCORES[experiment["metric"]], run["scores"]) for run in runs]
+    pools = [read_artifact(SCORES[settings.metric], run["scores"]) for run in runs]
     per_problem = pd.concat(
-        [problem_metrics(experiment, run, pool) for run, pool in zip(runs, pools, strict=True)], ignore_index=True
+        [problem_metrics(settings, run, pool) for run, pool in zip(runs, pools, strict=True)], ignore_index=True
     )
     write_artifact(per_problem, "problem_metrics", path_to_problem_metrics)
-    at_one = experiment | {"ks": [1]}
-    started = [problem_metrics(at_one, run, read_artifact(SCORES[at_one["metric"]], run["scores"])) for run in starts]
+    at_one = settings | {"ks": [1]}
+    started = [problem_metrics(at_one, run, read_artifact(SCORES[at_one.metric], run["scores"])) for run in starts]
     write_artifact(pd.concat(started, ignore_index=True), "problem_metrics", path_to_start)
     n_problems = per_problem["problem_id"].nunique()
     n_samples = len(pools[0]) // n_problems
-    write_artifact(run_metrics(experiment, per_problem, n_samples), "metrics", path_to_metrics)
-    write_artifact(summarise(experiment, runs, per_problem, reported, n_samples), "summary", path_to_summary)
-    distribution = {"sft": sft_weights, "grpo": rl_weights}[experiment["trainer"]](experiment, runs)
+    write_artifact(run_metrics(settings, per_problem, n_samples), "metrics", path_to_metrics)
+    write_artifact(summarise(settings, runs, per_problem, reported, n_samples), "summary", path_to_summary)
+    distribution = {"sft": sft_weights, "grpo": rl_weights}[settings.trainer](settings, runs)
     write_artifact(distribution, "weights", path_to_weights)
     return {"n_runs": len(runs), "n_problems": n_problems, "n_samples": n_samples}
 
@@ -62,15 +60,15 @@ def measure(
 SCORES = {"pass": "scores", "maj": "scores", "bon": "protein_scores"}
 
 
-def problem_metrics(experiment: dict, run: dict, scores: pd.DataFrame) -> pd.DataFrame:
+def problem_metrics(settings: MeasuringSettings, run: dict, scores: pd.DataFrame) -> pd.DataFrame:
     """The metric of every problem of a run at every k, exact given its pool."""
     rows = []
     for problem_id, pool in scores.groupby("problem_id", sort=False):
-        values = pool_curve(pool, experiment["metric"], experiment["ks"])
-        rows += [(k, problem_id, value) for k, value in zip(experiment["ks"], values, strict=True)]
+        values = pool_curve(pool, settings.metric, settings.ks)
+        rows += [(k, problem_id, value) for k, value in zip(settings.ks, values, strict=True)]
     frame = pd.DataFrame(rows, columns=["k", "problem_id", "value"])
     names = {"recipe": run["recipe"], "objective": run["name"], "seed": run["seed"]}
-    frame = frame.assign(**names, metric=experiment["metric"])
+    frame = frame.assign(**names, metric=settings.metric)
     return frame[["recipe", "objective", "seed", "metric", "k", "problem_id", "value"]]
 
 
@@ -84,45 +82,49 @@ def pool_curve(pool: pd.DataFrame, metric: str, ks: Sequence[int]) -> np.ndarray
     return majority_curve(answers, set(pool.loc[pool["correct"], "answer"].dropna()), ks)
 
 
-def run_metrics(experiment: dict, per_problem: pd.DataFrame, n_samples: int) -> pd.DataFrame:
+def run_metrics(settings: MeasuringSettings, per_problem: pd.DataFrame, n_samples: int) -> pd.DataFrame:
     """Mean and standard error over problems of each run."""
     rows = []
     keys = ["recipe", "objective", "seed", "metric", "k"]
     for key, group in per_problem.groupby(keys, sort=False):
         value, se = mean_and_se(group["value"].to_numpy())
-        rows.append((experiment["name"], *key, value, se, len(group), n_samples))
+        rows.append((settings.name, *key, value, se, len(group), n_samples))
     return pd.DataFrame(rows, columns=["experiment", *keys, "value", "se", "n_problems", "n_samples"])
 
 
 def summarise(
-    experiment: dict, runs: Sequence[dict], per_problem: pd.DataFrame, reported: pd.DataFrame, n_samples: int
+    settings: MeasuringSettings,
+    runs: Sequence[dict],
+    per_problem: pd.DataFrame,
+    reported: pd.DataFrame,
+    n_samples: int,
 ) -> pd.DataFrame:
     """Value and paired difference from the baseline of each arm and k, each with its 95 % interval."""
-    ks = experiment["ks"]
+    ks = settings.ks
     recipes = {run["name"]: run["recipe"] for run in runs}
     values = {
-        (experiment["metric"], k): {
+        (settings.metric, k): {
             objective: seeds_by_problems(per_problem[per_problem["k"] == k], objective) for objective in recipes
         }
         for k in ks
     }
-    if experiment["gain"]:
-        most, least = (values[experiment["metric"], k] for k in (max(ks), min(ks)))
+    if settings.gain:
+        most, least = (values[settings.metric, k] for k in (max(ks), min(ks)))
         values["gain", max(ks)] = {objective: most[objective] - least[objective] for objective in most}
     rows = []
     for (metric, k), matrices in values.items():
-        paper = _reported(reported, experiment, metric, k)
+        paper = _reported(reported, settings, metric, k)
         for objective, matrix in matrices.items():
             interval = crossed_interval(matrix, within=RANGES[metric])
-            difference = _difference(experiment, objective, matrices, RANGES[metric])
+            difference = _difference(settings, objective, matrices, RANGES[metric])
             rows.append(
                 {
-                    "experiment": experiment["name"],
+                    "experiment": settings.name,
                     "recipe": recipes[objective],
                     "objective": objective,
-                    "label": experiment["labels"][objective],
-                    "beyond_paper": objective in experiment["beyond_paper"],
-                    "baseline": experiment["baseline"],
+                    "label": settings.labels[objective],
+                    "beyond_paper": objective in settings.beyond_paper,
+                    "baseline": settings.baseline,
                     "metric": metric,
                     "k": k,
                     "value": interval.mean,
@@ -141,25 +143,27 @@ def summarise(
 
 
 def _difference(
-    experiment: dict, objective: str, matrices: dict[str, np.ndarray], within: tuple[float, float] | None
+    settings: MeasuringSettings, objective: str, matrices: dict[str, np.ndarray], within: tuple[float, float] | None
 ) -> dict:
     """The columns of an arm's paired difference from the baseline; the baseline's own is 0 by definition."""
     names = ("difference", "difference_low", "difference_high", "difference_p")
-    if objective == experiment["baseline"]:
+    if objective == settings.baseline:
         return dict(zip(names, (0.0, np.nan, np.nan, np.nan), strict=True))
-    found = paired_difference(matrices[objective], matrices[experiment["baseline"]], within=within)
+    found = paired_difference(matrices[objective], matrices[settings.baseline], within=within)
     return dict(zip(names, (found.mean, found.low, found.high, found.p_value), strict=True))
 
 
-def _reported(reported: pd.DataFrame, experiment: dict, metric: str, k: int) -> dict[str, tuple[float, float]]:
+def _reported(
+    reported: pd.DataFrame, settings: MeasuringSettings, metric: str, k: int
+) -> dict[str, tuple[float, float]]:
     """The paper's value of each arm and its difference from the baseline; NaN where there is none.
 
     Shares as fractions, rewards as they are. (The paper prints percent and points; of some figures the differences
     alone are known.)
     """
     rows = reported[
-        (reported["paper_item"] == experiment["paper_item"])
-        & (reported["experiment"] == experiment["reported_from"])
+        (reported["paper_item"] == settings.paper_item)
+        & (reported["experiment"] == settings.reported_from)
         & (reported["k"] == k)
     ]
 
@@ -170,8 +174,8 @@ def _reported(reported: pd.DataFrame, experiment: dict, metric: str, k: int) -> 
     values, deltas = by_model(metric), by_model(f"{metric}_delta")
     if metric == "maj" and k == 1:  # one draw: the vote is that draw, so Maj@1 is Pass@1
         values = by_model("pass") | values
-    names = {name: experiment["reported_as"].get(name, label) for name, label in experiment["labels"].items()}
-    base = values.get(names[experiment["baseline"]], np.nan)
+    names = {name: settings.reported_as.get(name, label) for name, label in settings.labels.items()}
+    base = values.get(names[settings.baseline], np.nan)
     return {
         objective: (values.get(model, np.nan), deltas.get(model, values.get(model, np.nan) - base))
         for objective, model in names.items()
@@ -181,18 +185,18 @@ def _reported(reported: pd.DataFrame, experiment: dict, metric: str, k: int) -> 
 QUANTILES = {"p05": 0.05, "p50": 0.5, "p95": 0.95}
 
 
-def sft_weights(experiment: dict, runs: Sequence[dict]) -> pd.DataFrame:
+def sft_weights(settings: MeasuringSettings, runs: Sequence[dict]) -> pd.DataFrame:
     """Quantiles of weight, log p and success rate over all sequences and seeds; effective share, mean over seeds.
 
     Empty where an objective has no scalar weight, or asks for no success rate.
     """
     rows = []
-    for objective, records in _records(experiment, runs, "training"):
+    for objective, records in _records(settings, runs, "training"):
         together = pd.concat(records)
         rows.append(
             {
                 "objective": objective,
-                "label": experiment["labels"][objective],
+                "label": settings.labels[objective],
                 **{f"weight_{name}": np.quantile(together["weight"], q) for name, q in QUANTILES.items()},
                 "effective_share": np.mean([effective_share(record["weight"]) for record in records]),
                 "log_p_p50": np.median(together["log_p"]),
@@ -205,10 +209,10 @@ def sft_weights(experiment: dict, runs: Sequence[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def rl_weights(experiment: dict, runs: Sequence[dict]) -> pd.DataFrame:
+def rl_weights(settings: MeasuringSettings, runs: Sequence[dict]) -> pd.DataFrame:
     """The weights of a batch, mean over steps and seeds; share without signal; reward and KL, first and last."""
     rows = []
-    for objective, records in _records(experiment, runs, "rl_training"):
+    for objective, records in _records(settings, runs, "rl_training"):
         together = pd.concat(records)
         tenths = [max(1, len(record) // 10) for record in records]
         last = pd.concat([record.tail(n) for record, n in zip(records, tenths, strict=True)])
@@ -216,7 +220,7 @@ def rl_weights(experiment: dict, runs: Sequence[dict]) -> pd.DataFrame:
         rows.append(
             {
                 "objective": objective,
-                "label": experiment["labels"][objective],
+                "label": settings.labels[objective],
                 **{f"weight_{name}": together[f"weight_{name}"].mean() for name in QUANTILES},
                 "effective_share": together["effective_share"].mean(),
                 "log_p_p50": together["log_p_p50"].mean(),
@@ -232,6 +236,6 @@ def rl_weights(experiment: dict, runs: Sequence[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _records(experiment: dict, runs: Sequence[dict], kind: str) -> Iterator[tuple[str, list[pd.DataFrame]]]:
-    for objective in experiment["labels"]:
+def _records(settings: MeasuringSettings, runs: Sequence[dict], kind: str) -> Iterator[tuple[str, list[pd.DataFrame]]]:
+    for objective in settings.labels:
         yield objective, [read_artifact(kind, run["record"]) for run in runs if run["name"] == objective]

@@ -3,8 +3,14 @@
 import csv
 from pathlib import Path
 
-from .checks import check_budgets, check_claim, check_names, check_preconditions, check_scale
-from .files import check_schema, read_command_line_values, read_yaml
+from .checks import Files, check_settings
+from .claims import Claims
+from .experiments import Experiments
+from .files import check_content, read_command_line_values, read_yaml
+from .presets import Preset
+from .recipes import Recipes
+
+BESIDE_THE_PRESET = {"recipes": Recipes, "experiments": Experiments, "claims": Claims}
 
 
 def load_settings(preset: dict, preset_file: str, folder: Path) -> dict:
@@ -24,19 +30,13 @@ def load_settings(preset: dict, preset_file: str, folder: Path) -> dict:
     """
     settings = {"preset": preset}
     read_command_line_values(preset)
-    check_schema(preset, "preset", preset_file)
-    for name in ("recipes", "experiments", "claims"):
+    check_content(preset, Preset, preset_file)
+    for name, model in BESIDE_THE_PRESET.items():
         file = folder / f"{name}.yaml"
         content = read_yaml(file)
-        check_schema(content, name, str(file))
+        check_content(content, model, str(file))
         settings[name] = content if name == "claims" else content[name]
-    check_names(settings, preset_file, folder)
-    check_scale(settings, preset_file, folder)
-    check_budgets(settings, preset_file)
     with open(folder / "reported.csv") as file:
         reported = {(row["experiment"], int(row["k"])) for row in csv.DictReader(file) if row["k"]}
-    where = f"{folder / 'claims.yaml'}: preconditions"
-    check_preconditions(settings["claims"]["preconditions"], settings, where)
-    for name, claim in settings["claims"]["claims"].items():
-        check_claim(claim, settings, reported, preset_file, f"{folder / 'claims.yaml'}: claims.{name}")
+    check_settings(settings, Files(preset_file, folder), reported)
     return settings

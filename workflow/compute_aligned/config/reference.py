@@ -1,14 +1,17 @@
-"""The config reference, generated from the schemas: `python -m compute_aligned config > docs/config.md`."""
+"""The config reference, generated from the models: `python -m compute_aligned config > docs/config.md`."""
 
 from collections.abc import Iterator
 
-import yaml
-
-from .files import SCHEMAS
+from .claims import Claims
+from .experiments import Experiments
+from .presets import Preset
+from .recipes import Recipes
+from .sentences import branches, json_schema, resolved
 
 INTRODUCTION = """# Configuration
 
-Generated from `workflow/schemas/` by `python -m compute_aligned config > docs/config.md`; do not edit.
+Generated from the models in `workflow/compute_aligned/config/`; do not edit:
+`python -m compute_aligned config > docs/config.md`.
 
 A preset (`--configfile config/small.yaml`) is complete on its own and closed: an unknown or missing key is an error.
 `--config 'seeds=[1]' preset=mine` changes single values; name another `preset` to keep the results apart. `<name>`
@@ -16,62 +19,64 @@ stands for a name that you choose or that another file defines: up to 100 letter
 letter or a digit. Numbers are finite, and whole ones have no decimal point.
 """
 FILES = {
-    "preset": "config/tiny.yaml, small.yaml, paper.yaml: scale",
-    "recipes": "config/recipes.yaml: how the paper trains its runs",
-    "experiments": "config/experiments.yaml: what is compared",
-    "claims": "config/claims.yaml: what the paper says, and what decides it",
+    "config/tiny.yaml, small.yaml, paper.yaml: scale": Preset,
+    "config/recipes.yaml: how the paper trains its runs": Recipes,
+    "config/experiments.yaml: what is compared": Experiments,
+    "config/claims.yaml: what the paper says, and what decides it": Claims,
 }
+BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
 
 def reference() -> str:
     """The whole page, as Markdown."""
     parts = [INTRODUCTION]
-    for name, title in FILES.items():
-        schema = yaml.safe_load((SCHEMAS / f"{name}.yaml").read_text())
+    for title, model in FILES.items():
+        schema = json_schema(model)
         rows = [f"| `{key}` | {allowed} | {text} |" for key, allowed, text in _rows(schema, schema, "")]
         parts += [f"## {title}\n", "| key | value | meaning |", "|---|---|---|", *rows, ""]
     return "\n".join(parts)
 
 
 def _rows(schema: dict, root: dict, prefix: str) -> Iterator[tuple[str, str, str]]:
-    branches = [branch for branch in schema.get("oneOf", []) if "properties" in branch]
-    for branch in [schema, *branches]:
+    for branch in branches(schema, root):
         for key, value in branch.get("properties", {}).items():
             yield from _entry(f"{prefix}{key}", value, root)
-    inner = schema.get("additionalProperties")
-    if isinstance(inner, dict):
-        yield from _entry(f"{prefix}<name>", inner, root)
+        for inner in _named(branch):
+            yield from _entry(f"{prefix}<name>", inner, root)
 
 
 def _entry(key: str, schema: dict, root: dict) -> Iterator[tuple[str, str, str]]:
-    description = schema.get("description", "")
-    if "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
-        description = description or schema.get("description", "")
-    if "properties" in schema or "oneOf" in schema or isinstance(schema.get("additionalProperties"), dict):
-        if description:
-            yield key, "", description
+    text = " ".join(schema.get("description", "").split())
+    schema = resolved(schema, root)
+    items = resolved(schema.get("items", {}), root)
+    if any("properties" in branch or _named(branch) for branch in branches(schema, root)):
+        if text:
+            yield key, "", text
         yield from _rows(schema, root, f"{key}.")
-    elif "oneOf" in schema.get("items", {}):
-        yield key, "list", description
-        yield from _rows(schema["items"], root, f"{key}[].")
+    elif "discriminator" in items:
+        yield key, "list", text
+        yield from _rows(items, root, f"{key}[].")
     else:
-        yield key, _allowed(schema, root), description
+        yield key, _allowed(schema, root), text
+
+
+def _named(schema: dict) -> list[dict]:
+    """What stands under names that a user chooses."""
+    inner = [schema.get("additionalProperties"), *schema.get("patternProperties", {}).values()]
+    return [entry for entry in inner if isinstance(entry, dict)]
 
 
 def _allowed(schema: dict, root: dict) -> str:
-    if "const" in schema:
-        return f"`{schema['const']}`"
-    if "enum" in schema:
-        return ", ".join(f"`{'null' if value is None else value}`" for value in schema["enum"])
+    """The values of a key that has no keys below it."""
+    alternatives = branches(schema, root)
+    if len(alternatives) > 1:
+        return " or ".join(_allowed(branch, root) for branch in alternatives)
+    if "const" in schema or "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "array":
-        items = schema["items"]
-        items = root["$defs"][items["$ref"].rsplit("/", 1)[1]] if "$ref" in items else items
-        return f"list of {_allowed(items, root)}"
-    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {schema[name]}" for name, sign in bounds.items() if name in schema]
-    kinds = schema.get("type", "any")
-    return " ".join([kinds if isinstance(kinds, str) else " or ".join(kinds), *limits])
+        return f"list of {_allowed(resolved(schema['items'], root), root)}"
+    limits = [f"{sign} {schema[name]:g}" for name, sign in BOUNDS.items() if name in schema]
+    return " ".join([schema["type"], *limits])
 
 
 if __name__ == "__main__":

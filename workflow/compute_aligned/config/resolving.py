@@ -1,6 +1,16 @@
 """From the checked configuration to what each job gets."""
 
+from typing import TypeVar
+
+from ..settings import Settings
 from .seeds import derive_seed
+from .settings.closed_forms import ClosedFormSettings
+from .settings.diagonal import DiagonalPools, DiagonalSettings
+from .settings.evaluation import EvaluationSettings
+from .settings.rl import RLSettings
+from .settings.training import TrainingSettings
+
+S = TypeVar("S", bound=Settings)
 
 
 def strategies_by_key(experiment: dict) -> dict[str, list[str]]:
@@ -37,12 +47,11 @@ def compared_arms(experiment: dict) -> list[dict]:
     ]
 
 
-def training_settings(settings: dict, recipe: str, objective: str, seed: int) -> dict:
-    """Resolved settings of one supervised run; the objective ``warmup`` is the recipe's shared first stage."""
+def training_settings(settings: dict, recipe: str, objective: str, seed: int) -> TrainingSettings:
+    """One supervised run; the objective ``warmup`` is the recipe's shared first stage."""
     from ..objectives import sft_objective
 
-    method, scale = settings["recipes"][recipe], settings["preset"]["recipes"][recipe]
-    model = settings["preset"]["models"][method["model"]]
+    method, scale, model = _of_recipe(settings, recipe)
     stage = "warmup" if objective == "warmup" else "train"
     objective = method["warmup"] if stage == "warmup" else objective
     success_rate = None
@@ -50,58 +59,62 @@ def training_settings(settings: dict, recipe: str, objective: str, seed: int) ->
         sizes = {key: scale["evaluation"][key] for key in ("max_new_tokens", "rows_per_batch")}
         success_rate = method["success_rate"] | scale["success_rate"] | sizes
         success_rate["n_samples"] = success_rate.pop("samples")
-    return {
-        "objective": objective,
-        "success_rate": success_rate,
-        "epochs": scale["warmup_epochs"] if stage == "warmup" else scale["epochs"],
-        "seed": derive_seed(method.get("stream", recipe), stage, seed),
-        "selection_seed": settings["preset"]["data"][method["task"]]["seed"],
-        "adapter": method["adapter"] if model["adapter"] else None,
-        **{key: model[key] for key in ("quantization", "precision", "gradient_checkpointing")},
-        **{key: scale[key] for key in ("train_problems", "learning_rate", "batch_size", "micro_batch_size")},
-        "checkpoint_steps": scale["checkpoint_steps"],
-        **{key: method[key] for key in ("levels", "target", "average", "schedule", "weight_decay")},
-        **{key: method[key] for key in ("max_grad_norm", "max_length", "longest_prompt")},
-    }
+    return _taken(
+        TrainingSettings,
+        method | model | scale,
+        objective=objective,
+        success_rate=success_rate,
+        epochs=scale["warmup_epochs"] if stage == "warmup" else scale["epochs"],
+        seed=derive_seed(method.get("stream", recipe), stage, seed),
+        selection_seed=_selection_seed(settings, method),
+        adapter=method["adapter"] if model["adapter"] else None,
+    )
 
 
-def rl_settings(settings: dict, recipe: str, objective: str, seed: int) -> dict:
-    """Resolved settings of one run of reinforcement learning."""
-    method, scale = settings["recipes"][recipe], settings["preset"]["recipes"][recipe]
-    model = settings["preset"]["models"][method["model"]]
-    rl = dict(method["rl"])
-    fresh = rl.pop("problems") == "fresh" and method["warmup"] is not None
-    return {
-        "objective": objective,
-        "seed": derive_seed(method.get("stream", recipe), "rl", seed),
-        "selection_seed": settings["preset"]["data"][method["task"]]["seed"],
+def rl_settings(settings: dict, recipe: str, objective: str, seed: int) -> RLSettings:
+    """One run of reinforcement learning."""
+    method, scale, model = _of_recipe(settings, recipe)
+    rl = method["rl"]
+    fresh = rl["prompts_from"] == "fresh" and method["warmup"] is not None
+    return _taken(
+        RLSettings,
+        method | model | rl | rl["sampling"] | scale["rl"],
+        objective=objective,
+        seed=derive_seed(method.get("stream", recipe), "rl", seed),
+        selection_seed=_selection_seed(settings, method),
         # Fresh problems are those that come after the warm-up's in the same shuffled order.
-        "skipped_problems": scale["train_problems"] if fresh else 0,
-        "adapter": method["adapter"] if model["adapter"] and method["warmup"] is None else None,
-        **{key: model[key] for key in ("quantization", "precision", "gradient_checkpointing")},
-        **{key: method[key] for key in ("levels", "target", "reward", "longest_prompt")},
-        **rl.pop("sampling"),
-        **rl,
-        **scale["rl"],
-    }
+        skipped_problems=scale["train_problems"] if fresh else 0,
+        adapter=method["adapter"] if model["adapter"] and method["warmup"] is None else None,
+    )
 
 
-def sampling_settings(settings: dict, recipe: str, seed: int) -> dict:
-    """Resolved settings of the evaluation samples of one run, the same for all objectives."""
-    method, scale = settings["recipes"][recipe], settings["preset"]["recipes"][recipe]["evaluation"]
-    model = settings["preset"]["models"][method["model"]]
-    return {
-        "backend": settings["preset"]["sampling_backend"],
-        "problems": scale["problems"],
-        "levels": method["levels"],
-        "longest_prompt": method["longest_prompt"],
-        "selection_seed": settings["preset"]["data"][method["task"]]["seed"],
-        "seed": derive_seed(method.get("stream", recipe), "sample", seed),
-        "n_samples": scale["samples"],
-        **{key: scale[key] for key in ("max_new_tokens", "rows_per_batch", "problems_per_shard")},
-        **method["sampling"],
-        **{key: model[key] for key in ("quantization", "precision")},
-    }
+def sampling_settings(settings: dict, recipe: str, seed: int) -> EvaluationSettings:
+    """The evaluation samples of one run, the same for all objectives."""
+    method, scale, model = _of_recipe(settings, recipe)
+    return _taken(
+        EvaluationSettings,
+        method | model | method["sampling"] | scale["evaluation"],
+        backend=settings["preset"]["sampling_backend"],
+        selection_seed=_selection_seed(settings, method),
+        seed=derive_seed(method.get("stream", recipe), "sample", seed),
+        n_samples=scale["evaluation"]["samples"],
+    )
+
+
+def _of_recipe(settings: dict, recipe: str) -> tuple[dict, dict, dict]:
+    """What the recipe fixes, its scale in the preset, and the preset's model."""
+    method = settings["recipes"][recipe]
+    return method, settings["preset"]["recipes"][recipe], settings["preset"]["models"][method["model"]]
+
+
+def _selection_seed(settings: dict, method: dict) -> int:
+    """Seed of the choice of problems; of a task of one problem, which has no seed, any will do."""
+    return settings["preset"]["data"][method["task"]].get("seed", 0)
+
+
+def _taken(kind: type[S], content: dict, **resolved) -> S:
+    """Settings of which some are resolved, and the others are taken as they stand."""
+    return kind(**{name: content[name] for name in kind.model_fields if name not in resolved}, **resolved)
 
 
 def recipes_and_objectives(experiment: dict) -> list[tuple[str, str]]:
@@ -113,23 +126,16 @@ def recipes_and_objectives(experiment: dict) -> list[tuple[str, str]]:
     return [(arm["recipe"], arm["objective"]) for arm in compared_arms(experiment)]
 
 
-def diagonal_settings(settings: dict, experiment: str) -> dict:
-    """Resolved settings of an experiment on the diagonal approximation: no title."""
+def diagonal_settings(settings: dict, experiment: str) -> DiagonalSettings:
+    """An experiment on the diagonal approximation: no title."""
     content = settings["experiments"][experiment]
-    figures = {
-        name: {key: figure[key] for key in ("strategy", "recipe", "objective", "paper_item")}
-        for name, figure in content["figures"].items()
-    }
-    return {"name": experiment, "figures": figures, **{key: content[key] for key in ("n", "draws", "seed", "theorem3")}}
+    figures = {name: _taken(DiagonalPools, figure) for name, figure in content["figures"].items()}
+    return _taken(DiagonalSettings, content, name=experiment, figures=figures)
 
 
-def closed_form_settings(settings: dict, experiment: str) -> dict:
-    """Resolved settings of a closed-form experiment's computation: no title, and each strategy once."""
+def closed_form_settings(settings: dict, experiment: str) -> ClosedFormSettings:
+    """A closed-form experiment's computation: no title, and each strategy once."""
     content = settings["experiments"][experiment]
-    named = [name for names in strategies_by_key(content).values() for name in names]
-    return {
-        "name": experiment,
-        "strategies": sorted(set(named)),
-        "p": content["values"]["p"],
-        **{key: content[key] for key in ("points", "alignment", "variance", "normalisation", "paper_item")},
-    }
+    named = {name for names in strategies_by_key(content).values() for name in names}
+    p = content["values"]["p"]
+    return _taken(ClosedFormSettings, content, name=experiment, strategies=sorted(named), p=p)

@@ -16,6 +16,8 @@ from transformers import (
 )
 from transformers.pytorch_utils import Conv1D
 
+from .adapter import Adapter
+
 LINEAR = (torch.nn.Linear, Conv1D)  # what LoRA is added to; GPT-2 has Conv1D, and 4-bit modules are Linear, too
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -89,11 +91,11 @@ def load_model(base: Path, start: Path, precision: str, quantization: str | None
     return PeftModel.from_pretrained(model, start, is_trainable=trainable)
 
 
-def add_adapter(model: PreTrainedModel, adapter: dict, seed: int):
+def add_adapter(model: PreTrainedModel, adapter: Adapter, seed: int):
     """The model with a new LoRA adapter.
 
     Args:
-        adapter: ``r``, ``alpha``, ``dropout`` and ``target_modules``.
+        adapter: its size, and the modules that get it.
         seed: seed of the adapter's initial weights.
 
     Raises:
@@ -103,7 +105,7 @@ def add_adapter(model: PreTrainedModel, adapter: dict, seed: int):
 
     linear = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, LINEAR)}
     # peft complains where no name fits, and leaves out without a word those that do not where another does.
-    missing = sorted(set(adapter["target_modules"]) - linear)
+    missing = sorted(set(adapter.target_modules) - linear)
     if missing:
         raise ValueError(
             f"the adapter's target_modules name {', '.join(missing)}, which {type(model).__name__} lacks; "
@@ -111,10 +113,10 @@ def add_adapter(model: PreTrainedModel, adapter: dict, seed: int):
         )
     torch.manual_seed(seed)
     config = LoraConfig(
-        r=adapter["r"],
-        lora_alpha=adapter["alpha"],
-        lora_dropout=adapter["dropout"],
-        target_modules=adapter["target_modules"],
+        r=adapter.r,
+        lora_alpha=adapter.alpha,
+        lora_dropout=adapter.dropout,
+        target_modules=adapter.target_modules,
         task_type="CAUSAL_LM",
     )
     return get_peft_model(model, config)

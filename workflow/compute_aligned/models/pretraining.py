@@ -7,16 +7,19 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from ..tasks.arithmetic_corpus import Text
+from .sources import ArithmeticScratch, ProteinScratch
 from .tokenization import IGNORED, encode_example
 
 
-def pretrain(model: PreTrainedModel, rows: Sequence[dict[str, list[int]]], settings: dict) -> list[dict[str, float]]:
+def pretrain(
+    model: PreTrainedModel, rows: Sequence[dict[str, list[int]]], source: ArithmeticScratch | ProteinScratch
+) -> list[dict[str, float]]:
     """Train a model in place by next-token cross-entropy, with transformers' Trainer.
 
     Args:
         model: a causal language model.
         rows: ``input_ids``, ``attention_mask`` and ``labels``, all of one length (``encode_text`` or ``pack``).
-        settings: ``seed``, ``steps``, ``batch_size`` and ``learning_rate`` (peak; linear decay to 0).
+        source: its ``seed``, ``steps``, ``batch_size`` and ``learning_rate`` (peak; linear decay to 0).
 
     Returns:
         the loss, in nats per token with a label, as means over a tenth of the steps each: ``step`` and ``loss``.
@@ -24,19 +27,19 @@ def pretrain(model: PreTrainedModel, rows: Sequence[dict[str, list[int]]], setti
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             output_dir=folder,
-            seed=settings["seed"],
-            data_seed=settings["seed"],
-            max_steps=settings["steps"],
-            per_device_train_batch_size=settings["batch_size"],
+            seed=source.seed,
+            data_seed=source.seed,
+            max_steps=source.steps,
+            per_device_train_batch_size=source.batch_size,
             optim="adamw_torch_fused",
-            learning_rate=settings["learning_rate"],
+            learning_rate=source.learning_rate,
             lr_scheduler_type="linear",
             warmup_steps=0,
             weight_decay=0.01,
             max_grad_norm=1.0,
             use_cpu=not torch.cuda.is_available(),
             save_strategy="no",
-            logging_steps=max(1, settings["steps"] // 10),
+            logging_steps=max(1, source.steps // 10),
             report_to="none",
             dataloader_pin_memory=False,
         )

@@ -16,7 +16,14 @@ from transformers import AutoConfig, PreTrainedConfig
 from ..config.files import read_yaml
 from ..config.loading import load_settings
 from ..config.resolving import rl_settings, sampling_settings, training_settings
+from ..config.settings.common import LoadedModel, SamplingSettings, TrainedRun
+from ..config.settings.evaluation import EvaluationSettings
+from ..config.settings.rl import RLSettings
+from ..config.settings.training import TrainingSettings
+from ..models.adapter import Adapter
+from ..models.sources import Folder, Hub, Source, read_source
 from ..tasks.loading import load_task
+from ..tasks.sources import Math, Task, read_task
 
 GIB = 2**30
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
@@ -114,67 +121,71 @@ class Architecture:
         """Number of weights of all blocks' matrices."""
         return self.layers * sum(inputs * outputs for inputs, outputs in self.linear.values())
 
-    def adapter(self, adapter: dict) -> int:
+    def adapter(self, adapter: Adapter) -> int:
         """Number of weights of a LoRA adapter."""
-        return self.layers * adapter["r"] * sum(sum(self.linear[name]) for name in adapter["target_modules"])
+        return self.layers * adapter.r * sum(sum(self.linear[name]) for name in adapter.target_modules)
 
 
-def sft_memory(config: PreTrainedConfig, settings: dict) -> Phases:
+def sft_memory(config: PreTrainedConfig, settings: TrainingSettings) -> Phases:
     """Memory of a step of supervised fine-tuning whose examples are as long as they may be.
 
     Args:
         config: of the base model.
-        settings: ``config.training_settings``.
+        settings: of the run.
     """
     sizes = Architecture.of(config)
-    tokens = settings["micro_batch_size"] * settings["max_length"]
+    tokens = settings.micro_batch_size * settings.max_length
     held = _held(sizes, settings, n_references=0)
     # The logits in float32, their gradient, that in the model's type, and the part of one row at a time.
-    per_logit = 8 + BYTES[settings["precision"]] % 4 + 4 / settings["micro_batch_size"]
+    per_logit = 8 + BYTES[settings.precision] % 4 + 4 / settings.micro_batch_size
     logits = tokens * sizes.vocabulary * per_logit
     phases = _training(sizes, settings, tokens, held, logits)
-    if settings["success_rate"] is not None:
-        rates = settings["success_rate"] | {"precision": settings["precision"]}
-        phases |= _sampling(sizes, rates, settings["max_length"], held)
+    if settings.success_rate is not None:
+        phases |= _sampling(sizes, settings.precision, settings.success_rate, settings.max_length, held)
     return phases
 
 
-def grpo_memory(config: PreTrainedConfig, settings: dict) -> Phases:
+def grpo_memory(config: PreTrainedConfig, settings: RLSettings) -> Phases:
     """Memory of a step of reinforcement learning whose prompts and completions are as long as they may be.
 
     Args:
         config: of the base model.
-        settings: ``config.rl_settings``, with the adapter that is trained under ``adapter``.
+        settings: of the run, with the adapter that is trained under ``adapter``.
     """
-    sizes, c = Architecture.of(config), BYTES[settings["precision"]]
-    length = settings["longest_prompt"] + settings["max_new_tokens"]
-    tokens = settings["micro_batch_size"] * length
-    rows = settings["prompts_per_step"] * settings["group_size"]
-    held = _held(sizes, settings, n_references=int(settings["beta"] > 0))
+    sizes, c = Architecture.of(config), BYTES[settings.precision]
+    length = settings.longest_prompt + settings.max_new_tokens
+    tokens = settings.micro_batch_size * length
+    rows = settings.prompts_per_step * settings.group_size
+    held = _held(sizes, settings, n_references=int(settings.beta > 0))
     # TRL's head takes 4,096 tokens and 32,768 words at once: a buffer in the model's type, and tiles in float32.
     buffer = min(tokens, 4096) * 32768 * c
     tile = min(tokens, 4096) * min(sizes.vocabulary, 32768) * 4
     head = buffer + 5 * tile + tokens * sizes.width * 8
-    if settings["adapter"] is None:
+    if settings.adapter is None:
         head += 4 * sizes.vocabulary * sizes.width  # the gradient of the head's weights, before it is added to the rest
-    sampling = settings | {"rows_per_batch": rows, "n_samples": settings["group_size"]}
+    drawing = {name: getattr(settings, name) for name in ("temperature", "top_p", "top_k", "max_new_tokens")}
+    drawn = SamplingSettings(n_samples=settings.group_size, rows_per_batch=rows, **drawing)
     return {
-        **_sampling(sizes, sampling, settings["longest_prompt"], held),
+        **_sampling(sizes, settings.precision, drawn, settings.longest_prompt, held),
         "scoring": held | {"activations": _forward(sizes, tokens, c), "logits": buffer + 3 * tile},
         **_training(sizes, settings, tokens, held, head),
     }
 
 
-def sampling_memory(config: PreTrainedConfig, settings: dict, longest_prompt: int) -> Phases:
+def sampling_memory(
+    config: PreTrainedConfig, settings: EvaluationSettings, adapter: Adapter | None, longest_prompt: int
+) -> Phases:
     """Memory of sampling evaluation pools.
 
     Args:
         config: of the base model.
-        settings: ``config.sampling_settings``, with the adapter under ``adapter``.
+        settings: of the run.
+        adapter: that is served on the base model, or None.
         longest_prompt: in tokens.
     """
     sizes = Architecture.of(config)
-    return _sampling(sizes, settings, longest_prompt, {"weights": _weights(sizes, settings)})
+    held = {"weights": _weights(sizes, settings, adapter)}
+    return _sampling(sizes, settings.precision, settings, longest_prompt, held)
 
 
 def peak(phases: Phases) -> float:
@@ -194,84 +205,84 @@ def needed(phases: Phases) -> float:
 # --- parts -----------------------------------------------------------------------------------------------------------
 
 
-def _weights(sizes: Architecture, settings: dict) -> float:
-    c = BYTES[settings["precision"]]
-    if settings["quantization"] is None:
+def _weights(sizes: Architecture, model: LoadedModel, adapter: Adapter | None) -> float:
+    c = BYTES[model.precision]
+    if model.quantization is None:
         return c * (sizes.matrices + sizes.other)
     # NF4: half a byte each, a byte for the scale of 64 weights, four for the scale of 256 scales; then code tables.
     four_bits = sizes.matrices * (1 / 2 + 1 / 64 + 4 / (64 * 256)) + sizes.layers * len(sizes.linear) * 1092
-    return four_bits + c * sizes.other + 4 * sizes.adapter(settings["adapter"])
+    return four_bits + c * sizes.other + 4 * sizes.adapter(adapter)
 
 
-def _trained(sizes: Architecture, settings: dict) -> int:
-    return sizes.matrices + sizes.other if settings["adapter"] is None else sizes.adapter(settings["adapter"])
+def _trained(sizes: Architecture, adapter: Adapter | None) -> int:
+    return sizes.matrices + sizes.other if adapter is None else sizes.adapter(adapter)
 
 
-def _held(sizes: Architecture, settings: dict, n_references: int) -> dict[str, float]:
+def _held(sizes: Architecture, settings: TrainedRun, n_references: int) -> dict[str, float]:
     """What is held from step to step: weights, AdamW's two moments, and a copy of what is trained for the KL term.
 
     Raises:
         ValueError: a way of training that is not known here.
     """
-    if (settings["quantization"] is None) != (settings["adapter"] is None) or (
-        settings["adapter"] is None and settings["precision"] != "fp32"
+    if (settings.quantization is None) != (settings.adapter is None) or (
+        settings.adapter is None and settings.precision != "fp32"
     ):
         raise ValueError("no memory estimate but for an adapter on a quantised model, or for all weights in fp32")
-    trained = _trained(sizes, settings)
+    trained = _trained(sizes, settings.adapter)
     return {
-        "weights": _weights(sizes, settings),
+        "weights": _weights(sizes, settings, settings.adapter),
         "optimiser": 8 * trained,
         "reference": 4 * trained * n_references,
     }
 
 
-def _training(sizes: Architecture, settings: dict, tokens: int, held: dict, head: float) -> Phases:
+def _training(sizes: Architecture, settings: TrainedRun, tokens: int, held: dict, head: float) -> Phases:
     """The backward pass, at its head or in a block, and the optimiser's step."""
-    c, trained = BYTES[settings["precision"]], _trained(sizes, settings)
+    c, trained = BYTES[settings.precision], _trained(sizes, settings.adapter)
     held = held | {"gradients": 4 * trained}
     block = tokens * _saved_by_block(sizes, settings)
     inputs = tokens * c * sizes.width * sizes.layers
-    saved = inputs if settings["gradient_checkpointing"] else block * sizes.layers
+    saved = inputs if settings.gradient_checkpointing else block * sizes.layers
     norm = 4 * tokens * sizes.width
     # In a block's backward pass the gradients of its widest tensors, and the matrix that they pass through.
     on_the_way = 2 * tokens * c * sizes.inner + _dequantised(sizes, settings)
-    in_block = (block if settings["gradient_checkpointing"] else 0) + on_the_way
+    in_block = (block if settings.gradient_checkpointing else 0) + on_the_way
     phases = {
         "backward, head": held | {"activations": saved + norm, "logits": head},
         "backward, block": held | {"activations": saved + norm + in_block},
         "optimiser's step": held,
     }
-    if settings["precision"] == "fp16":
+    if settings.precision == "fp16":
         # The plain AdamW (models.adamw) holds the denominators of all weights at once.
         phases["optimiser's step"] = held | {"denominators": 4 * trained}
     return phases
 
 
-def _saved_by_block(sizes: Architecture, settings: dict) -> float:
+def _saved_by_block(sizes: Architecture, settings: TrainedRun) -> float:
     """Bytes per token that a block saves for its backward pass, attention fused."""
-    c, h, a, f = BYTES[settings["precision"]], sizes.width, sizes.attention, sizes.inner
+    c, h, a, f = BYTES[settings.precision], sizes.width, sizes.attention, sizes.inner
     if not sizes.gated:
         # Inputs of both norms; their outputs; queries, keys, values; attention's output twice; tanh-GELU's four
         # factors and its product.
         return c * (2 * h + 2 * h + 3 * h + 2 * h + 5 * f) + 4 * sizes.heads
-    names = set(settings["adapter"]["target_modules"]) if settings["adapter"] is not None else set(sizes.linear)
+    names = set(settings.adapter.target_modules) if settings.adapter is not None else set(sizes.linear)
     saved = 8 * h  # both norms' inputs in float32
     # Queries, keys and values (repeated for the query heads) and attention's output.
     saved += c * 4 * a + 4 * sizes.heads
     saved += c * 3 * f  # gate, its activation, and what they multiply
     saved += c * h * bool(names & {"q_proj", "k_proj", "v_proj"}) + c * a * ("o_proj" in names)
     saved += c * h * bool(names & {"gate_proj", "up_proj"}) + c * f * ("down_proj" in names)
-    if settings["adapter"] is not None:
-        return saved + c * settings["adapter"]["r"] * len(names)
+    if settings.adapter is not None:
+        return saved + c * settings.adapter.r * len(names)
     return saved + 2 * c * h  # the norms' outputs before their weights
 
 
-def _dequantised(sizes: Architecture, settings: dict) -> float:
+def _dequantised(sizes: Architecture, settings: LoadedModel) -> float:
     """The largest matrix in the type that it is multiplied in, with its scales in float32."""
-    if settings["quantization"] is None:
+    if settings.quantization is None:
         return 0
     largest = max(inputs * outputs for inputs, outputs in sizes.linear.values())
-    return largest * (BYTES[settings["precision"]] + 2 * 4 / 64)
+    return largest * (BYTES[settings.precision] + 2 * 4 / 64)
 
 
 def _forward(sizes: Architecture, tokens: int, c: int) -> float:
@@ -284,16 +295,16 @@ def _cache(sizes: Architecture, tokens: int, c: int) -> float:
     return tokens * 2 * sizes.keys * c * (sizes.layers + 1)
 
 
-def _sampling(sizes: Architecture, settings: dict, longest_prompt: int, held: dict) -> Phases:
+def _sampling(sizes: Architecture, precision: str, drawn: SamplingSettings, longest_prompt: int, held: dict) -> Phases:
     """Each prompt goes through the model once; its samples are decoded with room for all tokens to come."""
-    rows, c = settings["rows_per_batch"], BYTES[settings["precision"]]
-    prompts = max(1, rows // settings["n_samples"]) * longest_prompt
+    rows, c = drawn.rows_per_batch, BYTES[precision]
+    prompts = max(1, rows // drawn.n_samples) * longest_prompt
     return {
         "sampling, prompts": held
         | {"keys and values": _cache(sizes, prompts, c), "activations": _forward(sizes, prompts, c)},
         "sampling, last token": held
         | {
-            "keys and values": _cache(sizes, rows * (longest_prompt + settings["max_new_tokens"]), c),
+            "keys and values": _cache(sizes, rows * (longest_prompt + drawn.max_new_tokens), c),
             "logits": rows * sizes.vocabulary * (c + 44),  # tempered, sorted with their places, summed up in float64
         },
     }
@@ -302,20 +313,20 @@ def _sampling(sizes: Architecture, settings: dict, longest_prompt: int, held: di
 # --- a preset --------------------------------------------------------------------------------------------------------
 
 
-def model_config(source: dict) -> PreTrainedConfig:
+def model_config(source: Source) -> PreTrainedConfig:
     """The configuration of a base model, from where the preset says that it comes from.
 
     Raises:
         ValueError: it stands in a GGUF file.
     """
-    if source["kind"] == "hub" and source["id"] in KNOWN:
-        architecture = dict(KNOWN[source["id"]])
+    if isinstance(source, Hub) and source.id in KNOWN:
+        architecture = dict(KNOWN[source.id])
         return AutoConfig.for_model(architecture.pop("model_type"), **architecture)
-    if source["kind"] == "hub":
-        return AutoConfig.from_pretrained(source["id"], revision=source["revision"])
-    if source["kind"] == "folder":
-        return AutoConfig.from_pretrained(source["path"])
-    raise ValueError(f"no memory estimate for a model of kind {source['kind']}; wanted hub or folder")
+    if isinstance(source, Hub):
+        return AutoConfig.from_pretrained(source.id, revision=source.revision)
+    if isinstance(source, Folder):
+        return AutoConfig.from_pretrained(source.path)
+    raise ValueError(f"no memory estimate for a model of kind {source.kind}; wanted hub or folder")
 
 
 def preset_memory(settings: dict) -> dict[tuple[str, str], Phases]:
@@ -329,30 +340,31 @@ def preset_memory(settings: dict) -> dict[tuple[str, str], Phases]:
     found = {}
     for recipe, method in settings["recipes"].items():
         model = settings["preset"]["models"][method["model"]]
-        config = model_config(model["source"])
-        longest_prompt, longest = _longest(settings["preset"]["data"][method["task"]])
-        longest = min(longest, method["max_length"])
-        changes = {"adapter": method["adapter"] if model["adapter"] else None, "max_length": longest}
+        config = model_config(read_source(model["source"]))
+        longest_prompt, longest = _longest(read_task(settings["preset"]["data"][method["task"]]))
+        cut = {"max_length": min(longest, method["max_length"])}
+        adapter = Adapter(**method["adapter"]) if model["adapter"] else None
         if method["warmup"] is not None:
-            found[recipe, "warm-up"] = sft_memory(config, training_settings(settings, recipe, "warmup", 1) | changes)
+            found[recipe, "warm-up"] = sft_memory(config, training_settings(settings, recipe, "warmup", 1) | cut)
         for objective in method["objectives"]:
             if method["trainer"] == "sft":
-                phases = sft_memory(config, training_settings(settings, recipe, objective, 1) | changes)
+                phases = sft_memory(config, training_settings(settings, recipe, objective, 1) | cut)
             else:
-                chosen = rl_settings(settings, recipe, objective, 1) | changes
-                chosen["longest_prompt"] = min(longest_prompt, chosen["longest_prompt"])
-                phases = grpo_memory(config, chosen)
+                chosen = rl_settings(settings, recipe, objective, 1) | {"adapter": adapter}
+                longest_seen = {"longest_prompt": min(longest_prompt, chosen.longest_prompt)}
+                phases = grpo_memory(config, chosen | longest_seen)
             found[recipe, "training"] = max(phases, found.get((recipe, "training"), phases), key=needed)
-        chosen = sampling_settings(settings, recipe, 1) | changes
-        found[recipe, "sampling"] = sampling_memory(config, chosen, min(longest_prompt, method["max_length"]))
+        chosen = sampling_settings(settings, recipe, 1)
+        longest_seen = min(longest_prompt, method["max_length"])
+        found[recipe, "sampling"] = sampling_memory(config, chosen, adapter, longest_seen)
     return found
 
 
-def _longest(data: dict) -> tuple[float, float]:
+def _longest(task: Task) -> tuple[float, float]:
     """The longest prompt and example of a generated task, in tokens, of which none is shorter than a character."""
-    if data["loader"] == "math":
+    if isinstance(task, Math):
         return math.inf, math.inf
-    problems = load_task(data)[0]["train"]
+    problems = load_task(task)[0]["train"]
     # A start token stands in place of an empty prompt, and an end token after the target.
     return (
         max(len(problem.prompt) for problem in problems) + 1,

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from ..advantages import rl_objective
 from ..config.resolving import compared_arms, recipes_and_objectives
+from ..config.settings.measuring import MeasuringSettings
 from ..objectives import sft_objective
 from .layout import Layout
 
@@ -169,21 +170,21 @@ class Plan:
             for run in self.runs_of(experiment)
         ]
 
-    def measured(self, experiment: str) -> dict:
+    def measured(self, experiment: str) -> MeasuringSettings:
         """What measuring an experiment that compares runs needs to know."""
         content = self.experiments[experiment]
         (trainer,) = {self.recipe(arm["recipe"])["trainer"] for arm in compared_arms(content)}
-        return {
-            "name": experiment,
-            "trainer": trainer,
-            "labels": self.labels_of(experiment),
-            "beyond_paper": content.get("beyond_paper", []),
-            "reported_as": content.get("reported_as", {}),
-            "reported_from": content.get("reported_from", experiment),
-            "gain": content.get("gain", False),
-            "ks": content["k"],
+        return MeasuringSettings(
+            name=experiment,
+            trainer=trainer,
+            labels=self.labels_of(experiment),
+            beyond_paper=content.get("beyond_paper", []),
+            reported_as=content.get("reported_as", {}),
+            reported_from=content.get("reported_from", experiment),
+            gain=content.get("gain", False),
+            ks=content["k"],
             **{key: content[key] for key in ("baseline", "metric", "paper_item")},
-        }
+        )
 
     # --- items: tables and figures ---
 

@@ -128,8 +128,14 @@ def _imported_modules(tree: ast.Module, path: Path, package: Path) -> list[Path]
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
+    """A module without the strings that stand alone: docstrings of modules, classes, functions and fields."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if ast.get_docstring(node, clean=False) is not None:
-                node.body = node.body[1:] or [ast.Pass()]
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [statement for statement in body if not _is_text(statement)] or [ast.Pass()]
     return tree
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    value = getattr(statement, "value", None)
+    return isinstance(statement, ast.Expr) and isinstance(value, ast.Constant) and isinstance(value.value, str)

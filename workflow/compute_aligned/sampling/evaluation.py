@@ -1,6 +1,5 @@
 """The evaluation pools of one run, drawn in shards and written as a table."""
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,12 +7,13 @@ import pandas as pd
 import torch
 from transformers import GenerationConfig
 
+from ..config.settings.evaluation import EvaluationSettings
 from ..models.loading import check_precision, end_tokens, load_model, load_tokenizer
 from ..models.tokenization import encode_prompts
 from ..provenance.artifacts import read_artifact, write_artifact
 from ..provenance.unfinished import work_folder
 from ..tasks import Problem, select
-from .pools import PoolSampler, SamplingSettings, sample_in_shards
+from .pools import PoolSampler, sample_in_shards
 from .transformers_backend import transformers_sampler
 from .vllm_backend import vllm_sampler
 
@@ -22,7 +22,7 @@ def sample(
     path_to_base: str,
     path_to_model: str,
     path_to_problems: str,
-    settings: dict,
+    settings: EvaluationSettings,
     threads: int,
     checkpoints: str,
     path_to_samples: str,
@@ -39,7 +39,7 @@ def sample(
         path_to_base: folder of the base model and its tokenizer.
         path_to_model: folder of the run's model or adapter.
         path_to_problems: the evaluation split.
-        settings: ``config.sampling_settings``.
+        settings: how the pools are drawn.
         threads: CPU threads.
         checkpoints: folder of finished shards.
         path_to_samples: where the samples go.
@@ -51,16 +51,16 @@ def sample(
         the folder of its shards, and counts for the manifest.
     """
     torch.set_num_threads(threads)
-    check_precision(settings["precision"])
+    check_precision(settings.precision)
     tokenizer = load_tokenizer(Path(path_to_base))
     problems = [Problem(**row) for row in read_artifact("problems", path_to_problems).to_dict("records")]
-    chosen = select(problems, settings["levels"], settings["problems"], settings["selection_seed"])
+    chosen = select(problems, settings.levels, settings.problems, settings.selection_seed)
     prompts = encode_prompts(tokenizer, chosen)
     sampler, device = pool_sampler(Path(path_to_base), Path(path_to_model), tokenizer, settings, prompts)
-    shards = work_folder(checkpoints, run, code, settings, [path_to_base, path_to_model, path_to_problems])
+    shards = work_folder(checkpoints, run, code, settings.plain(), [path_to_base, path_to_model, path_to_problems])
     problem_ids = [problem.problem_id for problem in chosen]
     pools = sample_in_shards(
-        sampler, problem_ids, prompts, shards, settings["problems_per_shard"], settings["n_samples"], before_writing
+        sampler, problem_ids, prompts, shards, settings.problems_per_shard, settings.n_samples, before_writing
     )
     rows = [
         (
@@ -82,24 +82,22 @@ def sample(
     return {
         "shards": str(shards),
         "n_problems": len(chosen),
-        "n_prompts_too_long": sum(len(prompt) > settings["longest_prompt"] for prompt in prompts),
-        "n_samples": settings["n_samples"],
+        "n_prompts_too_long": sum(len(prompt) > settings.longest_prompt for prompt in prompts),
+        "n_samples": settings.n_samples,
         "cut_by_length": float((frame["finish_reason"] == "length").mean()),
         "device": device,
     }
 
 
 def pool_sampler(
-    base: Path, start: Path, tokenizer, settings: dict, prompts: list[list[int]]
+    base: Path, start: Path, tokenizer, settings: EvaluationSettings, prompts: list[list[int]]
 ) -> tuple[PoolSampler, str]:
     """The backend that ``settings`` name, with the run's model, and the device that it is on."""
-    names = {field.name for field in dataclasses.fields(SamplingSettings)}
-    drawn = SamplingSettings(**{name: settings[name] for name in names})
-    precision, quantization = settings["precision"], settings["quantization"]
-    if settings["backend"] == "vllm":
+    precision, quantization = settings.precision, settings.quantization
+    if settings.backend == "vllm":
         longest = max(map(len, prompts))
         end = end_tokens(GenerationConfig.from_pretrained(base))
-        sampler = vllm_sampler(base, start, end, settings["seed"], drawn, precision, quantization, longest)
+        sampler = vllm_sampler(base, start, end, settings.seed, settings, precision, quantization, longest)
         return sampler, "cuda"
     model = load_model(base, start, precision, quantization, trainable=False).eval()
-    return transformers_sampler(model, tokenizer, settings["seed"], drawn), str(model.device)
+    return transformers_sampler(model, tokenizer, settings.seed, settings), str(model.device)

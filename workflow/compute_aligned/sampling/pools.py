@@ -1,4 +1,4 @@
-"""What the sampling backends share: settings, completions, and shards that a killed job takes up again."""
+"""What the sampling backends share: completions, and shards that a killed job takes up again."""
 
 import hashlib
 import json
@@ -8,27 +8,6 @@ from pathlib import Path
 
 from ..provenance.unfinished import set_aside
 from ..provenance.writing import whole
-
-
-@dataclass(frozen=True)
-class SamplingSettings:
-    """How completions are drawn.
-
-    Attributes:
-        n_samples: pool size m.
-        max_new_tokens: longest completion in tokens, end token included.
-        temperature: divisor of the logits.
-        top_p: nucleus mass; 1 keeps the whole vocabulary.
-        top_k: number of most probable tokens kept; 0 keeps all.
-        rows_per_batch: sequences decoded at once; changes speed and memory, not the pools.
-    """
-
-    n_samples: int
-    max_new_tokens: int
-    temperature: float
-    top_p: float
-    top_k: int
-    rows_per_batch: int
 
 
 @dataclass(frozen=True)

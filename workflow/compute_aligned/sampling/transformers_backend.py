@@ -11,8 +11,9 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
 
+from ..config.settings.common import SamplingSettings
 from ..models.loading import end_tokens, position_ids
-from .pools import Completion, PoolSampler, SamplingSettings
+from .pools import Completion, PoolSampler
 
 
 def uniforms(seed: int, problem_id: str, n_samples: int, n_tokens: int) -> np.ndarray:

@@ -10,7 +10,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .pools import Completion, PoolSampler, SamplingSettings
+from ..config.settings.common import SamplingSettings
+from .pools import Completion, PoolSampler
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 ADAPTER_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the limits on LoRA's r that vLLM can be given

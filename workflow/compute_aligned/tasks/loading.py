@@ -1,30 +1,28 @@
-"""Which task a preset's ``data`` entry means. A new data set is one module beside this one and one entry here."""
+"""Which task a preset's ``data`` entry means. A new data set is one module beside this one, a class and a case."""
 
 from .problems import Problem
+from .sources import Arithmetic, ProteinConditional, ProteinUnconditional, Task
 
 
-def load_task(settings: dict) -> tuple[dict[str, list[Problem]], dict]:
-    """Splits of the task that the preset's ``data`` entry describes: train, validation, test, or those in ``sizes``.
-
-    Args:
-        settings: the entry; ``loader`` names the task (``arithmetic``, ``math``, ``protein_conditional`` or
-            ``protein_unconditional``, whose splits all hold its one problem).
+def load_task(task: Task) -> tuple[dict[str, list[Problem]], dict]:
+    """Splits of a task: train, validation, test; of the unconditional protein task all hold its one problem.
 
     Returns:
         the splits, and what was found in data that were read, for the manifest.
     """
-    if settings["loader"] == "arithmetic":
+    if isinstance(task, Arithmetic):
         from ..tasks import arithmetic
 
-        return arithmetic.generate_splits(settings["seed"], settings["sizes"]), {}
-    if settings["loader"] == "protein_conditional":
+        return arithmetic.generate_splits(task.seed, task.sizes.by_split()), {}
+    if isinstance(task, ProteinConditional):
         from ..tasks import protein
 
-        return protein.generate_splits(settings["seed"], settings["sizes"]), {}
-    if settings["loader"] == "protein_unconditional":
+        return protein.generate_splits(task.seed, task.sizes.by_split()), {}
+    if isinstance(task, ProteinUnconditional):
         from ..tasks import protein
 
         return {split: [protein.unconditional_problem()] for split in ("train", "validation", "test")}, {}
     from ..tasks import math
 
-    return math.load_splits(settings["source"], settings["validation_size"], settings["seed"], settings["expected"])
+    expected = None if task.expected is None else task.expected.plain()
+    return math.load_splits(task.source.plain(), task.validation_size, task.seed, expected)

@@ -12,10 +12,13 @@ from trl.trainer.utils import RepeatSampler
 
 from ..advantages import AdvantageSettings, RLObjective, Rollouts, batch_advantages, batch_weights
 from ..analysis.effective_share import effective_share
-from ..models.loading import adamw, position_ids, sees_distances_alone, trainable_weights_kept
+from ..config.settings.common import SamplingSettings
+from ..config.settings.rl import RLSettings
+from ..models.loading import position_ids, sees_distances_alone, trainable_weights_kept
 from ..models.tokenization import encode_prompt
-from ..sampling.transformers_backend import SamplingSettings, sample_tokens, sampling_mode, uniforms
+from ..sampling.transformers_backend import sample_tokens, sampling_mode, uniforms
 from ..tasks import Problem
+from .arguments import shared_arguments
 from .callbacks import SaveRecord
 from .checkpoints import RECORD
 from .trained import checked_logs, refuse_values_that_are_no_numbers
@@ -302,7 +305,7 @@ def prompts_dataset(problems: Iterable[Problem]) -> Dataset:
     )
 
 
-def grpo_arguments(settings: dict, work: Path) -> GRPOConfig:
+def grpo_arguments(settings: RLSettings, work: Path) -> GRPOConfig:
     """TRL's settings of a run; every default that decides a result is named here.
 
     One batch of ``prompts_per_step`` x ``group_size`` completions is sampled at once and serves one update;
@@ -310,36 +313,30 @@ def grpo_arguments(settings: dict, work: Path) -> GRPOConfig:
     stands between two batches, which an exact resume needs: TRL does not save a batch in use.
 
     Args:
-        settings: ``seed``, ``steps``, ``prompts_per_step``, ``group_size``, ``micro_batch_size``, ``max_new_tokens``,
-            ``temperature``, ``top_p``, ``top_k`` (0: off), ``beta``, ``ratio_clip``, ``learning_rate``, ``schedule``,
-            ``weight_decay``, ``max_grad_norm``, ``precision``, ``gradient_checkpointing``, ``checkpoint_steps``. TRL
-            cuts no prompts: the caller refuses or drops long ones.
+        settings: of the run. TRL cuts no prompts: the caller refuses or drops long ones.
         work: folder of checkpoints.
 
     Raises:
         ValueError: the micro-batch size does not divide the batch.
     """
-    batch, micro = settings["prompts_per_step"] * settings["group_size"], settings["micro_batch_size"]
+    batch, micro = settings.prompts_per_step * settings.group_size, settings.micro_batch_size
     if batch % micro:
         raise ValueError(
             f"micro_batch_size is {micro}; wanted a divisor of prompts_per_step x group_size = "
-            f"{settings['prompts_per_step']} x {settings['group_size']} = {batch}"
+            f"{settings.prompts_per_step} x {settings.group_size} = {batch}"
         )
     return GRPOConfig(
-        output_dir=str(work),
-        seed=settings["seed"],
-        data_seed=settings["seed"],
-        max_steps=settings["steps"],
+        **shared_arguments(settings, work),
+        max_steps=settings.steps,
         shuffle_dataset=True,
         # sampling
-        num_generations=settings["group_size"],
-        per_device_train_batch_size=micro,
+        num_generations=settings.group_size,
         gradient_accumulation_steps=batch // micro,
         steps_per_generation=batch // micro,
-        max_completion_length=settings["max_new_tokens"],
-        temperature=settings["temperature"],
-        top_p=settings["top_p"],
-        top_k=settings["top_k"],
+        max_completion_length=settings.max_new_tokens,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        top_k=settings.top_k,
         min_p=None,
         repetition_penalty=1.0,
         cache_implementation=None,  # transformers' own choice: a growing cache
@@ -349,13 +346,13 @@ def grpo_arguments(settings: dict, work: Path) -> GRPOConfig:
         loss_type="grpo",
         importance_sampling_level="token",
         num_iterations=1,
-        epsilon=settings["ratio_clip"],
+        epsilon=0.2,  # C; P has none. It never acts: one update per batch leaves all ratios at 1
         epsilon_high=None,  # as epsilon
         delta=None,
         off_policy_mask_threshold=None,
         multi_objective_aggregation="sum_then_normalize",
         scale_rewards="group",  # (r - mean) / (sd + 1e-4)
-        beta=settings["beta"],
+        beta=settings.beta,
         use_bias_correction_kl=False,  # TRL's default multiplies the KL term by the ratio
         sync_ref_model=False,
         mask_truncated_completions=False,
@@ -363,27 +360,8 @@ def grpo_arguments(settings: dict, work: Path) -> GRPOConfig:
         entropy_coef=0.0,
         use_adaptive_entropy=False,
         disable_dropout=True,
-        # the optimiser
-        optim=adamw(settings["precision"]),
-        learning_rate=settings["learning_rate"],
-        lr_scheduler_type=settings["schedule"],
-        warmup_steps=0,
-        weight_decay=settings["weight_decay"],
-        max_grad_norm=settings["max_grad_norm"],
-        bf16=settings["precision"] == "bf16",
-        fp16=settings["precision"] == "fp16",
         cast_lm_head_to_fp32=False,
-        gradient_checkpointing=settings["gradient_checkpointing"],
-        use_cpu=not torch.cuda.is_available(),
         # the records
-        save_strategy="steps",
-        save_steps=settings["checkpoint_steps"],
-        save_total_limit=2,
         logging_steps=1,
-        logging_nan_inf_filter=False,  # else a loss that is NaN is logged as the mean of the others
         log_completions=False,
-        report_to="none",
-        disable_tqdm=False,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
     )

@@ -1,5 +1,6 @@
 """One run of reinforcement learning, from files to files."""
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -8,30 +9,24 @@ import pandas as pd
 import torch
 
 from ..advantages import AdvantageSettings, rl_objective
+from ..config.settings.rl import RLSettings
 from ..models.loading import add_adapter, check_precision, load_model, load_tokenizer
 from ..models.tokenization import without_long_prompts
 from ..provenance.artifacts import read_artifact, write_artifact
-from ..provenance.unfinished import work_folder
 from ..tasks import Problem, select
 from ..tasks.rewards import AnswerReward, ProteinReward, grade_as_the_paper
 from .grpo import RECORDED, ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
 from .loop import train_to_the_end
+from .run_files import RunFiles
 from .trained import fingerprint
 
-ADVANTAGE_KEYS = ("weight_clip", "normalize_weights", "advantage_clip", "all_wrong_penalty", "reward_window")
+ADVANTAGE_FIELDS = [field.name for field in dataclasses.fields(AdvantageSettings)]
 
 
 def train_grpo(
-    path_to_base: str,
-    path_to_start: str,
-    path_to_problems: str,
-    settings: dict,
+    files: RunFiles,
+    settings: RLSettings,
     threads: int,
-    checkpoints: str,
-    path_to_model: str,
-    path_to_record: str,
-    run: str,
-    code: str,
     before_writing: Callable[[], None] = lambda: None,
 ) -> dict:
     """Train one run, resuming from the last whole checkpoint of the very same run, code, settings and inputs.
@@ -39,50 +34,43 @@ def train_grpo(
     Its checkpoints stay, so that a job of several runs loses none of them when it is killed.
 
     Args:
-        path_to_base: folder of the base model and its tokenizer.
-        path_to_start: folder whose weights training starts from, and which the KL term refers to.
-        path_to_problems: the training split.
-        settings: ``config.rl_settings``.
+        files: what it is made from, and where it goes.
+        settings: of the run.
         threads: CPU threads.
-        checkpoints: folder of checkpoints.
-        path_to_model: where the trained model or adapter goes.
-        path_to_record: where the record of the steps goes.
-        run: its name, recipe/objective/seed.
-        code: the rule's hash of the code that trains it.
         before_writing: called before anything is written; what it raises ends the training.
 
     Returns:
         the folder of its checkpoints, and what the manifest should say: counts and how the run went.
     """
     torch.set_num_threads(threads)
-    check_precision(settings["precision"])
-    base, start = Path(path_to_base), Path(path_to_start)
+    check_precision(settings.precision)
+    base, start = Path(files.base), Path(files.start)
     tokenizer = load_tokenizer(base)
-    problems, n_too_long = training_prompts(path_to_problems, tokenizer, settings)
+    problems, n_too_long = training_prompts(files.problems, tokenizer, settings)
     # Fewer prompts than a step takes (the unconditional task has one) are repeated.
-    copies = -(-settings["prompts_per_step"] // len(problems))
-    model = load_model(base, start, settings["precision"], settings["quantization"], trainable=True)
-    if settings["adapter"] is not None:
-        model = add_adapter(model, settings["adapter"], settings["seed"])
+    copies = -(-settings.prompts_per_step // len(problems))
+    model = load_model(base, start, settings.precision, settings.quantization, trainable=True)
+    if settings.adapter is not None:
+        model = add_adapter(model, settings.adapter, settings.seed)
     untrained = fingerprint(model)
-    work = work_folder(checkpoints, run, code, settings, [path_to_base, path_to_start, path_to_problems])
+    work = files.work_folder(settings)
     trainer = ComputeAlignedGRPOTrainer(
         model=model,
         reward_funcs=reward_of(settings),
         args=grpo_arguments(settings, work),
         train_dataset=prompts_dataset(problems * copies),
         processing_class=tokenizer,
-        objective=rl_objective(settings["objective"]),
-        advantage_settings=AdvantageSettings(**{key: settings[key] for key in ADVANTAGE_KEYS}),
-        loss=settings["loss"],
+        objective=rl_objective(settings.objective),
+        advantage_settings=AdvantageSettings(**{name: getattr(settings, name) for name in ADVANTAGE_FIELDS}),
+        loss=settings.loss,
     )
 
     def has_no_signal() -> bool:
         return all(step["no_signal_share"] == 1 for step in trainer.record["steps"])
 
-    resumed_from = train_to_the_end(trainer, work, untrained, path_to_model, before_writing, has_no_signal)
+    resumed_from = train_to_the_end(trainer, work, untrained, files.model, before_writing, has_no_signal)
     record = pd.DataFrame(trainer.record["steps"], columns=["step", *RECORDED])
-    write_artifact(record.astype({column: float for column in RECORDED}), "rl_training", path_to_record)
+    write_artifact(record.astype({column: float for column in RECORDED}), "rl_training", files.record)
     return {
         "checkpoints": str(work),
         "n_prompts": len(problems),
@@ -94,20 +82,20 @@ def train_grpo(
     }
 
 
-def training_prompts(path: str, tokenizer, settings: dict) -> tuple[list[Problem], int]:
+def training_prompts(path: str, tokenizer, settings: RLSettings) -> tuple[list[Problem], int]:
     """The selected problems, and how many more were left out because their prompts are too long.
 
     Raises:
         ValueError: none is left.
     """
     problems = [Problem(**row) for row in read_artifact("problems", path).to_dict("records")]
-    skipped = settings["skipped_problems"]
-    chosen = select(problems, settings["levels"], skipped + settings["problems"], settings["selection_seed"])[skipped:]
-    return without_long_prompts(tokenizer, chosen, settings["longest_prompt"])
+    skipped = settings.skipped_problems
+    chosen = select(problems, settings.levels, skipped + settings.problems, settings.selection_seed)[skipped:]
+    return without_long_prompts(tokenizer, chosen, settings.longest_prompt)
 
 
-def reward_of(settings: dict):
+def reward_of(settings: RLSettings):
     """The reward function, as TRL calls it."""
-    if settings["reward"] == "answer":
-        return AnswerReward(partial(grade_as_the_paper, whole_is_answer=settings["target"] == "answer"))
+    if settings.reward == "answer":
+        return AnswerReward(partial(grade_as_the_paper, whole_is_answer=settings.target == "answer"))
     return ProteinReward()

@@ -10,8 +10,10 @@ from transformers import Trainer
 from ..provenance.job import job
 from ..provenance.lease import lease_of
 from ..provenance.writing import whole
+from ..settings import Settings
 from .callbacks import BeforeSaving
 from .checkpoints import last_whole_checkpoint
+from .run_files import RunFiles
 from .trained import refuse_if_untrained
 
 
@@ -50,8 +52,8 @@ def train_to_the_end(
     return checkpoint.name if checkpoint else None
 
 
-def train_runs(snakemake, train: Callable[..., dict]) -> None:
-    """Train the runs of a job, one after the other, by ``train_sft`` or ``train_grpo``.
+def train_runs(snakemake, train: Callable[..., dict], kind: type[Settings]) -> None:
+    """Train the runs of a job, one after the other, by ``train_sft`` or ``train_grpo``, whose settings are of a kind.
 
     Checkpoints of all of them stay until the last is done, so that a killed job loses no run.
     """
@@ -60,16 +62,18 @@ def train_runs(snakemake, train: Callable[..., dict]) -> None:
     with job(snakemake, lease) as facts:
         facts["runs"] = [
             train(
-                path_to_base=snakemake.input.base,
-                path_to_start=start,
-                path_to_problems=snakemake.input.problems,
-                settings=settings,
+                RunFiles(
+                    base=snakemake.input.base,
+                    start=start,
+                    problems=snakemake.input.problems,
+                    model=model,
+                    record=record,
+                    checkpoints=snakemake.params.checkpoints,
+                    run=run,
+                    code=snakemake.params.code,
+                ),
+                kind(**settings),
                 threads=snakemake.threads,
-                checkpoints=snakemake.params.checkpoints,
-                path_to_model=model,
-                path_to_record=record,
-                run=run,
-                code=snakemake.params.code,
                 before_writing=lease.check,
             )
             for start, settings, model, record, run in zip(

@@ -8,9 +8,11 @@ from trl import SFTConfig, SFTTrainer
 from trl.trainer.utils import selective_log_softmax
 
 from ..analysis.effective_share import effective_share
-from ..models.loading import adamw, trainable_weights_kept
+from ..config.settings.training import TrainingSettings
+from ..models.loading import trainable_weights_kept
 from ..models.tokenization import IGNORED
 from ..objectives import GoldCompletions, SFTObjective
+from .arguments import shared_arguments
 from .callbacks import SaveRecord
 from .checkpoints import RECORD
 from .success_rates import SuccessRates
@@ -132,41 +134,20 @@ def gold_completions(
     return GoldCompletions(log_p, logits, targets, supervised, success_rate)
 
 
-def trainer_arguments(settings: dict, work: Path) -> SFTConfig:
+def trainer_arguments(settings: TrainingSettings, work: Path) -> SFTConfig:
     """TRL's settings of a run; every default that decides a result is named here.
 
     Args:
-        settings: ``config.training_settings``.
+        settings: of the run.
         work: folder of checkpoints.
     """
     return SFTConfig(
-        output_dir=str(work),
-        seed=settings["seed"],
-        data_seed=settings["seed"],
-        num_train_epochs=settings["epochs"],
-        per_device_train_batch_size=settings["micro_batch_size"],
-        gradient_accumulation_steps=settings["batch_size"] // settings["micro_batch_size"],
-        optim=adamw(settings["precision"]),
-        learning_rate=settings["learning_rate"],
-        lr_scheduler_type=settings["schedule"],
-        warmup_steps=0,
-        weight_decay=settings["weight_decay"],
-        max_grad_norm=settings["max_grad_norm"],
-        bf16=settings["precision"] == "bf16",
-        fp16=settings["precision"] == "fp16",
-        gradient_checkpointing=settings["gradient_checkpointing"],
+        **shared_arguments(settings, work),
+        num_train_epochs=settings.epochs,
+        gradient_accumulation_steps=settings.batch_size // settings.micro_batch_size,
         max_length=None,  # examples are cut where they are encoded
         packing=False,
         dataset_kwargs={"skip_prepare_dataset": True},
-        remove_unused_columns=False,
         average_tokens_across_devices=False,
-        use_cpu=not torch.cuda.is_available(),
-        save_strategy="steps",
-        save_steps=settings["checkpoint_steps"],
-        save_total_limit=2,
-        logging_steps=settings["checkpoint_steps"],
-        logging_nan_inf_filter=False,  # else a loss that is NaN is logged as the mean of the others
-        report_to="none",
-        disable_tqdm=False,
-        dataloader_pin_memory=False,
+        logging_steps=settings.checkpoint_steps,
     )

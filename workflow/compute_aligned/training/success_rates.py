@@ -1,15 +1,16 @@
 """Success rates of training problems: how often the model in training, sampled, gives the right answer."""
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from ..config.settings.common import SamplingSettings
+from ..config.settings.training import TrainingSettings
 from ..grading import paper_grader
 from ..models.tokenization import encode_prompts
-from ..sampling.transformers_backend import SamplingSettings, sample_pools, sampling_mode, uniforms
+from ..sampling.transformers_backend import sample_pools, sampling_mode, uniforms
 from ..tasks import Problem
 
 
@@ -36,28 +37,26 @@ class SuccessRates:
         return torch.tensor(self.state["rates"], dtype=torch.float64)
 
 
-def success_rates(problems: Sequence[Problem], tokenizer, settings: dict) -> SuccessRates | None:
+def success_rates(problems: Sequence[Problem], tokenizer, settings: TrainingSettings) -> SuccessRates | None:
     """How the problems' rates are measured in a run, or None if its objective does not ask for them.
 
     Args:
         problems: the training problems, in the order of the training examples.
-        settings: ``config.training_settings``.
+        settings: of the run.
     """
-    chosen = settings["success_rate"]
-    if chosen is None:
+    sampling = settings.success_rate
+    if sampling is None:
         return None
-    names = {field.name for field in dataclasses.fields(SamplingSettings)}
-    sampling = SamplingSettings(**{name: chosen[name] for name in names})
     prompts = encode_prompts(tokenizer, problems)
 
     def measure(model, step: int) -> list[float]:
-        whole_is_answer = settings["target"] == "answer"
+        whole_is_answer = settings.target == "answer"
         return sampled_success_rates(
-            model, tokenizer, problems, prompts, settings["seed"], step, sampling, whole_is_answer
+            model, tokenizer, problems, prompts, settings.seed, step, sampling, whole_is_answer
         )
 
-    steps_per_epoch = math.ceil(len(problems) / settings["batch_size"])
-    return SuccessRates(measure, chosen["refresh_epochs"] * steps_per_epoch)
+    steps_per_epoch = math.ceil(len(problems) / settings.batch_size)
+    return SuccessRates(measure, sampling.refresh_epochs * steps_per_epoch)
 
 
 def sampled_success_rates(
@@ -105,7 +104,9 @@ def base_success_rate(model, tokenizer, problems: Sequence[Problem], max_new_tok
         problems: none that it was trained on.
         max_new_tokens: cut-off of a completion.
     """
-    settings = SamplingSettings(16, max_new_tokens, rows_per_batch=512, temperature=1.0, top_p=1.0, top_k=0)
+    settings = SamplingSettings(
+        n_samples=16, max_new_tokens=max_new_tokens, rows_per_batch=512, temperature=1.0, top_p=1.0, top_k=0
+    )
     prompts = encode_prompts(tokenizer, problems)
     rates = sampled_success_rates(model, tokenizer, problems, prompts, 0, 0, settings, whole_is_answer=False)
     return sum(rates) / len(rates)

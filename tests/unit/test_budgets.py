@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from compute_pass_rates import compute_pass_rates
+from conftest import squeezed
 from draw_pass_rates import draw_pass_rates
-from make_alignment_table import make_alignment_table
 
 from compute_aligned.analysis.gains import beside_alignment, gains, rank_correlation
 from compute_aligned.presentation.figures.curves import pass_rate_figure
 from compute_aligned.presentation.figures.matrix import alignment_figure, matrix_figure
 from compute_aligned.presentation.figures.style import COLUMN_WIDTH_IN
+from compute_aligned.presentation.tables.alignment import alignment as alignment_table
+from compute_aligned.presentation.tables.forms import write_table
 from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 
 LABELS = {"ce": "CE", "pass_n16": "Pass@16", "pass_n4": "Pass@4"}  # not in the order of N
@@ -240,15 +242,18 @@ def test_a_profile_falls_from_the_solved_share_to_0(draw, pass_rates):
 
 
 def test_the_table_has_gains_alignment_and_both_best_budgets(summary, alignment, tmp_path):
-    write_artifact(summary, "summary", tmp_path / "summary.csv")
-    write_artifact(alignment, "alignment", tmp_path / "alignment.csv")
     files = [tmp_path / f"table.{ending}" for ending in ("csv", "md", "tex")]
-    make_alignment_table(tmp_path / "summary.csv", tmp_path / "alignment.csv", "Budgets.", "tiny", "test", *files)
-    table = pd.read_csv(files[0]).set_index(["n", "k"])
-    assert table.loc[(16, 16), ["gain", "low", "high"]].tolist() == pytest.approx([8, 5.5, 10.5])
+    write_table(alignment_table(summary, alignment, "Budgets.", "tiny", "test"), *files)
+    rows = read_artifact("table", files[0]).set_index(["arm", "metric", "k"])
+    ends = ["difference", "difference_low", "difference_high"]
+    assert rows.loc[("pass_n16", "pass", 16), ends].tolist() == pytest.approx([8, 5.5, 10.5])
+    coefficient = rows.loc[("pass_n4", "alignment", 16), ["value", "difference"]]
+    assert coefficient.tolist() == pytest.approx([0.776, 0.358], abs=1e-3)
     text = files[1].read_text()
     assert text.startswith("Budgets. Preset tiny: 5 seeds")
-    assert "| Pass@16 | -4.0 [-6.5, -1.5] | -1.0 [-3.5, +1.5] | +8.0 [+5.5, +10.5], best |" in text
-    assert "| Pass@4 | 0.741 | 1.000 | 0.776 |" in text
-    assert "| measured | CE | Pass@4 | Pass@16 |\n| by A | CE | Pass@4 | Pass@16 |" in text
+    lines = squeezed(text)
+    assert "| Pass@16 | -4.0 [-6.5, -1.5] | -1.0 [-3.5, +1.5] | +8.0 [+5.5, +10.5], best |" in lines
+    assert "| Pass@4 | 0.741 | 1.000 | 0.776 |" in lines
+    best = lines.index("| measured | CE | Pass@4 | Pass@16 |")
+    assert lines[best + 1] == "| by A | CE | Pass@4 | Pass@16 |"
     assert r"Pass@16 & $-4.0$ & $-1.0$ & $+8.0$ \\" in files[2].read_text()

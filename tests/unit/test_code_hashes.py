@@ -20,14 +20,15 @@ JOBS["train_marginal"] = (SCRIPTS / "train_sft.py", ())  # an objective that sam
 DRAW = {job for job in JOBS if job.startswith("draw_")}
 SFT = {"train_sft", "train_marginal"}
 TRAIN = SFT | {"train_grpo"}
-TABLES = {"make_table", "make_weight_table", "make_alignment_table"}
+COMPARED = {"make_table", "make_alignment_table"}
+TABLES = {"make_weight_table"} | COMPARED
 COUNTED_BY = {
     "operators": TRAIN | {"compute_closed_forms"},
     "objectives": TRAIN | {"compute_closed_forms"},
     "advantages": {"train_grpo", "compute_closed_forms"},
     "metrics": {"measure"},
     "statistics": {"measure", "judge_claims"},
-    "units": {"measure", "judge_claims", "draw_figure", "draw_pass_rates", "draw_alignment", "make_report"} | TABLES,
+    "units": {"measure", "judge_claims", "draw_figure", "draw_pass_rates", "draw_alignment", "make_report"} | COMPARED,
     "grading": {"grade", "train_grpo", "train_marginal"},
     "notation": {"grade", "train_grpo", "train_marginal"},
     "tasks.problems": TRAIN | {"make_problems", "make_base_model", "sample", "score_proteins", "draw_proteins"},
@@ -66,8 +67,12 @@ COUNTED_BY = {
     "analysis.diagonal": {"measure_diagonal"},
     "analysis.preconditions": {"judge_claims"},
     "analysis.claims": {"judge_claims"},
-    "presentation.wording": {"draw_figure", "draw_pass_rates", "draw_alignment", "make_report"} | TABLES,
-    "presentation.tables": TABLES | {"make_report"},
+    "presentation.wording": {"draw_figure", "draw_pass_rates", "draw_alignment", "make_report"} | COMPARED,
+    "presentation.numbers": TABLES | {"make_report"},
+    "presentation.tables.forms": TABLES | {"make_report"},
+    "presentation.tables.comparison": COMPARED | {"make_report"},
+    "presentation.tables.alignment": {"make_alignment_table"},
+    "presentation.tables.closed_form": {"make_weight_table"},
     "presentation.report": {"make_report"},
     "presentation.page": {"make_report"},
     "presentation.figures.style": DRAW,

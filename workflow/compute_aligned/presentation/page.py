@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..provenance.artifacts import read_artifact, whole
 from ..provenance.manifests import Manifests, jobs_behind, load_manifests
-from . import report
+from . import numbers, report
 from .wording import against_the_paper, what_was_run
 
 
@@ -54,7 +54,7 @@ def make_report(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    helpers = (report.claim_number, report.p_value, report.duration)
+    helpers = (report.claim_number, numbers.p_value, report.duration)
     environment.globals |= {function.__name__: function for function in helpers}
     page = environment.get_template(Path(path_to_template).name).render(
         preset=preset,
@@ -62,7 +62,8 @@ def make_report(
         left_out=left_out,
         command=command,
         notes=_notes(preset, left_out, sections, jobs),
-        verdicts={name: list(claims.loc[claims["verdict"] == name, "claim"]) for name in report.VERDICTS},
+        verdicts={name: list(claims.loc[claims["verdict"] == name, "claim"]) for name in numbers.VERDICT_MARKS},
+        marks=numbers.VERDICT_MARKS,
         claims=report.claims_by_unit(claims),
         forest_width=report.FOREST_WIDTH,
         experiments=sections,

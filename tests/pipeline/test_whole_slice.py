@@ -44,6 +44,7 @@ def manifests_by_output(finished, monkeypatch):
         "tables/table2.tex",
         "figures/fig1.pdf",
         "figures/fig1.png",
+        "figures/fig1.caption.md",
         "metrics/math_sft_pass.csv",
         "metrics/math_sft_pass.problems.parquet",
         "metrics/math_sft_pass.summary.csv",
@@ -230,7 +231,7 @@ def test_figure_opens_as_png_and_pdf(finished):
     png = (finished / "results/seconds/figures/fig1.png").read_bytes()
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = struct.unpack(">II", png[16:24])
-    assert (width, height) == (1020, 870)  # one column, 3.4 x 2.9 inches, at 300 dots per inch
+    assert (width, height) == (990, 720)  # one column, 3.3 x 2.4 inches, at 300 dots per inch
     pdf = (finished / "results/seconds/figures/fig1.pdf").read_bytes()
     assert pdf.startswith(b"%PDF-")
     assert pdf.rstrip().endswith(b"%%EOF")

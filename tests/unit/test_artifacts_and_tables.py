@@ -1,7 +1,6 @@
 """Artifacts: checked against their schema, whole or not there. Tables and figures: they show the numbers given."""
 
 import warnings
-from unittest import mock
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,10 +8,11 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import squeezed
-from draw_figure import draw_figure
 
-from compute_aligned.presentation.figures.curves import difference_figure
-from compute_aligned.presentation.tables.comparison import comparison, latex, long_rows, markdown
+from compute_aligned.presentation.figures.curves import difference, difference_figure
+from compute_aligned.presentation.figures.style import save_figure
+from compute_aligned.presentation.rows import long_rows
+from compute_aligned.presentation.tables.comparison import comparison, latex, markdown
 from compute_aligned.presentation.tables.forms import write_table
 from compute_aligned.presentation.wording import against_the_paper, what_was_run
 from compute_aligned.provenance.artifacts import SCHEMAS, read_artifact, whole, write_artifact
@@ -254,7 +254,7 @@ def test_the_caption_says_what_was_run():
     assert "1 seed," in what_was_run(SUMMARY.assign(n_seeds=1), "tiny", "test")
 
 
-def test_tables_and_figures_say_where_a_difference_has_the_other_sign_than_the_papers(tmp_path):
+def test_tables_and_captions_say_where_a_difference_has_the_other_sign_than_the_papers():
     """(reported, low, high) of Pass@16: only an interval wholly on the other side of 0 goes against the paper."""
     at_16 = (SUMMARY["objective"] == "pass_n16") & (SUMMARY["k"] == 16)
     columns = ["reported_difference", "difference_low", "difference_high"]
@@ -279,21 +279,10 @@ def test_tables_and_figures_say_where_a_difference_has_the_other_sign_than_the_p
         assert sentence(*values)[1] == ""
     assert sentence(np.nan, 0.01, 0.05)[1] == ""
 
-    write_artifact(contradicting, "summary", tmp_path / "summary.csv")
     table = comparison([contradicting], [WEIGHTS], ["Title."], "tiny", "test")
     assert named in table.markdown and named.replace("%", r"\%") in table.latex
-    titles = []
-    draw = {"difference": lambda summary, title: titles.append(title) or plt.figure()}
-    with mock.patch("draw_figure.FIGURES", draw):
-        draw_figure(
-            str(tmp_path / "summary.csv"),
-            "difference",
-            "tiny",
-            "test",
-            str(tmp_path / "f.pdf"),
-            str(tmp_path / "f.png"),
-        )
-    assert titles[0].endswith(named)
+    assert difference(contradicting, "Title.", "tiny", "test")[1].endswith(named)
+    plt.close("all")
 
 
 def test_a_table_is_written_in_three_forms_of_the_same_numbers(tmp_path):
@@ -319,7 +308,7 @@ def test_two_experiments_share_a_table_one_below_the_other():
 def test_the_figure_shows_differences_and_bands_without_a_warning(summary):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = difference_figure(summary, what_was_run(summary, "tiny", "test"))
+        figure = difference_figure(summary)
         figure.canvas.draw()
     axes = figure.axes[0]
     curve = next(line for line in axes.lines if line.get_label() == "Pass@16")
@@ -332,17 +321,15 @@ def test_the_figure_shows_differences_and_bands_without_a_warning(summary):
     plt.close(figure)
 
 
-def test_the_same_summary_is_drawn_to_the_same_bytes(tmp_path):
-    write_artifact(SUMMARY, "summary", tmp_path / "summary.csv")
+def test_the_same_summary_is_drawn_to_the_same_bytes_with_its_caption_beside(tmp_path):
     for name in ("one", "two"):
-        draw_figure(
-            str(tmp_path / "summary.csv"),
-            "difference",
-            "tiny",
-            "test",
-            str(tmp_path / f"{name}.pdf"),
-            str(tmp_path / f"{name}.png"),
-        )
-    for ending in ("pdf", "png"):
+        paths = [tmp_path / f"{name}.{ending}" for ending in ("pdf", "png", "caption.md")]
+        save_figure(*difference(SUMMARY, "Title.", "tiny", "test"), *paths)
+    for ending in ("pdf", "png", "caption.md"):
         assert (tmp_path / f"one.{ending}").read_bytes() == (tmp_path / f"two.{ending}").read_bytes()
+    caption = (tmp_path / "one.caption.md").read_text()
+    assert caption.startswith(
+        "Title. The metric at each test budget k minus the baseline's, paired by problem and seed."
+    )
+    assert what_was_run(SUMMARY, "tiny", "test") in caption and caption.count("\n") == 1
     plt.close("all")

@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import REPO, squeezed
-from draw_weights import draw_weights
 from scipy.stats import binom
 
 from compute_aligned.analysis.closed_forms import alignments, compute_closed_forms, weight_curves
 from compute_aligned.config.files import ConfigError
 from compute_aligned.config.loading import load_settings
 from compute_aligned.config.resolving import closed_form_settings
-from compute_aligned.presentation.figures.weights import waste_figure, weights_figure
+from compute_aligned.presentation.figures import weights as of_weights
+from compute_aligned.presentation.figures.style import save_figure
 from compute_aligned.presentation.tables.closed_form import FORMULAS, closed_form, weight_values
 from compute_aligned.presentation.tables.forms import write_table
 from compute_aligned.provenance.artifacts import read_artifact
@@ -262,34 +262,35 @@ def test_the_latex_is_balanced_and_free_of_unescaped_text(folder):
 def test_a_figure_of_weights_draws_the_artifacts_curves_and_warns_of_nothing(curves, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = weights_figure(curves, **WEIGHTS[name])
+        figure, caption = of_weights.weights(curves, **WEIGHTS[name])
         figure.canvas.draw()
     (axes,) = figure.axes
     for line, strategy in zip(axes.lines, WEIGHTS[name]["strategies"], strict=True):
         rows = curves[(curves["strategy"] == strategy) & (curves["form"] == WEIGHTS[name]["form"])]
         assert np.array_equal(line.get_ydata(), rows["weight"])
         assert line.get_label() == rows["label"].iloc[0]
-    assert axes.get_xlabel() and axes.get_ylabel() and axes.get_title(loc="left")
+    assert axes.get_xlabel() and axes.get_ylabel() and not axes.get_title(loc="left")
+    assert caption == f"{WEIGHTS[name]['title']} Closed form: no model, no seed."
     plt.close(figure)
 
 
 def test_best_of_n_in_rl_is_drawn_over_the_quantile_of_the_reward(curves):
-    figure = weights_figure(curves, **WEIGHTS["fig16"])
+    figure, _ = of_weights.weights(curves, **WEIGHTS["fig16"])
     assert "quantile q" in figure.axes[0].get_xlabel()
     plt.close(figure)
 
 
 def test_lines_of_a_figure_differ_in_dash_and_marker_so_that_grey_loses_nothing(curves):
-    figure = weights_figure(curves, **WEIGHTS["fig11"])
+    figure, _ = of_weights.weights(curves, **WEIGHTS["fig11"])
     lines = figure.axes[0].lines
     assert len({line.get_linestyle() for line in lines}) == len({line.get_marker() for line in lines}) == len(lines)
     plt.close(figure)
 
 
 def test_the_figure_of_waste_shades_what_lies_beyond_the_threshold_and_says_how_much(curves, pairs):
-    figure = waste_figure(curves, pairs, **WASTE["fig17"])
+    figure, caption = of_weights.waste(curves, pairs, **WASTE["fig17"])
     figure.canvas.draw()
-    assert "test weight below 0.05" in figure.get_suptitle()
+    assert "the test weight is below 0.05" in caption
     for axes, strategy in zip(figure.axes, WASTE["fig17"]["strategies"], strict=True):
         pair = pairs[(pairs["train"] == "pass_n1") & (pairs["test"] == strategy)].iloc[0]
         (shade,) = axes.collections
@@ -301,15 +302,13 @@ def test_the_figure_of_waste_shades_what_lies_beyond_the_threshold_and_says_how_
 
 
 @pytest.mark.parametrize("name", ["fig11", "fig17"])
-def test_the_same_artifacts_are_drawn_to_the_same_bytes(folder, name):
+def test_the_same_artifacts_are_drawn_to_the_same_bytes(folder, curves, pairs, name):
     for copy in ("one", "two"):
-        draw_weights(
-            str(folder / "curves.parquet"),
-            str(folder / "alignment.csv"),
-            FIGURES[name],
-            str(folder / f"{name}-{copy}.pdf"),
-            str(folder / f"{name}-{copy}.png"),
-        )
+        if name in WASTE:
+            made = of_weights.waste(curves, pairs, **WASTE[name])
+        else:
+            made = of_weights.weights(curves, **WEIGHTS[name])
+        save_figure(*made, *(folder / f"{name}-{copy}.{ending}" for ending in ("pdf", "png", "caption.md")))
     for ending in ("pdf", "png"):
         assert (folder / f"{name}-one.{ending}").read_bytes() == (folder / f"{name}-two.{ending}").read_bytes()
     plt.close("all")

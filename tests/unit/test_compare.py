@@ -17,9 +17,9 @@ from conftest import REPO
 from compute_aligned.analysis.gains import beside_alignment
 from compute_aligned.presentation import compare
 from compute_aligned.presentation.compare import Number, compare_runs, compare_with_paper, judge, table_numbers
+from compute_aligned.presentation.rows import long_rows, rounded
 from compute_aligned.presentation.tables.alignment import alignment_rows
 from compute_aligned.presentation.tables.closed_form import weight_values
-from compute_aligned.presentation.tables.comparison import long_rows, rounded
 
 EXPERIMENTS = yaml.safe_load((REPO / "config" / "experiments.yaml").read_text())["experiments"]
 REPORTED = pd.read_csv(REPO / "config" / "reported.csv")

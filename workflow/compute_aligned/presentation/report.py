@@ -6,9 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
-import jinja2
 import numpy as np
 import pandas as pd
 from markdown_it import MarkdownIt
@@ -21,7 +19,8 @@ from ..provenance.manifests import Manifests, recorded_output
 from ..units import DIFFERENCE_UNITS, UNITS
 from . import numbers
 from .numbers import typographic
-from .tables.comparison import explanations, long_rows, weights_view
+from .rows import long_rows
+from .tables.comparison import explanations, weights_view
 from .wording import at_budget, baseline_label
 
 # --- claims ----------------------------------------------------------------------------------------------------------
@@ -199,18 +198,6 @@ def data_uri(content: bytes, media_type: str) -> str:
 
 
 # --- where it came from ----------------------------------------------------------------------------------------------
-
-
-def caption(manifest: dict, folder: Path) -> str:
-    """The caption of what a job drew: the one that ``snakemake --report`` prints, ``<rule>.rst``.
-
-    Args:
-        manifest: the job's manifest.
-        folder: folder of the captions.
-    """
-    template = jinja2.Template((folder / f"{manifest['rule']}.rst").read_text(), undefined=jinja2.StrictUndefined)
-    names = {"wildcards": SimpleNamespace(**manifest["wildcards"]), "params": SimpleNamespace(**manifest["params"])}
-    return " ".join(template.render(snakemake=SimpleNamespace(**names)).split())
 
 
 def costs(jobs: Sequence[dict], benchmarks: Path) -> list[dict]:

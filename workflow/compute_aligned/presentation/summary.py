@@ -11,7 +11,7 @@ from ..provenance.artifacts import read_artifact
 from ..provenance.manifests import load_manifests
 from ..units import DIFFERENCE_UNITS
 from .numbers import VERDICT_MARKS, estimate, is_missing
-from .tables.comparison import long_rows
+from .rows import long_rows
 from .wording import at_budget, baseline_label, what_was_run
 
 

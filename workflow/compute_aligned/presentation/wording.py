@@ -22,6 +22,11 @@ def counted(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
+def sentences(*parts: str) -> str:
+    """Sentences in one line, such as a caption; empty ones are left out."""
+    return " ".join(filter(None, parts))
+
+
 def what_was_run(summary: pd.DataFrame, preset: str, split: str) -> str:
     """One sentence: preset, seeds, problems, samples, and what the intervals speak about."""
     row = summary.iloc[0]

@@ -4,8 +4,9 @@ import pandas as pd
 
 from ...analysis.gains import beside_alignment, rank_correlation
 from .. import numbers
+from ..rows import DIGITS, long_rows, rounded
 from ..wording import what_was_run
-from .comparison import DIGITS, difference_cell, long_rows, rounded
+from .comparison import difference_cell
 from .forms import Table, escape, grid, latex_table, wide_view
 
 

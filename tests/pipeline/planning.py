@@ -73,35 +73,28 @@ def jobs_of(chosen, recipes, seed_jobs):
         "report": 1,
         "all": 1,
     }
-    for kind, (compute, table, figure) in KINDS.items():
-        entries = [entry for entry in chosen if entry["kind"] == kind]
-        counts[compute] = len(entries)
-        # Two experiments may share a table.
-        counts[table] = len({entry["table"] for entry in entries if "table" in entry})
-        counts[figure] = sum(len(entry["figures"]) for entry in entries)
-    # Those over budgets N have tables and figures of other rules, and need the closed forms' alignment.
+    for kind, rule in KINDS.items():
+        counts[rule] = sum(entry["kind"] == kind for entry in chosen)
+    counts["table"] = len({entry["table"] for entry in chosen if "table" in entry})  # two experiments may share one
+    counts["figure"] = sum(drawn_of(chosen).values())
+    # Those over budgets N need the closed forms' alignment.
     aligned = [entry for entry in chosen if entry["kind"] == "comparison" and "alignment" in entry]
-    counts["alignment_table"] = len({entry["table"] for entry in aligned})
-    counts["table"] -= counts["alignment_table"]
     counts["closed_forms"] = max(counts["closed_forms"], len({entry["alignment"] for entry in aligned}))
-    drawn = Counter(figure for entry in aligned for figure in entry["figures"].values())
-    counts |= {"alignment_figure": drawn["alignment"], "pass_rate_figure": drawn["pass_rates"]}
     counts["pass_rates"] = sum("pass_rates" in entry["figures"].values() for entry in aligned)
-    counts["figure"] -= drawn["alignment"] + drawn["pass_rates"]
-    compared = [entry for entry in chosen if entry["kind"] == "comparison"]
-    drawn = Counter(figure for entry in compared for figure in entry["figures"].values())
-    of_runs = {"protein_figure": drawn["hydrophobicity"] + drawn["inversion"], "training_figure": drawn["training"]}
-    counts |= of_runs
-    counts["figure"] -= sum(of_runs.values())
     return {rule: count for rule, count in counts.items() if count}
 
 
-# kind of experiment -> the rules that compute it, write its table and draw its figures
-KINDS = {
-    "comparison": ("measure", "table", "figure"),
-    "closed_form": ("closed_forms", "weight_table", "weight_figure"),
-    "diagonal": ("measure_diagonal", "no table", "diagonal_figure"),
-}
+# kind of experiment -> the rule that computes it
+KINDS = {"comparison": "measure", "closed_form": "closed_forms", "diagonal": "measure_diagonal"}
+
+
+def drawn_of(chosen):
+    """Number of figures of each kind of some experiments."""
+    return Counter(
+        figure if isinstance(figure, str) else figure.get("draw", "rho")
+        for entry in chosen
+        for figure in entry["figures"].values()
+    )
 
 
 def seed_jobs(preset):

@@ -6,7 +6,6 @@ import resource
 import pytest
 from planning import jobs_of
 
-NOT_DRAWN = ["pass_rates", "pass_rate_figure", "alignment_figure"]
 FROM_NOTHING = {"problems": 1, "base_model": 1}
 # Preset `paper`, thirteen experiments with five seeds, counted by hand.
 PAPER = {
@@ -22,19 +21,12 @@ PAPER = {
     "grade": 5 * (18 + 12 + 6),
     "score_proteins": 5 * (8 + 2),
     "measure": 12,
-    "table": 7,  # Tables 2 to 8
-    "figure": 10,  # 1 to 4, 7, 8, 18 to 20, and the matrix of gains
-    "protein_figure": 2,  # 5 and 6
-    "training_figure": 5,  # Tables 4, 5, 8 and the halves of Table 6
+    "table": 9,  # Tables 1 to 8, and that of gains
+    # 1 to 20; three of the gains; over the steps of training Tables 4, 5, 8 and the halves of Table 6
+    "figure": 20 + 3 + 5,
     "pass_rates": 1,
-    "pass_rate_figure": 1,
-    "alignment_figure": 1,
-    "alignment_table": 1,
     "closed_forms": 1,
-    "weight_table": 1,
-    "weight_figure": 7,  # 11 to 17
     "measure_diagonal": 1,
-    "diagonal_figure": 2,  # 9 and 10
     "claims": 1,
     "report": 1,
     "all": 1,
@@ -90,35 +82,36 @@ def test_pinning_is_one_job_that_no_other_target_needs(pristine):
 
 
 @pytest.mark.parametrize(
-    ("target", "experiment", "missing"),
+    ("target", "experiment", "items"),
     [
-        ("table2", "math_sft_pass", ["figure"]),
-        ("fig1", "math_sft_pass", ["table"]),
-        ("math_sft_pass", "math_sft_pass", []),
-        ("results/tiny/figures/fig1.pdf", "math_sft_pass", ["table"]),
-        ("table3", "math_sft_majority", ["figure"]),
-        ("fig18", "majority_sweep", []),
-        ("majority_sweep", "majority_sweep", []),
-        ("alignment_matrix", "alignment_matrix", []),
-        ("gain_matrix", "alignment_matrix", [*NOT_DRAWN, "alignment_table", "closed_forms"]),
-        ("table7", "token_margin", []),
+        ("table2", "math_sft_pass", {"table": 1}),
+        ("fig1", "math_sft_pass", {"figure": 1}),
+        ("math_sft_pass", "math_sft_pass", {"table": 1, "figure": 1}),
+        ("results/tiny/figures/fig1.pdf", "math_sft_pass", {"figure": 1}),
+        ("table3", "math_sft_majority", {"table": 1}),
+        ("fig18", "majority_sweep", {"figure": 1}),
+        ("majority_sweep", "majority_sweep", {"figure": 1}),
+        ("alignment_matrix", "alignment_matrix", {"table": 1, "figure": 3, "pass_rates": 1, "closed_forms": 1}),
+        ("gain_matrix", "alignment_matrix", {"figure": 1}),
+        ("table7", "token_margin", {"table": 1}),
     ],
 )
-def test_a_target_plans_what_it_needs(pristine, target, experiment, missing):
+def test_a_target_plans_what_it_needs(pristine, target, experiment, items):
     entry = pristine.config("experiments")["experiments"][experiment]
     planned = jobs_of([entry], pristine.config("recipes")["recipes"], seed_jobs=1)
-    planned = {rule: n for rule, n in planned.items() if rule not in ["all", "claims", "report", *missing]}
+    besides = ("all", "claims", "report", "table", "figure", "pass_rates", "closed_forms")
+    planned = {rule: n for rule, n in planned.items() if rule not in besides}
     named = {} if "/" in target else {target: 1}
-    assert pristine.plan(target) == planned | named
+    assert pristine.plan(target) == planned | items | named
 
 
 @pytest.mark.parametrize(
     ("target", "planned"),
     [
-        ("table1", {"closed_forms": 1, "weight_table": 1, "table1": 1}),
-        *((f"fig{n}", {"closed_forms": 1, "weight_figure": 1, f"fig{n}": 1}) for n in range(11, 18)),
-        ("scaling_factors", {"closed_forms": 1, "weight_table": 1, "weight_figure": 7, "scaling_factors": 1}),
-        ("results/tiny/figures/fig17.png", {"closed_forms": 1, "weight_figure": 1}),
+        ("table1", {"closed_forms": 1, "table": 1, "table1": 1}),
+        *((f"fig{n}", {"closed_forms": 1, "figure": 1, f"fig{n}": 1}) for n in range(11, 18)),
+        ("scaling_factors", {"closed_forms": 1, "table": 1, "figure": 7, "scaling_factors": 1}),
+        ("results/tiny/figures/fig17.png", {"closed_forms": 1, "figure": 1}),
     ],
 )
 def test_closed_forms_plan_no_data_model_or_training(pristine, target, planned):
@@ -133,7 +126,7 @@ def test_the_diagonal_diagnostic_plans_the_runs_of_its_pools_and_no_others(prist
     wanted = jobs_of([entry], pristine.config("recipes")["recipes"], seed_jobs=1)
     del wanted["all"], wanted["claims"], wanted["report"]
     named = {} if "/" in target else {target: 1}
-    assert pristine.plan(target) == wanted | {"diagonal_figure": figures} | named
+    assert pristine.plan(target) == wanted | {"figure": figures} | named
 
 
 def test_a_preset_may_hold_the_diagonal_diagnostic_alone(fresh):
@@ -148,8 +141,8 @@ def test_a_preset_may_hold_closed_forms_alone(fresh):
     fresh.write_config("seconds", content)
     assert fresh.plan(preset="seconds") == {
         "closed_forms": 1,
-        "weight_table": 1,
-        "weight_figure": 7,
+        "table": 1,
+        "figure": 7,
         "claims": 1,
         "report": 1,
         "all": 1,
@@ -160,7 +153,7 @@ def test_the_claims_plan_all_experiments_and_neither_tables_nor_figures(pristine
     experiments = pristine.config("experiments")["experiments"]
     entries = [entry for name, entry in experiments.items() if name != "alignment_matrix"]  # not in the paper
     planned = jobs_of(entries, pristine.config("recipes")["recipes"], seed_jobs=1)
-    drawn = [rule for rule in planned if rule in ("all", "report") or rule.endswith(("table", "figure"))]
+    drawn = [rule for rule in planned if rule in ("all", "report", "table", "figure")]
     assert pristine.plan("claims") == {rule: n for rule, n in planned.items() if rule not in drawn}
 
 

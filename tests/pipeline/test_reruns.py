@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from planning import jobs_of, seed_jobs, shrink, starts_of
+from planning import drawn_of, jobs_of, seed_jobs, shrink, starts_of
 
 CONFIG = {
     name: yaml.safe_load((Path(__file__).parents[2] / "config" / f"{name}.yaml").read_text())
@@ -29,24 +29,44 @@ def trained_by(trainer, entry):
     return any(RECIPES[recipe]["trainer"] == trainer for recipe in recipes)
 
 
+DRAWN = drawn_of(CHOSEN.values())
+CURVES, WEIGHTS = ("difference", "values", "pass_rates"), ("weights", "waste")
+BUDGETS, PROTEINS = ("matrix", "alignment"), ("hydrophobicity", "inversion")
+MEASURED = (*CURVES, *BUDGETS)  # drawn from what was measured
+CLOSED_FORM_TABLES = len({entry["table"] for entry in CHOSEN.values() if entry["kind"] == "closed_form"})
+
+
+def figures(*kinds):
+    """All figures of some kinds, and the report."""
+    return planned() | {"figure": sum(DRAWN[kind] for kind in kinds)}
+
+
+def together(*plans):
+    """The jobs of several plans that share no item: tables and figures add up."""
+    total = {}
+    for plan in plans:
+        for rule, n in plan.items():
+            total[rule] = total.get(rule, 0) + n if rule in ("table", "figure") else n
+    return total
+
+
 # What follows from a change, by the first rule that it touches.
-FROM_FIGURE = planned("figure", "protein_figure", "training_figure")
-FROM_TABLE = planned("table")
-FROM_WEIGHT_TABLE = planned("weight_table")
-FROM_WEIGHT_FIGURE = planned("weight_figure")
+FROM_TABLE = planned() | {"table": JOBS["table"] - CLOSED_FORM_TABLES}
 FROM_CLAIMS = planned("claims")
-FROM_CLOSED_FORMS = planned("closed_forms") | FROM_CLAIMS | FROM_WEIGHT_TABLE | FROM_WEIGHT_FIGURE
-FROM_DIAGONAL_FIGURE = planned("diagonal_figure")
-FROM_MEASURE_DIAGONAL = planned("measure_diagonal") | FROM_DIAGONAL_FIGURE | FROM_CLAIMS
-FROM_MEASURE = planned("measure", "table", "figure", "claims")
-FROM_SAMPLE = planned("sample", "grade", "score_proteins", "protein_figure") | FROM_MEASURE | FROM_MEASURE_DIAGONAL
-FROM_TRAIN = planned("train_sft", "train_grpo", "training_figure") | FROM_SAMPLE
+FROM_CLOSED_FORMS = planned("closed_forms") | {"table": CLOSED_FORM_TABLES} | figures(*WEIGHTS) | FROM_CLAIMS
+FROM_MEASURE_DIAGONAL = planned("measure_diagonal") | figures("rho") | FROM_CLAIMS
+FROM_MEASURE = planned("measure") | FROM_TABLE | figures(*MEASURED) | FROM_CLAIMS
+FROM_SAMPLE = planned("sample", "grade", "score_proteins")
+FROM_SAMPLE |= together(FROM_MEASURE, FROM_MEASURE_DIAGONAL, figures(*PROTEINS))
+FROM_TRAIN = planned("train_sft", "train_grpo") | together(FROM_SAMPLE, figures("training"))
 FROM_BASE_MODEL = planned("base_model") | FROM_TRAIN
+SAMPLED_AGAIN = together(FROM_SAMPLE, figures("training"))  # reinforcement learning samples, too
 
 # The same for the runs of one recipe, for reinforcement learning, and for the objectives that sample in training.
 PASS = jobs_of([CHOSEN["math_sft_pass"]], RECIPES, seed_jobs(SECONDS))
 PASS_FROM_MEASURE = {rule: PASS[rule] for rule in ("measure", "table", "figure", "claims", "report", "all")}
-PASS_FROM_SAMPLE = {rule: PASS[rule] for rule in ("sample", "grade")} | PASS_FROM_MEASURE | FROM_MEASURE_DIAGONAL
+PASS_FROM_SAMPLE = {rule: PASS[rule] for rule in ("sample", "grade")}
+PASS_FROM_SAMPLE |= together(PASS_FROM_MEASURE, FROM_MEASURE_DIAGONAL)
 PASS_FROM_TRAIN = {"train_sft": PASS["train_sft"]} | PASS_FROM_SAMPLE
 N_MARGINAL = len(CHOSEN["math_sft_majority"]["beyond_paper"])
 FROM_SUCCESS_RATES = {"train_sft": N_MARGINAL, "sample": N_MARGINAL, "grade": N_MARGINAL, **PASS_FROM_MEASURE}
@@ -57,7 +77,8 @@ for recipe in starts_of(WITH_RL):  # sampled, too, but not trained by it
         RL[rule] -= seed_jobs(SECONDS)
 FROM_RL = {rule: RL[rule] for rule in RL if rule not in ("problems", "base_model", "train_sft")}
 # Graded are all answers; rewards in training are, too, and the marginal objectives' success rates.
-FROM_GRADING = planned("grade", "protein_figure", "training_figure") | FROM_MEASURE | FROM_MEASURE_DIAGONAL
+FROM_GRADING = planned("grade")
+FROM_GRADING |= together(FROM_MEASURE, FROM_MEASURE_DIAGONAL, figures(*PROTEINS), figures("training"))
 FROM_GRADING |= {"score_proteins": RL["score_proteins"]}
 FROM_GRADING |= {"train_sft": N_MARGINAL, "train_grpo": RL["train_grpo"], "sample": N_MARGINAL + RL["sample"]}
 
@@ -81,31 +102,35 @@ def add_code(repository, file):
 @pytest.mark.parametrize(
     ("file", "plan"),
     [
-        (f"{PACKAGE}/operators.py", FROM_TRAIN | FROM_CLOSED_FORMS),
+        (f"{PACKAGE}/operators.py", together(FROM_TRAIN, FROM_CLOSED_FORMS)),
         (f"{PACKAGE}/analysis/scaling_factors.py", FROM_CLOSED_FORMS),
         (f"{PACKAGE}/models/tokenization.py", FROM_BASE_MODEL),  # a base model may be pre-trained
         (f"{PACKAGE}/models/making.py", FROM_BASE_MODEL),
         (f"{PACKAGE}/models/loading.py", FROM_BASE_MODEL),  # whose tokenizer is checked
-        (f"{PACKAGE}/advantages.py", FROM_RL | FROM_CLOSED_FORMS),  # which normalise weights as training does
+        (f"{PACKAGE}/advantages.py", together(FROM_RL, FROM_CLOSED_FORMS)),  # which normalise weights as training does
         (f"{PACKAGE}/training/grpo.py", FROM_RL),
         (f"{PACKAGE}/training/checkpoints.py", FROM_TRAIN),
         (f"{PACKAGE}/training/success_rates.py", FROM_SUCCESS_RATES),
-        (f"{PACKAGE}/sampling/transformers_backend.py", FROM_SUCCESS_RATES | FROM_RL | FROM_SAMPLE),
-        (f"{PACKAGE}/sampling/pools.py", FROM_SUCCESS_RATES | FROM_RL | FROM_SAMPLE),
+        (f"{PACKAGE}/sampling/transformers_backend.py", FROM_SUCCESS_RATES | FROM_RL | SAMPLED_AGAIN),
+        (f"{PACKAGE}/sampling/pools.py", FROM_SUCCESS_RATES | FROM_RL | SAMPLED_AGAIN),
         (f"{PACKAGE}/sampling/vllm_backend.py", {}),  # not the backend in use
         (f"{PACKAGE}/grading.py", FROM_GRADING),
         (f"{PACKAGE}/metrics.py", FROM_MEASURE),
         (f"{PACKAGE}/statistics.py", FROM_MEASURE),
         (f"{PACKAGE}/analysis/effective_share.py", FROM_TRAIN),  # that a training logs
         (f"{PACKAGE}/analysis/claims.py", FROM_CLAIMS),
-        (f"{PACKAGE}/analysis/gains.py", planned("figure")),
+        (f"{PACKAGE}/analysis/gains.py", {}),  # of an experiment that is left out
         (f"{PACKAGE}/analysis/diagonal.py", FROM_MEASURE_DIAGONAL),
-        (f"{PACKAGE}/presentation/tables.py", FROM_TABLE | FROM_WEIGHT_TABLE),
-        (f"{PACKAGE}/units.py", FROM_MEASURE | FROM_WEIGHT_TABLE),
-        (f"{PACKAGE}/presentation/wording.py", planned("figure", "table", "weight_table")),
-        (f"{PACKAGE}/presentation/figures/style.py", FROM_FIGURE | FROM_WEIGHT_FIGURE | FROM_DIAGONAL_FIGURE),
-        (f"{PACKAGE}/presentation/figures/weights.py", FROM_WEIGHT_FIGURE),
-        (f"{PACKAGE}/presentation/figures/training.py", planned("training_figure")),
+        (f"{PACKAGE}/presentation/registry.py", {}),  # an item's entry counts, as its settings
+        (f"{PACKAGE}/presentation/numbers.py", planned("table") | figures(*BUDGETS, *WEIGHTS, *PROTEINS)),
+        (f"{PACKAGE}/presentation/tables/comparison.py", FROM_TABLE),
+        (f"{PACKAGE}/presentation/tables/closed_form.py", planned() | {"table": CLOSED_FORM_TABLES}),
+        (f"{PACKAGE}/units.py", FROM_MEASURE | planned("figure")),  # which wording imports
+        (f"{PACKAGE}/presentation/wording.py", planned("figure") | FROM_TABLE),
+        (f"{PACKAGE}/presentation/figures/style.py", planned("figure")),
+        (f"{PACKAGE}/presentation/figures/curves.py", figures(*CURVES)),
+        (f"{PACKAGE}/presentation/figures/weights.py", figures(*WEIGHTS)),
+        (f"{PACKAGE}/presentation/figures/training.py", figures("training")),
         (f"{PACKAGE}/presentation/report.py", planned("report")),
         (f"{PACKAGE}/presentation/summary.py", {}),  # prints what is there
         (f"{PACKAGE}/config/resolving.py", {}),  # its outcome counts, as each job's settings
@@ -113,10 +138,9 @@ def add_code(repository, file):
         (f"{PACKAGE}/provenance/artifacts.py", {}),
         ("workflow/scripts/make_report.py", planned("report")),
         ("workflow/scripts/check_results.py", {}),
-        ("workflow/scripts/make_table.py", FROM_TABLE),
+        ("workflow/scripts/make_table.py", planned("table")),
+        ("workflow/scripts/draw_figure.py", planned("figure")),
         ("workflow/scripts/judge_claims.py", FROM_CLAIMS),
-        ("workflow/scripts/draw_weights.py", FROM_WEIGHT_FIGURE),
-        ("workflow/scripts/draw_diagonal.py", FROM_DIAGONAL_FIGURE),
         ("workflow/scripts/train_sft.py", FROM_TRAIN),
     ],
 )
@@ -210,12 +234,12 @@ def test_another_amount_of_memory_reruns_nothing(rerun):
 def test_another_reported_value_is_only_measured_and_drawn(rerun):
     rerun.replace("config/reported.csv", "math_sft_pass,Table 2,CE,pass,1,15.8", "math_sft_pass,Table 2,CE,pass,1,15.9")
     # All of them stand beside reported values.
-    assert rerun.plan(preset="seconds") == FROM_MEASURE | FROM_CLOSED_FORMS | FROM_MEASURE_DIAGONAL
+    assert rerun.plan(preset="seconds") == together(FROM_MEASURE, FROM_CLOSED_FORMS, FROM_MEASURE_DIAGONAL)
 
 
 def test_another_title_redraws_its_own_figure(rerun):
     rerun.replace("config/experiments.yaml", "effort on the highest rewards", "the highest rewards")
-    assert rerun.plan(preset="seconds") == planned("report") | {"weight_figure": 1}
+    assert rerun.plan(preset="seconds") == planned("report") | {"figure": 1}
 
 
 def test_another_claim_is_only_judged(rerun):

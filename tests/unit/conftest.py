@@ -84,6 +84,11 @@ EVALUATION = EvaluationSettings(
 ADAPTER = Adapter(r=4, alpha=8, dropout=0.0, target_modules=["q_proj", "v_proj"])
 
 
+def squeezed(markdown):
+    """The lines of Markdown without the blanks that make a table's columns as wide as each other."""
+    return [" ".join(line.split()) for line in markdown.splitlines()]
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", 'slow: takes tens of seconds; left out by -m "not slow"')
 

@@ -1,19 +1,19 @@
 """Artifacts: checked against their schema, whole or not there. Tables and figures: they show the numbers given."""
 
 import warnings
-from pathlib import Path
-from unittest import mock
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from draw_figure import draw_figure
-from make_table import make_table
+from conftest import squeezed
 
-from compute_aligned.presentation.figures.curves import difference_figure
-from compute_aligned.presentation.tables import latex_table, markdown_table, wide_table
+from compute_aligned.presentation.figures.curves import difference, difference_figure
+from compute_aligned.presentation.figures.style import save_figure
+from compute_aligned.presentation.rows import long_rows
+from compute_aligned.presentation.tables.comparison import comparison, latex, markdown
+from compute_aligned.presentation.tables.forms import write_table
 from compute_aligned.presentation.wording import against_the_paper, what_was_run
 from compute_aligned.provenance.artifacts import SCHEMAS, read_artifact, whole, write_artifact
 
@@ -195,24 +195,27 @@ WEIGHTS = pd.DataFrame(
 NO_INTERVALS = SUMMARY.assign(low=np.nan, high=np.nan, difference_low=np.nan, difference_high=np.nan)
 
 
-def test_the_wide_table_has_one_row_per_objective_and_every_number_in_percent():
-    table = wide_table(SUMMARY, WEIGHTS)
-    assert table["objective"].tolist() == ["ce", "pass_n16"]
-    pass16 = table.set_index("objective").loc["pass_n16"]
-    assert pass16["Pass@1"] == 20.3 and pass16["Pass@16"] == 53.4
-    assert (pass16["Pass@16 low"], pass16["Pass@16 high"]) == (51.4, 55.4)
-    assert pass16["Pass@16 difference"] == 12.2
-    assert (pass16["Pass@16 difference_low"], pass16["Pass@16 difference_high"]) == (11.2, 13.2)
-    assert pass16["Pass@1 reported"] == 11.7 and pass16["Pass@1 reported_difference"] == -4.1
-    assert np.isnan(pass16["Pass@16 reported"])
-    assert pass16["effective_share"] == 0.62 and pass16["weight_p50"] == 0.456
+def test_the_rows_have_one_value_each_in_percent_and_those_of_the_training_have_no_k():
+    rows = long_rows(SUMMARY, WEIGHTS)
+    assert rows["arm"].unique().tolist() == ["ce", "pass_n16"]
+    of_budgets = rows[rows["k"].notna()].set_index(["arm", "metric", "k"])
+    assert len(of_budgets) == 4 and of_budgets.index.is_unique
+    at_16, at_1 = (of_budgets.loc[("pass_n16", "pass", k)] for k in (16, 1))
+    assert at_16["unit"] == "%" and at_16[["value", "low", "high"]].tolist() == pytest.approx([53.4, 51.4, 55.4])
+    columns = ["difference", "difference_low", "difference_high"]
+    assert at_16[columns].tolist() == pytest.approx([12.2, 11.2, 13.2])
+    assert at_1[["reported", "reported_difference"]].tolist() == pytest.approx([11.7, -4.1])
+    assert np.isnan(at_16["reported"])
+    of_training = rows[rows["k"].isna()].set_index(["arm", "metric"])["value"]
+    assert len(of_training) == 2 * 5  # and none for what no arm has
+    assert of_training["pass_n16", "effective_share"] == 0.62 and of_training["pass_n16", "weight_p50"] == 0.456
 
 
 def test_the_markdown_table_shows_values_intervals_differences_reported_values_and_weights():
-    text = markdown_table(SUMMARY, WEIGHTS, "What this is.")
+    text = markdown(SUMMARY, WEIGHTS, "What this is.")
     assert text.startswith("What this is.\n")
-    lines = text.splitlines()
-    assert "|  | Pass@1 | Pass@16 |" in lines
+    lines = squeezed(text)
+    assert "| | Pass@1 | Pass@16 |" in lines
     assert "| Pass@16 | 20.3 [18.3, 22.3] | 53.4 [51.4, 55.4] |" in lines
     assert "| CE | – | – |" in lines  # the baseline does not differ from itself
     assert "| Pass@16 | -4.8 [-5.8, -3.8] | +12.2 [+11.2, +13.2] |" in lines
@@ -220,18 +223,27 @@ def test_the_markdown_table_shows_values_intervals_differences_reported_values_a
     assert "| Pass@16 | 0.00123 | 0.456 | 0.987 | 0.62 | -3.7 |" in lines
 
 
+def test_what_the_paper_does_not_have_stands_below_a_heading():
+    summary = SUMMARY.assign(beyond_paper=SUMMARY["objective"] == "ce")  # which comes first
+    lines = squeezed(markdown(summary, WEIGHTS, "x"))
+    place = lines.index("| *not in the paper* | | |")
+    assert lines[place - 1] == "| Pass@16 | 20.3 [18.3, 22.3] | 53.4 [51.4, 55.4] |"
+    assert lines[place + 1] == "| CE | 25.1 [23.1, 27.1] | 41.2 [39.2, 43.2] |"
+    assert r"\emph{not in the paper} &  &  \\" in latex(summary, "x")
+
+
 def test_the_latex_table_shows_values_half_widths_and_both_differences():
-    text = latex_table(SUMMARY, "100 % of it.")
+    text = latex(SUMMARY, "100 % of it.")
     assert r"\caption{100 \% of it." in text
     assert r" & Pass@1 & Pass@16 \\" in text
     assert r"Pass@16 & 20.3$\,\pm\,$2.0 & 53.4$\,\pm\,$2.0 \\" in text
-    assert r"\scriptsize $-4.8$  (-4.1) & \scriptsize $+12.2$" in text
+    assert r"\scriptsize $-4.8$ (-4.1) & \scriptsize $+12.2$" in text
     assert text.count("{") == text.count("}")
 
 
 def test_tables_without_intervals_show_plain_values():
-    assert "| Pass@16 | 20.3 | 53.4 |" in markdown_table(NO_INTERVALS, WEIGHTS, "x").splitlines()
-    assert r"\pm" not in latex_table(NO_INTERVALS, "x")
+    assert "| Pass@16 | 20.3 | 53.4 |" in squeezed(markdown(NO_INTERVALS, WEIGHTS, "x"))
+    assert r"\pm" not in latex(NO_INTERVALS, "x")
 
 
 def test_the_caption_says_what_was_run():
@@ -242,7 +254,7 @@ def test_the_caption_says_what_was_run():
     assert "1 seed," in what_was_run(SUMMARY.assign(n_seeds=1), "tiny", "test")
 
 
-def test_tables_and_figures_say_where_a_difference_has_the_other_sign_than_the_papers(tmp_path):
+def test_tables_and_captions_say_where_a_difference_has_the_other_sign_than_the_papers():
     """(reported, low, high) of Pass@16: only an interval wholly on the other side of 0 goes against the paper."""
     at_16 = (SUMMARY["objective"] == "pass_n16") & (SUMMARY["k"] == 16)
     columns = ["reported_difference", "difference_low", "difference_high"]
@@ -267,51 +279,36 @@ def test_tables_and_figures_say_where_a_difference_has_the_other_sign_than_the_p
         assert sentence(*values)[1] == ""
     assert sentence(np.nan, 0.01, 0.05)[1] == ""
 
-    write_artifact(contradicting, "summary", tmp_path / "summary.csv")
-    write_artifact(WEIGHTS, "weights", tmp_path / "weights.csv")
-    paths = [str(tmp_path / f"t.{form}") for form in ("csv", "md", "tex")]
-    make_table([str(tmp_path / "summary.csv")], [str(tmp_path / "weights.csv")], ["Title."], "tiny", "test", *paths)
-    for path in paths[1:]:
-        assert named.replace("%", "\\%" if path.endswith("tex") else "%") in Path(path).read_text()
-    titles = []
-    draw = {"difference": lambda summary, title: titles.append(title) or plt.figure()}
-    with mock.patch("draw_figure.FIGURES", draw):
-        draw_figure(
-            str(tmp_path / "summary.csv"),
-            "difference",
-            "tiny",
-            "test",
-            str(tmp_path / "f.pdf"),
-            str(tmp_path / "f.png"),
-        )
-    assert titles[0].endswith(named)
+    table = comparison([contradicting], [WEIGHTS], ["Title."], "tiny", "test")
+    assert named in table.markdown and named.replace("%", r"\%") in table.latex
+    assert difference(contradicting, "Title.", "tiny", "test")[1].endswith(named)
+    plt.close("all")
 
 
-def test_the_table_script_writes_three_forms_of_the_same_numbers(tmp_path):
-    write_artifact(SUMMARY, "summary", tmp_path / "summary.csv")
-    write_artifact(WEIGHTS, "weights", tmp_path / "weights.csv")
-    paths = {name: tmp_path / "tables" / f"t.{name}" for name in ("csv", "md", "tex")}
-    make_table(
-        [str(tmp_path / "summary.csv")],
-        [str(tmp_path / "weights.csv")],
-        ["Pass@k after SFT."],
-        "tiny",
-        "test",
-        str(paths["csv"]),
-        str(paths["md"]),
-        str(paths["tex"]),
-    )
-    assert pd.read_csv(paths["csv"])["Pass@16"].tolist() == [41.2, 53.4]
+def test_a_table_is_written_in_three_forms_of_the_same_numbers(tmp_path):
+    paths = {form: tmp_path / "tables" / f"t.{form}" for form in ("csv", "md", "tex")}
+    write_table(comparison([SUMMARY], [WEIGHTS], ["Pass@k after SFT."], "tiny", "test"), *paths.values())
+    rows = read_artifact("table", paths["csv"])
+    assert rows.loc[rows["k"] == 16, "value"].tolist() == [41.2, 53.4]
     for form in ("md", "tex"):
         text = paths[form].read_text()
         assert "Pass@k after SFT. Preset tiny" in text and "53.4" in text and "+12.2" in text
+
+
+def test_two_experiments_share_a_table_one_below_the_other():
+    other = SUMMARY.assign(experiment="f", metric="bon")
+    table = comparison([SUMMARY, other], [WEIGHTS, WEIGHTS], ["One.", "Two."], "tiny", "test")
+    assert table.rows["experiment"].unique().tolist() == ["e", "f"]
+    assert table.rows.query("experiment == 'f' and k == 1")["unit"].unique().tolist() == ["reward units"]
+    assert table.markdown.index("One. Preset") < table.markdown.index("Two. Preset")
+    assert table.latex.count(r"\begin{table}") == 2
 
 
 @pytest.mark.parametrize("summary", [SUMMARY, NO_INTERVALS, SUMMARY.assign(reported_difference=np.nan)])
 def test_the_figure_shows_differences_and_bands_without_a_warning(summary):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = difference_figure(summary, what_was_run(summary, "tiny", "test"))
+        figure = difference_figure(summary)
         figure.canvas.draw()
     axes = figure.axes[0]
     curve = next(line for line in axes.lines if line.get_label() == "Pass@16")
@@ -324,17 +321,15 @@ def test_the_figure_shows_differences_and_bands_without_a_warning(summary):
     plt.close(figure)
 
 
-def test_the_same_summary_is_drawn_to_the_same_bytes(tmp_path):
-    write_artifact(SUMMARY, "summary", tmp_path / "summary.csv")
+def test_the_same_summary_is_drawn_to_the_same_bytes_with_its_caption_beside(tmp_path):
     for name in ("one", "two"):
-        draw_figure(
-            str(tmp_path / "summary.csv"),
-            "difference",
-            "tiny",
-            "test",
-            str(tmp_path / f"{name}.pdf"),
-            str(tmp_path / f"{name}.png"),
-        )
-    for ending in ("pdf", "png"):
+        paths = [tmp_path / f"{name}.{ending}" for ending in ("pdf", "png", "caption.md")]
+        save_figure(*difference(SUMMARY, "Title.", "tiny", "test"), *paths)
+    for ending in ("pdf", "png", "caption.md"):
         assert (tmp_path / f"one.{ending}").read_bytes() == (tmp_path / f"two.{ending}").read_bytes()
+    caption = (tmp_path / "one.caption.md").read_text()
+    assert caption.startswith(
+        "Title. The metric at each test budget k minus the baseline's, paired by problem and seed."
+    )
+    assert what_was_run(SUMMARY, "tiny", "test") in caption and caption.count("\n") == 1
     plt.close("all")

@@ -17,7 +17,13 @@ from compute_aligned.provenance.manifests import manifest_digest
 from compute_aligned.provenance.published import write_reference
 
 ROOT = "results/mini"
-TABLE = "experiment,objective,label,Pass@1,Pass@1 low,Pass@1 high\ne,ce,CE,10,8,12\ne,pass_n4,Pass@4,9,7,11\n"
+TABLE = """\
+experiment,arm,metric,k,unit,value,low,high
+e,ce,pass,1,%,10,8,12
+e,pass_n4,pass,1,%,9,7,11
+e,ce,gain,1,%,0,0,0
+e,ce,weight_p50,,factor,1,,
+"""
 CLAIMS = "claim,experiment,verdict,reason\nC01,e,reproduced,As it was said.\nC02,other,inconclusive,Too few.\n"
 
 

@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from compute_pass_rates import compute_pass_rates
-from draw_pass_rates import draw_pass_rates
-from make_alignment_table import make_alignment_table
+from conftest import squeezed
 
 from compute_aligned.analysis.gains import beside_alignment, gains, rank_correlation
+from compute_aligned.presentation.figures import curves, matrix
 from compute_aligned.presentation.figures.curves import pass_rate_figure
 from compute_aligned.presentation.figures.matrix import alignment_figure, matrix_figure
 from compute_aligned.presentation.figures.style import COLUMN_WIDTH_IN
+from compute_aligned.presentation.tables.alignment import alignment as alignment_table
+from compute_aligned.presentation.tables.forms import write_table
 from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 
 LABELS = {"ce": "CE", "pass_n16": "Pass@16", "pass_n4": "Pass@4"}  # not in the order of N
@@ -188,7 +190,7 @@ def test_pools_of_different_sizes_are_refused(tmp_path):
 
 
 def test_every_cell_of_the_matrix_has_its_gain_a_star_if_clear_and_the_best_a_box(draw, summary):
-    axes = draw(matrix_figure, summary, "What was run.")
+    axes = draw(matrix_figure, summary)
     texts = {text.get_position(): text.get_text() for text in axes.texts}
     assert texts == {
         (0, 0): "0", (1, 0): "0", (2, 0): "0",
@@ -201,14 +203,14 @@ def test_every_cell_of_the_matrix_has_its_gain_a_star_if_clear_and_the_best_a_bo
 
 
 def test_lightness_alone_orders_the_gains(draw, summary):
-    image = draw(matrix_figure, summary, "What was run.").images[0]
+    image = draw(matrix_figure, summary).images[0]
     colours = image.cmap(image.norm(np.sort(np.asarray(image.get_array()).ravel())))
     grey = colours[:, :3] @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(grey) >= 0).all()
 
 
 def test_points_of_the_alignment_figure_are_the_pairs_of_trained_budgets(draw, summary, alignment):
-    axes = draw(alignment_figure, summary, alignment, "What was run.")
+    axes = draw(alignment_figure, beside_alignment(summary, alignment))
     points = {line.get_label(): line.get_xydata() for line in axes.lines if line.get_label().startswith("k = ")}
     assert list(points) == ["k = 1", "k = 4", "k = 16"]
     assert points["k = 16"][:, 1] == pytest.approx([2, 8])
@@ -216,21 +218,26 @@ def test_points_of_the_alignment_figure_are_the_pairs_of_trained_budgets(draw, s
 
 
 def test_figures_and_table_of_one_seed_or_one_problem_have_no_intervals_and_no_warning(
-    draw, summary, alignment, pass_rates, tmp_path
+    draw, summary, alignment, pass_rates
 ):
     alone = summary.assign(difference_low=np.nan, difference_high=np.nan, n_seeds=1, n_problems=1)
-    assert not any("*" in text.get_text() for text in draw(matrix_figure, alone, "One.").texts)
-    draw(alignment_figure, alone, alignment, "One.")
+    assert not any("*" in text.get_text() for text in draw(matrix_figure, alone).texts)
+    draw(alignment_figure, beside_alignment(alone, alignment))
     one_seed = pass_rates[0].query("seed == 1").assign(n_problems=1)
-    draw(pass_rate_figure, one_seed, "One.")
-    write_artifact(one_seed, "pass_rates", tmp_path / "one.csv")
-    draw_pass_rates(tmp_path / "one.csv", "tiny", "test", tmp_path / "one.pdf", tmp_path / "one.png")
-    assert (tmp_path / "one.png").stat().st_size > 0
+    draw(pass_rate_figure, one_seed)
+    _, caption = curves.pass_rates(one_seed, "Title.", "tiny", "test")
+    assert caption.endswith("Preset tiny: 1 test problem, pools of 8 samples; 1 seed, no band.")
+
+
+def test_the_caption_beside_the_alignment_has_the_rank_correlation(summary, alignment):
+    _, caption = matrix.alignment(summary, alignment, "Title.", "tiny", "test")
+    found = rank_correlation(beside_alignment(summary, alignment))
+    assert f"A point per k and N = 4, 16; rank correlation {found:.2f}." in caption
 
 
 def test_a_profile_falls_from_the_solved_share_to_0(draw, pass_rates):
     frame, counts = pass_rates
-    axes = draw(pass_rate_figure, frame, "What was run.")
+    axes = draw(pass_rate_figure, frame)
     stairs = [line for line in axes.lines if line.get_drawstyle() == "steps-post"]
     assert len(stairs) == 2
     for line, of_seeds in zip(stairs, (counts[:2], counts[2:]), strict=True):
@@ -240,15 +247,18 @@ def test_a_profile_falls_from_the_solved_share_to_0(draw, pass_rates):
 
 
 def test_the_table_has_gains_alignment_and_both_best_budgets(summary, alignment, tmp_path):
-    write_artifact(summary, "summary", tmp_path / "summary.csv")
-    write_artifact(alignment, "alignment", tmp_path / "alignment.csv")
     files = [tmp_path / f"table.{ending}" for ending in ("csv", "md", "tex")]
-    make_alignment_table(tmp_path / "summary.csv", tmp_path / "alignment.csv", "Budgets.", "tiny", "test", *files)
-    table = pd.read_csv(files[0]).set_index(["n", "k"])
-    assert table.loc[(16, 16), ["gain", "low", "high"]].tolist() == pytest.approx([8, 5.5, 10.5])
+    write_table(alignment_table(summary, alignment, "Budgets.", "tiny", "test"), *files)
+    rows = read_artifact("table", files[0]).set_index(["arm", "metric", "k"])
+    ends = ["difference", "difference_low", "difference_high"]
+    assert rows.loc[("pass_n16", "pass", 16), ends].tolist() == pytest.approx([8, 5.5, 10.5])
+    coefficient = rows.loc[("pass_n4", "alignment", 16), ["value", "difference"]]
+    assert coefficient.tolist() == pytest.approx([0.776, 0.358], abs=1e-3)
     text = files[1].read_text()
     assert text.startswith("Budgets. Preset tiny: 5 seeds")
-    assert "| Pass@16 | -4.0 [-6.5, -1.5] | -1.0 [-3.5, +1.5] | +8.0 [+5.5, +10.5], best |" in text
-    assert "| Pass@4 | 0.741 | 1.000 | 0.776 |" in text
-    assert "| measured | CE | Pass@4 | Pass@16 |\n| by A | CE | Pass@4 | Pass@16 |" in text
+    lines = squeezed(text)
+    assert "| Pass@16 | -4.0 [-6.5, -1.5] | -1.0 [-3.5, +1.5] | +8.0 [+5.5, +10.5], best |" in lines
+    assert "| Pass@4 | 0.741 | 1.000 | 0.776 |" in lines
+    best = lines.index("| measured | CE | Pass@4 | Pass@16 |")
+    assert lines[best + 1] == "| by A | CE | Pass@4 | Pass@16 |"
     assert r"Pass@16 & $-4.0$ & $-1.0$ & $+8.0$ \\" in files[2].read_text()

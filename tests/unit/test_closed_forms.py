@@ -12,9 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import REPO
-from draw_weights import draw_weights
-from make_weight_table import make_weight_table
+from conftest import REPO, squeezed
 from scipy.stats import binom
 
 from compute_aligned.analysis.closed_forms import (
@@ -26,8 +24,10 @@ from compute_aligned.analysis.closed_forms import (
 from compute_aligned.config.files import ConfigError
 from compute_aligned.config.loading import load_settings
 from compute_aligned.config.resolving import closed_form_settings
-from compute_aligned.presentation.figures.weights import waste_figure, weights_figure
-from compute_aligned.presentation.tables import FORMULAS, weight_values
+from compute_aligned.presentation.figures import weights as of_weights
+from compute_aligned.presentation.figures.style import save_figure
+from compute_aligned.presentation.tables.closed_form import FORMULAS, closed_form, weight_values
+from compute_aligned.presentation.tables.forms import write_table
 from compute_aligned.provenance.artifacts import read_artifact
 
 EXPERIMENT = yaml.safe_load((REPO / "config" / "experiments.yaml").read_text())["experiments"]["scaling_factors"]
@@ -51,8 +51,10 @@ def folder(settings, tmp_path_factory):
     names = ("curves.parquet", "alignment.csv", "variance.csv", "normalisation.csv", "within_prompt.csv")
     paths = [str(folder / name) for name in names]
     compute_closed_forms(settings, read_artifact("reported", REPO / "config" / "reported.csv"), *paths)
-    tables = [str(folder / f"table1.{ending}") for ending in ("csv", "md", "tex")]
-    make_weight_table(*paths, EXPERIMENT["title"], EXPERIMENT["values"], *tables)
+    kinds = [name.split(".")[0] for name in names]
+    artifacts = {kind: read_artifact(kind, path) for kind, path in zip(kinds, paths, strict=True)}
+    table = closed_form(**artifacts, title=EXPERIMENT["title"], values=EXPERIMENT["values"])
+    write_table(table, *(folder / f"table1.{ending}" for ending in ("csv", "md", "tex")))
     return folder
 
 
@@ -217,10 +219,9 @@ def test_the_printed_formulas_give_the_printed_numbers(curves):
     strategies = ["pass_n1", "pass_n16", "majority_n16_k4", "majority_n64_k33", "best_of_n16"]
     for _, row in weight_values(curves, strategies, [0.001, 0.1, 0.5, 0.9]).iterrows():
         n, k = ([int(number) for number in re.findall(r"\d+", row["strategy"])] + [1])[:2]
-        for p in (0.001, 0.1, 0.5, 0.9):
-            success = binom.sf(k - 1, n, p)
-            value = evaluated(row["formula"], N=n, k=k, p=p, q=p, S=success)
-            assert row[f"p={p:g}"] == pytest.approx(value, rel=1e-9), row["label"]
+        p = row["p"]
+        value = evaluated(row["formula"], N=n, k=k, p=p, q=p, S=binom.sf(k - 1, n, p))
+        assert row["value"] == pytest.approx(value, rel=1e-9), row["label"]
 
 
 def test_the_printed_success_probabilities_are_binomial():
@@ -237,21 +238,18 @@ def test_the_majority_weight_is_printed_with_the_factor_k_that_the_paper_omits(f
         assert r"k \binom{N}{k} p^k (1-p)^{N-k} / S(p)" in text
 
 
-def test_the_csv_has_a_row_per_strategy_and_form_with_full_precision(folder, curves):
-    table = pd.read_csv(folder / "table1.csv")
-    assert list(zip(table["strategy"], table["form"], strict=True)) == [
-        (strategy, form) for strategy in EXPERIMENT["values"]["strategies"] for form in ("sft", "rl")
+def test_the_csv_has_a_row_per_strategy_form_and_p_with_full_precision(folder, curves):
+    rows = read_artifact("closed_form_table", folder / "table1.csv").set_index(["strategy", "form", "p"])["value"]
+    values = EXPERIMENT["values"]
+    assert list(rows.index) == [
+        (strategy, form, p) for strategy in values["strategies"] for form in ("sft", "rl") for p in values["p"]
     ]
-    for p in EXPERIMENT["values"]["p"]:
-        for _, row in table.iterrows():
-            same = curves[
-                (curves["strategy"] == row["strategy"]) & (curves["form"] == row["form"]) & (curves["p"] == p)
-            ]
-            assert row[f"p={p:g}"] == pytest.approx(same["weight"].item(), rel=1e-14)
+    weights = curves.set_index(["strategy", "form", "p"])["weight"]
+    assert rows.tolist() == pytest.approx(weights[rows.index].tolist(), rel=1e-14)
 
 
 def test_the_markdown_shows_alignment_with_the_papers_values_waste_variance_and_normalisation(folder, normalisation):
-    lines = (folder / "table1.md").read_text().splitlines()
+    lines = squeezed((folder / "table1.md").read_text())
     (alignment,) = [line for line in lines if line.startswith("| Pass@1 | 1.000 |")]
     for value in ("0.741 (0.741)", "0.418 (0.418)", "0.216 (0.216)"):
         assert value in alignment
@@ -262,7 +260,8 @@ def test_the_markdown_shows_alignment_with_the_papers_values_waste_variance_and_
     for raw, over_batch in zip(of_pass["raw"], of_pass["normalised"], strict=True):
         assert f"{raw:.2f} → {over_batch:.2f}" in lengths
     assert "| Maj@4 raw | 0, 0 | 0, 0 |" in "\n".join(lines)
-    assert all(line.count("|") == len(line.split(" | ")) + 1 for line in lines if line.startswith("| "))
+    for block in "\n".join(lines).split("\n\n"):
+        assert len({line.count("|") for line in block.splitlines() if line.startswith("|")}) <= 1, block
 
 
 def test_the_latex_is_balanced_and_free_of_unescaped_text(folder):
@@ -280,34 +279,35 @@ def test_the_latex_is_balanced_and_free_of_unescaped_text(folder):
 def test_a_figure_of_weights_draws_the_artifacts_curves_and_warns_of_nothing(curves, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = weights_figure(curves, **WEIGHTS[name])
+        figure, caption = of_weights.weights(curves, **WEIGHTS[name])
         figure.canvas.draw()
     (axes,) = figure.axes
     for line, strategy in zip(axes.lines, WEIGHTS[name]["strategies"], strict=True):
         rows = curves[(curves["strategy"] == strategy) & (curves["form"] == WEIGHTS[name]["form"])]
         assert np.array_equal(line.get_ydata(), rows["weight"])
         assert line.get_label() == rows["label"].iloc[0]
-    assert axes.get_xlabel() and axes.get_ylabel() and axes.get_title(loc="left")
+    assert axes.get_xlabel() and axes.get_ylabel() and not axes.get_title(loc="left")
+    assert caption == f"{WEIGHTS[name]['title']} Closed form: no model, no seed."
     plt.close(figure)
 
 
 def test_best_of_n_in_rl_is_drawn_over_the_quantile_of_the_reward(curves):
-    figure = weights_figure(curves, **WEIGHTS["fig16"])
+    figure, _ = of_weights.weights(curves, **WEIGHTS["fig16"])
     assert "quantile q" in figure.axes[0].get_xlabel()
     plt.close(figure)
 
 
 def test_lines_of_a_figure_differ_in_dash_and_marker_so_that_grey_loses_nothing(curves):
-    figure = weights_figure(curves, **WEIGHTS["fig11"])
+    figure, _ = of_weights.weights(curves, **WEIGHTS["fig11"])
     lines = figure.axes[0].lines
     assert len({line.get_linestyle() for line in lines}) == len({line.get_marker() for line in lines}) == len(lines)
     plt.close(figure)
 
 
 def test_the_figure_of_waste_shades_what_lies_beyond_the_threshold_and_says_how_much(curves, pairs):
-    figure = waste_figure(curves, pairs, **WASTE["fig17"])
+    figure, caption = of_weights.waste(curves, pairs, **WASTE["fig17"])
     figure.canvas.draw()
-    assert "test weight below 0.05" in figure.get_suptitle()
+    assert "the test weight is below 0.05" in caption
     for axes, strategy in zip(figure.axes, WASTE["fig17"]["strategies"], strict=True):
         pair = pairs[(pairs["train"] == "pass_n1") & (pairs["test"] == strategy)].iloc[0]
         (shade,) = axes.collections
@@ -319,15 +319,13 @@ def test_the_figure_of_waste_shades_what_lies_beyond_the_threshold_and_says_how_
 
 
 @pytest.mark.parametrize("name", ["fig11", "fig17"])
-def test_the_same_artifacts_are_drawn_to_the_same_bytes(folder, name):
+def test_the_same_artifacts_are_drawn_to_the_same_bytes(folder, curves, pairs, name):
     for copy in ("one", "two"):
-        draw_weights(
-            str(folder / "curves.parquet"),
-            str(folder / "alignment.csv"),
-            FIGURES[name],
-            str(folder / f"{name}-{copy}.pdf"),
-            str(folder / f"{name}-{copy}.png"),
-        )
+        if name in WASTE:
+            made = of_weights.waste(curves, pairs, **WASTE[name])
+        else:
+            made = of_weights.weights(curves, **WEIGHTS[name])
+        save_figure(*made, *(folder / f"{name}-{copy}.{ending}" for ending in ("pdf", "png", "caption.md")))
     for ending in ("pdf", "png"):
         assert (folder / f"{name}-one.{ending}").read_bytes() == (folder / f"{name}-two.{ending}").read_bytes()
     plt.close("all")

@@ -1,26 +1,41 @@
 """What decides that a job runs again: every module of the package, and the jobs whose code hash counts it."""
 
+import importlib
+import inspect
 import shutil
 
 import pytest
 from conftest import REPO
 
+from compute_aligned.presentation.registry import FIGURES as DRAWN
+from compute_aligned.presentation.registry import TABLES as WRITTEN
 from compute_aligned.provenance import hashing
 from compute_aligned.provenance.hashing import code_hash
 
 SCRIPTS = REPO / "workflow" / "scripts"
 BESIDES = ("compute_aligned", "tasks")  # whose own code is no secret: a logger's level, names
-# Job -> its script and what the rules name as imported but not run (rules/*.smk: code_of).
+# Job -> its script, what the rules name as imported but not run, and what it imports by name (rules/*.smk: code_of).
 JOBS = {script.stem: (script, ()) for script in SCRIPTS.glob("*.py") if script.stem != "check_results"}
 JOBS["make_base_model"] = (SCRIPTS / "make_base_model.py", ("training.success_rates",))
 JOBS["sample"] = (SCRIPTS / "sample.py", ("sampling.vllm_backend",))
 JOBS["train_sft"] = (SCRIPTS / "train_sft.py", ("training.success_rates",))
 JOBS["train_marginal"] = (SCRIPTS / "train_sft.py", ())  # an objective that samples success rates
 
-DRAW = {job for job in JOBS if job.startswith("draw_")}
+SCRIPTS_OF_ITEMS = {"draw_figure": DRAWN, "make_table": WRITTEN}
+for script, items in SCRIPTS_OF_ITEMS.items():
+    JOBS |= {f"{script} {kind}": (SCRIPTS / f"{script}.py", (), (item.module,)) for kind, item in items.items()}
+    del JOBS[script]
+
+DRAW = {job for job in JOBS if job.startswith("draw_figure ")}
+TABLES = {job for job in JOBS if job.startswith("make_table ")}
+CURVES = {"draw_figure difference", "draw_figure values", "draw_figure pass_rates"}
+MATRIX = {"draw_figure matrix", "draw_figure alignment"}
+WEIGHTS = {"draw_figure weights", "draw_figure waste"}
+PROTEINS = {"draw_figure hydrophobicity", "draw_figure inversion"}
+OF_PROTEINS = PROTEINS | {"draw_figure training"}  # which says where the jackpots are
+COMPARED = TABLES - {"make_table closed_form"}
 SFT = {"train_sft", "train_marginal"}
 TRAIN = SFT | {"train_grpo"}
-TABLES = {"make_table", "make_weight_table", "make_alignment_table"}
 READS_SETTINGS = TRAIN | {"make_problems", "make_base_model", "sample", "compute_closed_forms"}
 READS_SETTINGS |= {"measure_diagonal", "measure"}
 COUNTED_BY = {
@@ -29,18 +44,18 @@ COUNTED_BY = {
     "advantages": {"train_grpo", "compute_closed_forms"},
     "metrics": {"measure"},
     "statistics": {"measure", "judge_claims"},
-    "units": {"measure", "judge_claims", "draw_figure", "draw_pass_rates", "draw_alignment", "make_report"} | TABLES,
+    "units": {"measure", "judge_claims", "make_report"} | DRAW | COMPARED,
     "settings": READS_SETTINGS,
     "grading": {"grade", "train_grpo", "train_marginal"},
     "notation": {"grade", "train_grpo", "train_marginal"},
-    "tasks.problems": TRAIN | {"make_problems", "make_base_model", "sample", "score_proteins", "draw_proteins"},
+    "tasks.problems": TRAIN | {"make_problems", "make_base_model", "sample", "score_proteins"} | OF_PROTEINS,
     "tasks.loading": {"make_problems"},
     "tasks.sources": {"make_problems"},
     "tasks.local_files": {"make_problems"},
     "tasks.math": {"make_problems"},
     "tasks.arithmetic": {"make_problems", "make_base_model"},
     "tasks.arithmetic_corpus": {"make_base_model"},
-    "tasks.protein": {"make_problems", "make_base_model", "train_grpo", "score_proteins", "draw_proteins"},
+    "tasks.protein": {"make_problems", "make_base_model", "train_grpo", "score_proteins"} | OF_PROTEINS,
     "tasks.protein_corpus": {"make_base_model"},
     "tasks.rewards": {"train_grpo"},
     "models.making": {"make_base_model"},
@@ -77,22 +92,27 @@ COUNTED_BY = {
     "analysis.closed_forms": {"compute_closed_forms"},
     "analysis.diagonal_diagnostic": {"measure_diagonal"},
     "analysis.evidence": {"judge_claims"},
-    "analysis.gains": {"draw_figure", "draw_alignment", "make_alignment_table"},
+    "analysis.gains": {"make_table alignment"} | MATRIX,
     "analysis.diagonal": {"measure_diagonal"},
     "analysis.preconditions": {"judge_claims"},
     "analysis.claims": {"judge_claims"},
-    "presentation.wording": {"draw_figure", "draw_pass_rates", "draw_alignment", "make_report"} | TABLES,
-    "presentation.tables": TABLES | {"make_report"},
+    "presentation.wording": {"make_report"} | DRAW | COMPARED,
+    "presentation.numbers": {"make_report"} | MATRIX | WEIGHTS | PROTEINS | TABLES,
+    "presentation.rows": {"make_report"} | CURVES | COMPARED,
+    "presentation.making": DRAW | TABLES,
+    "presentation.tables.forms": TABLES | {"make_report"},
+    "presentation.tables.comparison": COMPARED | {"make_report"},
+    "presentation.tables.alignment": {"make_table alignment"},
+    "presentation.tables.closed_form": {"make_table closed_form"},
     "presentation.report": {"make_report"},
     "presentation.page": {"make_report"},
     "presentation.figures.style": DRAW,
-    "presentation.figures.registry": {"draw_figure"},
-    "presentation.figures.curves": {"draw_figure", "draw_pass_rates"},
-    "presentation.figures.matrix": {"draw_figure", "draw_alignment"},
-    "presentation.figures.weights": {"draw_weights"},
-    "presentation.figures.diagonal": {"draw_diagonal"},
-    "presentation.figures.proteins": {"draw_proteins"},
-    "presentation.figures.training": {"draw_training"},
+    "presentation.figures.curves": CURVES,
+    "presentation.figures.matrix": MATRIX,
+    "presentation.figures.weights": WEIGHTS,
+    "presentation.figures.diagonal": {"draw_figure rho"},
+    "presentation.figures.proteins": PROTEINS,
+    "presentation.figures.training": {"draw_figure training"},
 }
 # Bookkeeping, how the configuration is read and checked (its outcome counts, as each job's settings) and commands: no
 # job counts them.
@@ -102,6 +122,7 @@ COUNTED_BY_NONE += [
 ]
 COUNTED_BY_NONE += [f"config.{name}" for name in ("presets", "recipes", "experiments", "claims", "sentences")]
 COUNTED_BY_NONE += ["presentation.claims_table", "presentation.compare", "presentation.summary"]
+COUNTED_BY_NONE += ["presentation.registry"]  # whose entry counts, as an item's settings
 
 
 def modules():
@@ -140,3 +161,11 @@ def test_a_line_added_to_a_module_changes_the_hashes_of_the_jobs_that_use_it(cop
 def test_the_packages_above_modules_hold_nothing_that_could_change_a_hash():
     sources = [file.read_text() for file in hashing.PACKAGE.rglob("__init__.py") if file.parent.name not in BESIDES]
     assert [source for source in sources if not (source.startswith('"""') and source.rstrip().endswith('"""'))] == []
+
+
+def test_every_function_of_the_registry_exists_and_takes_what_it_is_given():
+    for item in (*DRAWN.values(), *WRITTEN.values()):
+        module, _, name = item.function.rpartition(".")
+        function = getattr(importlib.import_module(f"compute_aligned.presentation.{module}"), name)
+        assert sorted(inspect.signature(function).parameters) == sorted([*item.reads, *item.told]), item.function
+        assert item.module.endswith(module)

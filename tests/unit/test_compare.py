@@ -1,5 +1,6 @@
 """A run beside the reference and beside the paper's values: copies of the reference, changed in one place each."""
 
+import itertools
 import json
 import os
 import shutil
@@ -10,19 +11,47 @@ from math import isnan, nan
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from conftest import REPO
 
+from compute_aligned.analysis.gains import beside_alignment
 from compute_aligned.presentation import compare
 from compute_aligned.presentation.compare import Number, compare_runs, compare_with_paper, judge, table_numbers
+from compute_aligned.presentation.rows import long_rows, rounded
+from compute_aligned.presentation.tables.alignment import alignment_rows
+from compute_aligned.presentation.tables.closed_form import weight_values
 
-REFERENCE = REPO / "results" / "reference" / "tiny"
+EXPERIMENTS = yaml.safe_load((REPO / "config" / "experiments.yaml").read_text())["experiments"]
 REPORTED = pd.read_csv(REPO / "config" / "reported.csv")
 
 
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory):
+    """The reference, with its tables as this code writes them from its metrics: it keeps those of what made it."""
+    folder = shutil.copytree(REPO / "results" / "reference" / "tiny", tmp_path_factory.mktemp("reference") / "tiny")
+    tables = {}
+    for name, entry in EXPERIMENTS.items():
+        if entry["kind"] == "comparison" and "table" in entry:
+            summary, weights = (pd.read_csv(folder / "metrics" / f"{name}.{end}.csv") for end in ("summary", "weights"))
+            rows = long_rows(summary, weights)
+            if "alignment" in entry:
+                alignment = pd.read_csv(folder / "metrics" / f"{entry['alignment']}.alignment.csv")
+                rows = alignment_rows(summary, beside_alignment(summary, alignment))
+            tables.setdefault(entry["table"], []).append(rounded(rows))
+    for name, parts in tables.items():
+        pd.concat(parts).to_csv(folder / "tables" / f"{name}.csv", index=False)
+    places = itertools.product(("pass_n16", "majority_n16_k4"), ("sft", "rl"), (0.1, 0.5))
+    curves = pd.DataFrame(list(places), columns=["strategy", "form", "p"]).assign(
+        label="Name", weight=np.arange(8) + 1.5
+    )
+    weight_values(curves, curves["strategy"].unique(), [0.1, 0.5]).to_csv(folder / "tables" / "table1.csv", index=False)
+    return folder
+
+
 @pytest.fixture
-def copy(tmp_path):
+def copy(tmp_path, reference):
     """A run that gave what the reference holds."""
-    return shutil.copytree(REFERENCE, tmp_path / "results" / "tiny")
+    return shutil.copytree(reference, tmp_path / "results" / "tiny")
 
 
 def change(path, row, column, to):
@@ -34,9 +63,12 @@ def change(path, row, column, to):
     frame.to_csv(path, index=False)
 
 
-def cells(table, objective):
+def cells(reference, table, arm, metric, k=None):
     """A row of a table of the reference."""
-    return pd.read_csv(REFERENCE / "tables" / f"{table}.csv").set_index("objective").loc[objective]
+    rows = pd.read_csv(reference / "tables" / f"{table}.csv")
+    of_metric = rows[(rows["arm"] == arm) & (rows["metric"] == metric)]
+    (row,) = of_metric[of_metric["k"].isna() if k is None else of_metric["k"] == k].to_dict("records")
+    return row
 
 
 def shown(value, low, high):
@@ -98,131 +130,132 @@ def test_a_verdict(own, other, verdict):
 # --- against a reference ---------------------------------------------------------------------------------------------
 
 
-def test_a_run_that_gave_the_reference_is_equal_item_by_item(copy, monkeypatch, capsys):
-    items = compare_runs(copy, REFERENCE)
-    files = [*REFERENCE.glob("tables/*.csv"), *REFERENCE.glob("figures/*.png"), *REFERENCE.glob("claims.csv")]
+def test_a_run_that_gave_the_reference_is_equal_item_by_item(copy, monkeypatch, capsys, reference):
+    items = compare_runs(copy, reference)
+    files = [*reference.glob("tables/*.csv"), *reference.glob("figures/*.png"), *reference.glob("claims.csv")]
     assert set(verdicts(items)) == {file.stem for file in files} and len(files) >= 28
     assert other_than(items, "equal") == {}
-    code, output = run(monkeypatch, capsys, copy, "--reference", REFERENCE)
+    code, output = run(monkeypatch, capsys, copy, "--reference", reference)
     assert code == 0
     assert output.splitlines()[-1] == f"{len(files)} items: {len(files)} equal"
 
 
-def test_the_reference_lies_beside_the_run(copy, monkeypatch, capsys):
-    shutil.copytree(REFERENCE, copy.parent / "reference" / "tiny")
+def test_the_reference_lies_beside_the_run(copy, monkeypatch, capsys, reference):
+    shutil.copytree(reference, copy.parent / "reference" / "tiny")
     assert run(monkeypatch, capsys, copy)[0] == 0
 
 
-def test_every_measured_cell_of_a_table_is_compared(copy):
-    table = pd.read_csv(REFERENCE / "tables" / "table2.csv")
-    (item,) = [item for item in compare_runs(copy, REFERENCE) if item.name == "table2"]
-    ks = [column[len("Pass@") :] for column in table if column.startswith("Pass@") and " " not in column]
-    assert {"1", "64"} <= set(ks)
+def test_every_measured_cell_of_a_table_is_compared(copy, reference):
+    objectives, ks = EXPERIMENTS["math_sft_pass"]["objectives"], [1, 4, 8, 16, 32, 64]
+    (item,) = [item for item in compare_runs(copy, reference) if item.name == "table2"]
     wanted = {
-        f"math_sft_pass {objective} {column}"
-        for objective in table["objective"]
-        for column in [f"Pass@{k}{what}" for k in ks for what in ("", " difference")]
-        + ["weight_p05", "weight_p50", "weight_p95", "effective_share", "log_p_p50"]
+        f"math_sft_pass {objective} {number}"
+        for objective in objectives
+        for number in [f"Pass@{k} {column}" for k in ks for column in ("value", "difference")]
+        + [f"{name} value" for name in ("weight_p05", "weight_p50", "weight_p95", "effective_share", "log_p_p50")]
     }
     assert {c.name for c in item.comparisons} == wanted
 
 
 @pytest.mark.parametrize(("moved", "verdict", "code"), [(1.3, "within intervals", 0), (1.5, "different", 1)])
-def test_a_moved_cell_is_judged_by_both_intervals(copy, monkeypatch, capsys, moved, verdict, code):
-    path, row = copy / "tables" / "table2.csv", {"objective": "pass_n16"}
-    value, low, high = cells("table2", "pass_n16")[["Pass@16", "Pass@16 low", "Pass@16 high"]]
+def test_a_moved_cell_is_judged_by_both_intervals(copy, monkeypatch, capsys, moved, verdict, code, reference):
+    path, row = copy / "tables" / "table2.csv", {"arm": "pass_n16", "metric": "pass", "k": 16}
+    value, low, high = (cells(reference, "table2", *row.values())[column] for column in ("value", "low", "high"))
     half = (high - low) / 2  # of both sides: they differ within sqrt(2) of it
-    for column in ("Pass@16", "Pass@16 low", "Pass@16 high"):
+    for column in ("value", "low", "high"):
         change(path, row, column, lambda old: old + moved * half)
-    items = compare_runs(copy, REFERENCE)
+    items = compare_runs(copy, reference)
     assert other_than(items, "equal") == {"table2": verdict}
-    assert comparison(items, "table2", "math_sft_pass pass_n16 Pass@16").verdict == verdict
-    found, output = run(monkeypatch, capsys, copy, "--reference", REFERENCE)
+    assert comparison(items, "table2", "math_sft_pass pass_n16 Pass@16 value").verdict == verdict
+    found, output = run(monkeypatch, capsys, copy, "--reference", reference)
     assert found == code
-    named = f"different: math_sft_pass pass_n16 Pass@16: here {shown(value + moved * half, low, high)}, there"
+    named = f"different: math_sft_pass pass_n16 Pass@16 value: here {shown(value + moved * half, low, high)}, there"
     assert (named in output) == (verdict == "different")
 
 
-def test_a_figure_is_judged_by_the_data_behind_it_and_not_by_its_looks(copy):
+def test_a_figure_is_judged_by_the_data_behind_it_and_not_by_its_looks(copy, reference):
     (copy / "figures" / "fig1.png").write_bytes(b"other colours")
-    assert other_than(compare_runs(copy, REFERENCE), "equal") == {}
+    assert other_than(compare_runs(copy, reference), "equal") == {}
     path, row = copy / "metrics" / "math_sft_pass.summary.csv", {"objective": "ce", "k": 1}
     for column in ("value", "low", "high"):
         change(path, row, column, lambda old: old + 1e-4)
-    items = compare_runs(copy, REFERENCE)
+    items = compare_runs(copy, reference)
     assert other_than(items, "equal") == {"fig1": "within intervals"}
     changed = pd.read_csv(path).set_index(["objective", "k"]).loc[("ce", 1)]
     in_percent = 100 * changed[["value", "low", "high"]].astype(float)
     assert comparison(items, "fig1", "ce Pass@1 value").own == shown(*in_percent)
     for column in ("value", "low", "high"):
         change(path, row, column, lambda old: old + 0.1)
-    assert other_than(compare_runs(copy, REFERENCE), "equal") == {"fig1": "different"}
+    assert other_than(compare_runs(copy, reference), "equal") == {"fig1": "different"}
 
 
-def test_data_that_the_reference_does_not_hold_are_compared_by_the_hash_in_the_manifests(copy):
+def test_data_that_the_reference_does_not_hold_are_compared_by_the_hash_in_the_manifests(copy, reference):
     jobs = json.loads((copy / "manifests.json").read_text())
-    (figure,) = [job for job in jobs if job["rule"] == "protein_figure" and job["wildcards"]["item"] == "fig5"]
+    (figure,) = [job for job in jobs if job["outputs"][0]["path"].endswith("figures/fig5.pdf")]
     (copy / "figures" / "fig5.png").write_bytes(b"other colours")
-    assert other_than(compare_runs(copy, REFERENCE), "equal") == {}
+    assert other_than(compare_runs(copy, reference), "equal") == {}
     figure["inputs"][0]["sha256"] = "0" * 64
     name = figure["inputs"][0]["path"].removeprefix("results/tiny/")
     (copy / "manifests.json").unlink()
     for number, job in enumerate(jobs):  # as a run's own folder has them
         (copy / "provenance" / job["rule"]).mkdir(parents=True, exist_ok=True)
         (copy / "provenance" / job["rule"] / f"{number}.json").write_text(json.dumps(job))
-    items = compare_runs(copy, REFERENCE)
+    items = compare_runs(copy, reference)
     assert other_than(items, "equal") == {"fig5": "not judged"}
     assert [c.name for item in items for c in item.comparisons if c.verdict == "not judged"] == [name]
 
 
-def test_a_picture_without_a_manifest_can_be_equal_and_cannot_be_judged(copy):
+def test_a_picture_without_a_manifest_can_be_equal_and_cannot_be_judged(copy, reference):
     (copy / "manifests.json").unlink()
     (copy / "figures" / "fig2.png").write_bytes(b"other colours")
-    found = other_than(compare_runs(copy, REFERENCE), "equal")
+    found = other_than(compare_runs(copy, reference), "equal")
     assert found["fig2"] == "not judged" and "fig3" not in found
 
 
-def test_training_weights_have_no_interval_and_are_not_judged(copy, monkeypatch, capsys):
-    change(copy / "tables" / "table4.csv", {"objective": "pass_n16_log"}, "weight_p50", lambda old: old * 1.1)
-    assert other_than(compare_runs(copy, REFERENCE), "equal") == {"table4": "not judged"}
-    code, output = run(monkeypatch, capsys, copy, "--reference", REFERENCE, "--all")
+def test_training_weights_have_no_interval_and_are_not_judged(copy, monkeypatch, capsys, reference):
+    row = {"arm": "pass_n16_log", "metric": "weight_p50"}
+    change(copy / "tables" / "table4.csv", row, "value", lambda old: old * 1.1)
+    assert other_than(compare_runs(copy, reference), "equal") == {"table4": "not judged"}
+    code, output = run(monkeypatch, capsys, copy, "--reference", reference, "--all")
     assert code == 0
-    weight = cells("table4", "pass_n16_log")["weight_p50"]
-    assert f"not judged: math_rl_pass pass_n16_log weight_p50: here {weight * 1.1:.4g}, there {weight:.4g}" in output
+    weight = cells(reference, "table4", *row.values())["value"]
+    named = "not judged: math_rl_pass pass_n16_log weight_p50 value"
+    assert f"{named}: here {weight * 1.1:.4g}, there {weight:.4g}" in output
 
 
 @pytest.mark.parametrize(
     ("file", "row", "column", "items"),
     [
-        ("tables/table1.csv", {"strategy": "pass_n16", "form": "rl"}, "p=0.1", {"table1"}),
+        ("tables/table1.csv", {"strategy": "pass_n16", "form": "rl", "p": 0.1}, "value", {"table1"}),
         ("metrics/scaling_factors.variance.csv", {"n": 64, "p": 0.01}, "ratio", {"table1"}),
         ("metrics/scaling_factors.alignment.csv", {"train": "pass_n1", "test": "pass_n64"}, "alignment", {"table1"}),
     ],
 )
-def test_in_closed_form_every_difference_counts(copy, file, row, column, items):
+def test_in_closed_form_every_difference_counts(copy, file, row, column, items, reference):
     change(copy / file, row, column, lambda old: old * (1 + 1e-6))
-    assert other_than(compare_runs(copy, REFERENCE), "equal") == dict.fromkeys(items, "different")
+    assert other_than(compare_runs(copy, reference), "equal") == dict.fromkeys(items, "different")
 
 
-def test_what_one_side_lacks_is_named(copy, monkeypatch, capsys):
+def test_what_one_side_lacks_is_named(copy, monkeypatch, capsys, reference):
     table = pd.read_csv(copy / "tables" / "table2.csv")
-    table[table["objective"] != "pass_n64"].to_csv(copy / "tables" / "table2.csv", index=False)
+    table[table["arm"] != "pass_n64"].to_csv(copy / "tables" / "table2.csv", index=False)
     (copy / "tables" / "table5.csv").unlink()
     (copy / "figures" / "fig7.png").unlink()
     (copy / "figures" / "fig21.png").write_bytes(b"not in the reference")
     missing = {"table2": "missing", "table5": "missing", "fig7": "missing", "fig21": "missing"}
-    assert other_than(compare_runs(copy, REFERENCE), "equal") == missing
-    code, output = run(monkeypatch, capsys, copy, "--reference", REFERENCE)
+    assert other_than(compare_runs(copy, reference), "equal") == missing
+    code, output = run(monkeypatch, capsys, copy, "--reference", reference)
     assert code == 1
-    there = shown(*cells("table2", "pass_n64")[["Pass@1", "Pass@1 low", "Pass@1 high"]])
-    assert f"missing: math_sft_pass pass_n64 Pass@1: here missing, there {there}" in output
+    row = cells(reference, "table2", "pass_n64", "pass", 1)
+    there = shown(row["value"], row["low"], row["high"])
+    assert f"missing: math_sft_pass pass_n64 Pass@1 value: here missing, there {there}" in output
     absent = {line.split()[0]: line for line in output.splitlines() if line.endswith(("present", "missing"))}
     assert absent["table5"].endswith("here missing, there present")
     assert absent["fig21"].endswith("here present, there missing")
 
 
-def test_claims_are_compared_by_their_verdicts(copy, tmp_path):
-    other = shutil.copytree(REFERENCE, tmp_path / "other")
+def test_claims_are_compared_by_their_verdicts(copy, tmp_path, reference):
+    other = shutil.copytree(reference, tmp_path / "other")
     claims = pd.DataFrame({"claim": ["C01", "C02", "C03"], "verdict": ["reproduced", "inconclusive", "contradicted"]})
     (other / "claims.csv").unlink(missing_ok=True)
     claims.to_csv(copy / "claims.csv", index=False)
@@ -260,17 +293,17 @@ def test_a_value_of_the_paper_is_inside_the_runs_interval_or_not(copy):
     assert set(inside.values()) == {True, False}
 
 
-def test_differences_from_the_baseline_stand_apart_and_the_baselines_own_are_none(monkeypatch, capsys):
-    items = compare_with_paper(REFERENCE, REPORTED)
+def test_differences_from_the_baseline_stand_apart_and_the_baselines_own_are_none(monkeypatch, capsys, reference):
+    items = compare_with_paper(reference, REPORTED)
     (item,) = [item for item in items if item.name == "math_sft_pass, differences"]
-    rows = pd.read_csv(REFERENCE / "metrics" / "math_sft_pass.summary.csv")
+    rows = pd.read_csv(reference / "metrics" / "math_sft_pass.summary.csv")
     assert len(item.comparisons) == (rows["objective"] != "ce").sum()
     assert not any(c.name.startswith("ce ") for c in item.comparisons)
     found = comparison(items, "math_sft_pass, differences", "pass_n64 Pass@64 difference")
     ours = 100 * rows.set_index(["objective", "k"]).loc[("pass_n64", 64)][["difference_low", "difference_high"]]
     inside = ours["difference_low"] <= 67.6 - 59.8 <= ours["difference_high"]
     assert (found.other, found.verdict) == ("7.8", "within intervals" if inside else "different")
-    code, output = run(monkeypatch, capsys, REFERENCE, "--published")
+    code, output = run(monkeypatch, capsys, reference, "--published")
     assert code == 1 and "different: ce Pass@64 value: here" in output  # arithmetic is not MATH
 
 
@@ -281,8 +314,8 @@ def test_closed_forms_are_the_papers_to_the_digits_that_it_prints(copy):
     assert verdicts(compare_with_paper(copy, REPORTED))["scaling_factors"] == "different"
 
 
-def test_what_the_paper_does_not_report_is_counted_and_no_failure():
-    items = compare_with_paper(REFERENCE, REPORTED)
+def test_what_the_paper_does_not_report_is_counted_and_no_failure(reference):
+    items = compare_with_paper(reference, REPORTED)
     found = {c.verdict for item in items for c in item.comparisons if "marginal" in c.name}
     assert found == {"not reported"}
 
@@ -299,6 +332,9 @@ def test_an_experiment_that_the_run_lacks_is_named(copy):
 # --- bad input -------------------------------------------------------------------------------------------------------
 
 
+HEAD = "experiment,arm,metric,k,value,low,high,difference,difference_low,difference_high\n"
+
+
 def spoil(path, text):
     path.write_text(text)
 
@@ -312,16 +348,16 @@ def spoil(path, text):
         (lambda copy: None, [], ["results/reference/tiny: no such folder"]),
         (lambda copy: spoil(copy / "tables/table2.csv", ""), None, ["table2.csv: no CSV file: No columns"]),
         (lambda copy: spoil(copy / "tables/table2.csv", "a,b\n1,2,3\n4\n1,2,3,4\n"), None, ["table2.csv: no CSV file"]),
-        (lambda copy: spoil(copy / "tables/table2.csv", "objective\nce\n"), None, ["table2.csv", "'experiment'"]),
+        (lambda copy: spoil(copy / "tables/table2.csv", "arm\nce\n"), None, ["table2.csv", "'experiment'"]),
         (
-            lambda copy: spoil(copy / "tables/table2.csv", "experiment,objective,Pass@1\ne,ce,high\n"),
+            lambda copy: spoil(copy / "tables/table2.csv", f"{HEAD}e,ce,pass,1,high,,,,,\n"),
             None,
-            ["table2.csv: e ce: column 'Pass@1' holds 'high', wanted a number"],
+            ["table2.csv: e ce Pass@1: column 'value' holds 'high', wanted a number"],
         ),
         (
-            lambda copy: spoil(copy / "tables/table2.csv", "experiment,objective,Pass@1\ne,ce,1\ne,ce,2\n"),
+            lambda copy: spoil(copy / "tables/table2.csv", f"{HEAD}e,ce,pass,1,1,,,,,\ne,ce,pass,1,2,,,,,\n"),
             None,
-            ["table2.csv: two rows are 'e ce'"],
+            ["table2.csv: two rows are 'e ce Pass@1'"],
         ),
         (lambda copy: spoil(copy / "manifests.json", "{"), None, ["manifests.json: a manifest is no JSON"]),
         (
@@ -331,9 +367,9 @@ def spoil(path, text):
         ),
     ],
 )
-def test_bad_input_is_named_in_one_sentence(copy, monkeypatch, damage, arguments, named):
+def test_bad_input_is_named_in_one_sentence(copy, monkeypatch, damage, arguments, named, reference):
     damage(copy)
-    arguments = ["--reference", str(REFERENCE)] if arguments is None else arguments
+    arguments = ["--reference", str(reference)] if arguments is None else arguments
     monkeypatch.chdir(copy.parents[1])
     monkeypatch.setattr(sys, "argv", ["compare", "results/tiny", *arguments])
     with pytest.raises(ValueError) as error:
@@ -376,10 +412,11 @@ def test_the_paper_and_a_reference_cannot_be_asked_for_at_once(monkeypatch, caps
     assert stopped.value.code == 2 and "not allowed with" in capsys.readouterr().err
 
 
-def test_the_gains_of_the_alignment_matrix_are_compared_with_their_intervals():
-    path = REFERENCE / "tables" / "gain_table.csv"
-    numbers, table = table_numbers(path), pd.read_csv(path).set_index(["n", "k"])
-    assert len(numbers) == 4 * len(table)
-    row, number = table.loc[(64, 4)], numbers["64 4 gain"]
-    assert (number.value, number.half) == (row["gain"], pytest.approx((row["high"] - row["low"]) / 2))
-    assert isnan(numbers["64 4 value"].half)
+def test_the_gains_of_the_alignment_matrix_are_compared_with_their_intervals(reference):
+    path = reference / "tables" / "gain_table.csv"
+    numbers, rows = table_numbers(path), pd.read_csv(path)
+    assert len(numbers) == 2 * len(rows)  # values and differences, of Pass@k and of the alignment
+    name, row = "alignment_matrix pass_n64", cells(reference, "gain_table", "pass_n64", "pass", 4)
+    number, half = numbers[f"{name} Pass@4 difference"], (row["difference_high"] - row["difference_low"]) / 2
+    assert (number.value, number.half) == (row["difference"], pytest.approx(half))
+    assert isnan(numbers[f"{name} alignment@4 value"].half)

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import REPO
-from draw_diagonal import draw_diagonal
 from test_diagonal import enumerated_success, rho_by_words
 
 from compute_aligned.analysis.diagonal import (
@@ -25,7 +24,8 @@ from compute_aligned.analysis.diagonal import (
 from compute_aligned.analysis.diagonal_diagnostic import measure_diagonal, random_targets
 from compute_aligned.config.loading import load_settings
 from compute_aligned.config.resolving import diagonal_settings
-from compute_aligned.presentation.figures.diagonal import rho_figure, what_was_diagnosed
+from compute_aligned.presentation.figures.diagonal import rho, rho_figure, what_was_diagnosed
+from compute_aligned.presentation.figures.style import save_figure
 from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 
 EXPERIMENT = yaml.safe_load((REPO / "config" / "experiments.yaml").read_text())["experiments"]["diagonal_diagnostic"]
@@ -266,10 +266,10 @@ def drawn(values, **facts):
     """The figure of given values of rho."""
     ratios = pd.DataFrame({"rho": values})
     defined = ratios["rho"].dropna()
-    rho = {"n_seeds": 1, "mean": defined.mean(), "median": defined.median(), "reported_mean": 1.24, **facts}
+    summary = {"n_seeds": 1, "mean": defined.mean(), "median": defined.median(), "reported_mean": 1.24, **facts}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = rho_figure(ratios, pd.Series(rho), "A title.")
+        figure = rho_figure(ratios, pd.Series(summary))
         figure.canvas.draw()
     return figure
 
@@ -331,32 +331,23 @@ def test_a_figure_without_any_rho_says_so(values):
     plt.close(figure)
 
 
-def test_the_title_says_what_was_run_how_much_is_undefined_and_what_rho_is(artifacts):
-    rho = artifacts[1].set_index("figure")
-    said = {name: what_was_diagnosed(row, "tiny", "test") for name, row in rho.iterrows()}
+def test_the_caption_says_what_was_run_how_much_is_undefined_and_what_rho_is(artifacts):
+    of_figures = artifacts[1].set_index("figure")
+    said = {name: what_was_diagnosed(row, "tiny", "test") for name, row in of_figures.iterrows()}
     for name, text in said.items():
         recipe = EXPERIMENT["figures"][name]["recipe"]
         assert f"Preset tiny, {recipe} on ce: 1 seed, 7 test problems, pools of 8" in text
         assert "undefined for 2 of 7" in text
-    assert "(1−p)$^{-3}$" in said["fig10"] and "(1−p)" not in said["fig9"]
+    assert "(1−p)^(−3)" in said["fig10"] and "(1−p)" not in said["fig9"]
 
 
 def test_the_same_artifacts_are_drawn_to_the_same_bytes(artifacts, tmp_path):
-    write_artifact(artifacts[0], "diagonal_ratios", tmp_path / "ratios.parquet")
-    write_artifact(artifacts[1], "diagonal_rho", tmp_path / "rho.csv")
     for name, figure in EXPERIMENT["figures"].items():
         for copy in ("one", "two"):
-            draw_diagonal(
-                tmp_path / "ratios.parquet",
-                tmp_path / "rho.csv",
-                name,
-                figure["title"],
-                "tiny",
-                "test",
-                tmp_path / f"{name}-{copy}.pdf",
-                tmp_path / f"{name}-{copy}.png",
-            )
+            made = rho(*artifacts[:2], name, figure["title"], "tiny", "test")
+            save_figure(*made, *(tmp_path / f"{name}-{copy}.{ending}" for ending in ("pdf", "png", "caption.md")))
         for ending in ("pdf", "png"):
             one, two = (tmp_path / f"{name}-{copy}.{ending}" for copy in ("one", "two"))
             assert one.read_bytes() == two.read_bytes()
+        assert made[1].startswith(figure["title"]) and "it is at least 1 by construction" in made[1].lower()
     plt.close("all")

@@ -25,7 +25,9 @@ def test_every_table_and_figure_of_the_paper_belongs_to_an_experiment(plan):
     assert plan.item_files("table2") == [
         f"{plan.layout.root}/tables/table2.{ending}" for ending in ("csv", "md", "tex")
     ]
-    assert plan.item_files("fig3") == [f"{plan.layout.root}/figures/fig3.{ending}" for ending in ("pdf", "png")]
+    assert plan.item_files("fig3") == [
+        f"{plan.layout.root}/figures/fig3.{ending}" for ending in ("pdf", "png", "caption.md")
+    ]
     assert set(plan.everything()) == {f for item in items for f in plan.item_files(item)} | {plan.layout.claims}
 
 
@@ -72,6 +74,25 @@ def test_claims_are_decided_by_files_that_measuring_writes_or_runs_leave(plan):
     }
     assert set(flattened(plan.deciding_files)) <= written | left
     assert "proteins" in plan.deciding_files["protein_unconditional"]
+
+
+def test_tables_and_figures_are_made_from_files_that_measuring_writes_or_runs_leave(plan):
+    kinds = {kind: ending for files in METRICS_FILES.values() for _, ending, kind in files}
+    runs = [run for name in plan.of_kind("comparison") for run in plan.runs_of(name)]
+    left = {*plan.files("training", runs), *plan.files("scores", runs)}
+    for item in plan.experiments_of:
+        made_by, files = plan.made_by(item), plan.read_for(item)
+        assert list(files) == list(made_by.reads) and list(plan.told(item)) == list(made_by.told)
+        for kind, paths in files.items():
+            ending = kinds.get(kind, "pass_rates.csv")
+            assert all(path in left or path.endswith(f".{ending}") for path in flattened(paths)), (item, kind)
+        # Snakemake drops what is not plain without a word.
+        assert yaml.safe_load(yaml.safe_dump(plan.told(item))) == plan.told(item)
+    assert plan.read_for("gain_table")["alignment"].endswith("/scaling_factors.alignment.csv")
+    assert [path.split("/")[-1] for path in plan.read_for("table6")["summary"]] == [
+        "protein_unconditional.summary.csv",
+        "protein_conditional.summary.csv",
+    ]
 
 
 def test_what_decides_claims_is_read_as_what_it_was_written():

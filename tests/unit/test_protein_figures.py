@@ -6,18 +6,20 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from draw_training import draw_training
 
 from compute_aligned.presentation.figures.curves import difference_figure, values_figure
-from compute_aligned.presentation.figures.proteins import hydrophobicity_figure, inversion_figure
-from compute_aligned.presentation.figures.registry import FIGURES
+from compute_aligned.presentation.figures.proteins import (
+    hydrophobicity,
+    hydrophobicity_figure,
+    inversion,
+    inversion_figure,
+)
 from compute_aligned.presentation.figures.style import COLUMN_WIDTH_IN, STYLES
-from compute_aligned.presentation.figures.training import training_figure
-from compute_aligned.provenance.artifacts import write_artifact
-from compute_aligned.tasks.protein import JACKPOT, TRAP, VALLEY
+from compute_aligned.presentation.figures.training import training, training_figure
+from compute_aligned.tasks.protein import JACKPOT, JACKPOT_ZONE, TRAP, VALLEY
 
 MODELS = ["GRPO", "BoN-2", "BoN-4", "BoN-8"]
-TITLE = "Protein sequences, tiny preset, test split, 5 seeds."
+TITLE = "Protein sequences."
 
 
 def scores_of(label, fractions, inputs=None):
@@ -61,7 +63,7 @@ def assert_nothing_is_cut_or_overlaps(figure):
     renderer = figure.canvas.get_renderer()
     outer = figure.bbox
     legend = figure.legends[0].get_window_extent(renderer)
-    boxes = [legend, *([figure._suptitle.get_window_extent(renderer)] if figure._suptitle else [])]
+    boxes = [legend]
     for axes in figure.axes:
         texts = [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
         boxes += [text.get_window_extent(renderer) for text in texts if text.get_text()]
@@ -87,7 +89,7 @@ def unconditional():
 
 
 def test_densities_have_mass_1_their_samples_mean_and_the_share_of_valid_samples_in_the_legend(draw, unconditional):
-    figure = draw(hydrophobicity_figure, unconditional, TITLE)
+    figure = draw(hydrophobicity_figure, unconditional)
     curves = curves_of(figure.axes[0])
     assert list(curves) == [f"{label} (88 % valid)" for label in MODELS]
     for (_, rows), line in zip(unconditional.groupby("label", sort=False), curves.values(), strict=True):
@@ -98,7 +100,7 @@ def test_densities_have_mass_1_their_samples_mean_and_the_share_of_valid_samples
 
 
 def test_trap_valley_and_jackpot_are_named_at_their_places_above_the_curves(draw, unconditional):
-    (axes,) = draw(hydrophobicity_figure, unconditional, TITLE).axes
+    (axes,) = draw(hydrophobicity_figure, unconditional).axes
     names = {text.get_text(): text for text in axes.texts}
     assert {name: text.xy[0] for name, text in names.items()} == {
         "trap": TRAP,
@@ -114,12 +116,12 @@ def test_trap_valley_and_jackpot_are_named_at_their_places_above_the_curves(draw
 
 def test_models_whose_samples_all_agree_or_are_all_invalid_are_shown_as_such(draw):
     frames = [scores_of("GRPO", [0.75] * 100), scores_of("BoN-2", [np.nan] * 100)]
-    curves = curves_of(draw(hydrophobicity_figure, pd.concat(frames), TITLE).axes[0])
+    curves = curves_of(draw(hydrophobicity_figure, pd.concat(frames)).axes[0])
     assert list(curves) == ["GRPO (100 % valid)", "BoN-2 (0 % valid)"]
     x, density = curves["GRPO (100 % valid)"].get_data()
     assert x[density.argmax()] == pytest.approx(0.75, abs=0.002)
     assert len(curves["BoN-2 (0 % valid)"].get_xdata()) == 0
-    draw(hydrophobicity_figure, frames[1], TITLE)
+    draw(hydrophobicity_figure, frames[1])
 
 
 # --- Figure 6 --------------------------------------------------------------------------------------------------------
@@ -140,7 +142,7 @@ def conditional():
 
 
 def test_a_panel_shows_the_valid_first_samples_and_their_correlation(draw, conditional):
-    figure = draw(inversion_figure, conditional, TITLE)
+    figure = draw(inversion_figure, conditional)
     assert len(figure.axes) == len(MODELS)
     for label, axes in zip(MODELS, figure.axes, strict=True):
         rows = conditional[(conditional["label"] == label) & (conditional["sample"] == 0)].dropna()
@@ -157,7 +159,7 @@ def test_a_panel_shows_the_valid_first_samples_and_their_correlation(draw, condi
 
 @pytest.mark.parametrize("n_models", [1, 2, 3])
 def test_any_number_of_models_has_its_panels(draw, conditional, n_models):
-    figure = draw(inversion_figure, conditional[conditional["label"].isin(MODELS[:n_models])], TITLE)
+    figure = draw(inversion_figure, conditional[conditional["label"].isin(MODELS[:n_models])])
     assert len(figure.axes) == n_models
     assert_nothing_is_cut_or_overlaps(figure)
 
@@ -165,7 +167,7 @@ def test_any_number_of_models_has_its_panels(draw, conditional, n_models):
 def test_a_correlation_that_does_not_exist_is_not_printed(draw, conditional):
     inputs = conditional["input_fraction"][:150]
     frames = [scores_of("GRPO", [0.5] * 150, inputs), scores_of("BoN-2", [np.nan] * 150, inputs)]
-    figure = draw(inversion_figure, pd.concat(frames), TITLE)
+    figure = draw(inversion_figure, pd.concat(frames))
     titles = [axes.get_title("left") for axes in figure.axes]
     assert titles == ["GRPO\nr undefined, n = 150", "BoN-2\nr undefined, n = 0"]
 
@@ -180,13 +182,20 @@ def summary_of(ks, width=0.4, reported=True):
             value = 12.1 - (9 - 2 * place) * np.exp(-np.log2(k) / 2.5)
             known = value - 1 if reported else np.nan
             rows.append((label, "bon", k, value, value - width, value + width, known))
-    return pd.DataFrame(rows, columns=["label", "metric", "k", "value", "low", "high", "reported"])
+    return whole_summary(pd.DataFrame(rows, columns=["label", "metric", "k", "value", "low", "high", "reported"]))
+
+
+def whole_summary(frame):
+    """A summary whose other cells are empty."""
+    frame = frame.assign(experiment="e", objective=frame["label"], baseline="GRPO", beyond_paper=False)
+    empty = ["value", "low", "high", "difference", "difference_low", "difference_high", "reported"]
+    return frame.reindex(columns=list(dict.fromkeys([*frame, *empty, "reported_difference"])))
 
 
 @pytest.mark.parametrize("ks", [[1, 2, 4, 8, 16, 32, 64], [1, 2, 4, 8, 16, 32]], ids=["figure 7", "figure 8"])
 def test_the_rewards_figure_shows_values_bands_and_reported_values_over_a_log2_axis(draw, ks):
     summary = summary_of(ks)
-    figure = draw(values_figure, summary, TITLE)
+    figure = draw(values_figure, summary)
     (axes,) = figure.axes
     curves = curves_of(axes)
     assert list(curves) == [*MODELS, "paper's values"]
@@ -202,21 +211,17 @@ def test_the_rewards_figure_shows_values_bands_and_reported_values_over_a_log2_a
 
 def test_without_reported_values_and_intervals_the_figure_promises_none(draw):
     summary = summary_of([1, 2, 4], width=np.nan, reported=False)
-    assert list(curves_of(draw(values_figure, summary, TITLE).axes[0])) == MODELS
+    assert list(curves_of(draw(values_figure, summary).axes[0])) == MODELS
 
 
 def test_lines_differ_in_dash_and_marker_so_that_grey_loses_nothing(draw, unconditional):
     for function, data in ((values_figure, summary_of([1, 2, 4])), (hydrophobicity_figure, unconditional)):
-        lines = [line for name, line in curves_of(draw(function, data, TITLE).axes[0]).items() if "paper" not in name]
+        lines = [line for name, line in curves_of(draw(function, data).axes[0]).items() if "paper" not in name]
         assert (
             len({str(line._dash_pattern) for line in lines})
             == len({line.get_marker() for line in lines})
             == len(MODELS)
         )
-
-
-def test_the_rewards_figure_is_registered_for_summaries():
-    assert FIGURES["values"] is values_figure
 
 
 # --- over the steps of training --------------------------------------------------------------------------------------
@@ -257,7 +262,7 @@ def records_of(labels=MODELS, seeds=(1, 2, 3, 4, 5), **recorded):
 )
 def test_a_panel_per_recorded_number_shows_mean_and_range_of_the_seeds(draw, recorded, panels):
     records = records_of(**recorded)
-    figure = draw(training_figure, records, TITLE)
+    figure = draw(training_figure, records)
     assert len(figure.axes) == len(panels)
     for axes, (column, factor) in zip(figure.axes, panels.items(), strict=True):
         curves = curves_of(axes)
@@ -274,7 +279,7 @@ def test_a_panel_per_recorded_number_shows_mean_and_range_of_the_seeds(draw, rec
 
 @pytest.mark.parametrize("steps", [1, 2, 300])
 def test_any_number_of_steps_and_a_single_seed_are_drawn(draw, steps):
-    figure = draw(training_figure, records_of(seeds=[1], steps=steps), TITLE)
+    figure = draw(training_figure, records_of(seeds=[1], steps=steps))
     assert len(curves_of(figure.axes[0])["GRPO"].get_xdata()) == steps
     assert_nothing_is_cut_or_overlaps(figure)
 
@@ -284,43 +289,50 @@ def test_models_have_the_colours_that_the_other_figures_of_their_experiment_give
         curves = {name.split(" (")[0]: line for name, line in curves_of(figure.axes[0]).items()}
         return {label: curves[label].get_color() for label in labels}
 
-    trained = draw(training_figure, records_of(), TITLE)
-    assert colours(trained, MODELS) == colours(draw(hydrophobicity_figure, unconditional, TITLE), MODELS)
-    assert colours(trained, MODELS) == colours(draw(values_figure, summary_of([1, 2, 4]), TITLE), MODELS)
+    trained = draw(training_figure, records_of())
+    assert colours(trained, MODELS) == colours(draw(hydrophobicity_figure, unconditional), MODELS)
+    assert colours(trained, MODELS) == colours(draw(values_figure, summary_of([1, 2, 4])), MODELS)
     labels = ["GRPO", "Pass@4", "Pass@16"]
-    trained = draw(training_figure, records_of(labels), TITLE, "GRPO")
+    trained = draw(training_figure, records_of(labels), "GRPO")
     columns = ["difference", "difference_low", "difference_high", "reported_difference"]
     summary = pd.DataFrame([{"label": label, "k": k, "metric": "pass"} for label in labels for k in (1, 4)])
-    summary = summary.assign(objective=summary["label"], baseline="GRPO", beyond_paper=False)
-    differences = draw(difference_figure, summary.assign(**dict.fromkeys(columns, 0.1)), TITLE)
+    differences = draw(difference_figure, whole_summary(summary.assign(**dict.fromkeys(columns, 0.1))))
     assert colours(trained, labels[1:]) == colours(differences, labels[1:])
     assert differences.axes[0].lines[0].get_color() == colours(trained, labels)["GRPO"] == "black"
     assert colours(trained, labels)["Pass@4"] == STYLES[0]["color"]
 
 
 def test_lines_of_a_training_differ_in_dash_and_marker_too(draw):
-    lines = curves_of(draw(training_figure, records_of(), TITLE).axes[0]).values()
+    lines = curves_of(draw(training_figure, records_of()).axes[0]).values()
     assert len({str(line._dash_pattern) for line in lines}) == len({line.get_marker() for line in lines}) == 4
 
 
 @pytest.mark.parametrize(
     ("seeds", "reward", "said"),
     [
-        ([1, 2], "inversion", ["mean of 2 seeds, bands from the lowest to the highest.", "The reward is synthetic."]),
-        ([1], "answer", ["1 seed, no band.", "Reward: 1 if right, else 0."]),
+        ([1, 2], "inversion", ["mean of 2 seeds, bands from the lowest to the highest.", "The reward is a synthetic"]),
+        ([1], "answer", ["1 seed, no band.", "The mean reward is the share of right completions"]),
+        ([1], "hydrophobicity", [f"h from {JACKPOT_ZONE[0]} to {JACKPOT_ZONE[1]}."]),
     ],
 )
-def test_the_script_draws_records_and_says_what_was_run(tmp_path, monkeypatch, seeds, reward, said):
-    titles = []
-    monkeypatch.setattr(
-        "draw_training.training_figure", lambda records, title, in_black: titles.append(title) or plt.figure()
-    )
+def test_the_caption_of_a_training_says_what_was_run(seeds, reward, said):
     runs = [{"label": label, "seed": seed} for label in MODELS[:2] for seed in seeds]
-    paths = [tmp_path / f"{run['label']}{run['seed']}.parquet" for run in runs]
-    for run, path in zip(runs, paths, strict=True):
-        write_artifact(record_of(**run).drop(columns=["label", "seed"]), "rl_training", path)
-    draw_training(paths, runs, reward, None, "tiny", tmp_path / "one.pdf", tmp_path / "one.png")
-    assert titles[0].startswith("Preset tiny, in training: ")
-    assert [words for words in said if words not in titles[0]] == []
-    assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG") and (tmp_path / "one.pdf").stat().st_size > 0
+    records = [record_of(**run).drop(columns=["label", "seed"]) for run in runs]
+    figure, caption = training(records, runs, reward, None, TITLE, "tiny")
+    assert caption.startswith(TITLE) and "Preset tiny, in training: " in caption
+    assert [words for words in said if words not in caption] == []
+    assert list(curves_of(figure.axes[0])) == MODELS[:2]
+    plt.close("all")
+
+
+def test_the_captions_of_proteins_say_what_was_run(unconditional, conditional):
+    for function, scores, said in (
+        (hydrophobicity, unconditional, ["2 seeds together, one prompt, pools of 512 samples."]),
+        (inversion, conditional, ["seed 1, 150 test prompts, pools of 2 samples."]),
+    ):
+        runs = [{"label": label, "seed": seed} for label in MODELS for seed in (1, 2)]
+        tables = [scores[scores["label"] == run["label"]].drop(columns="label") for run in runs]
+        _, caption = function(tables, runs, TITLE, "tiny", "test")
+        assert caption.startswith(TITLE)
+        assert [words for words in [*said, "has no biological meaning"] if words not in caption] == []
     plt.close("all")

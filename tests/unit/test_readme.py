@@ -3,9 +3,11 @@
 import re
 
 import pandas as pd
+import yaml
 from conftest import REPO
 
 from compute_aligned.presentation.claims_table import claims_table
+from compute_aligned.presentation.figures.matrix import matrix
 
 README = (REPO / "README.md").read_text()
 
@@ -14,6 +16,13 @@ def test_the_claims_are_those_of_the_reference():
     shown = re.search(r"<!-- claims -->\n(.*?)\n<!-- end of claims -->", README, flags=re.DOTALL).group(1)
     # Read as it is: a reference keeps the columns and the words for verdicts of the version that made it.
     assert shown == claims_table(pd.read_csv(REPO / "results/reference/tiny/claims.csv"))
+
+
+def test_the_caption_stands_under_the_picture_of_the_reference():
+    entry = yaml.safe_load((REPO / "config/experiments.yaml").read_text())["experiments"]["alignment_matrix"]
+    summary = pd.read_csv(REPO / "results/reference/tiny/metrics/alignment_matrix.summary.csv")
+    _, caption = matrix(summary, entry["title"], "tiny", "test")
+    assert re.search(rf"gain_matrix\.png\"[^>]*>\n\n<sub>{re.escape(caption)}</sub>\n", README), caption
 
 
 def test_every_file_that_it_links_to_or_shows_exists():

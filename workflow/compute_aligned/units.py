@@ -7,8 +7,3 @@ SCALES = {"pass": 100, "maj": 100, "gain": 100, "bon": 1}
 RANGES = {"pass": (0.0, 1.0), "maj": (0.0, 1.0), "gain": (-1.0, 1.0), "bon": None}
 UNITS = {"pass": "%", "maj": "%", "gain": "%", "bon": "reward units"}
 DIFFERENCE_UNITS = {"pass": "points", "maj": "points", "gain": "points", "bon": "reward units"}
-
-
-def digits(metric: str) -> int:
-    """Decimals of a metric's values, scaled."""
-    return 1 if SCALES[metric] == 100 else 2

@@ -4,10 +4,6 @@
 # is left over at the end. Reinforcement learning comes before fine-tuning, whose runs are shorter. What only reads
 # finished runs has none.
 
-import json
-import shlex
-import tempfile
-
 from compute_aligned.config.resolving import (
     closed_form_settings,
     diagonal_settings,
@@ -15,6 +11,7 @@ from compute_aligned.config.resolving import (
     sampling_settings,
     training_settings,
 )
+from compute_aligned.planning.command_line import command_of, stop_unless_writable
 from compute_aligned.planning.plan import flattened
 from compute_aligned.provenance.hashing import code_hash
 
@@ -24,22 +21,10 @@ COMPARISONS, CLOSED_FORMS, DIAGONALS = (PLAN.of_kind(kind) for kind in ("compari
 # Relative, so that a moved or cloned folder does not look like another input.
 REPORTED = os.path.relpath(f"{workflow.basedir}/config/reported.csv")
 TEMPLATE = os.path.relpath(f"{workflow.basedir}/workflow/report/report.html.j2")
-CAPTIONS = sorted(os.path.relpath(file) for file in Path(workflow.basedir, "workflow/report").glob("*.rst"))
 
 # What a job of training, sampling or grading covers: one seed, a wildcard, or all of them.
 SEED = "seeds" if PRESET["seeds_in_one_job"] else "seed{seed}"
 SEED_MESSAGE = "all seeds" if PRESET["seeds_in_one_job"] else "seed {wildcards.seed}"
-
-
-def stop_unless_writable(folder):
-    """One sentence, and the end, where Snakemake would print a traceback: a read-only or full disk, a file of that name."""
-    nearest = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
-    try:
-        with tempfile.TemporaryFile(dir=nearest) as file:
-            file.write(bytes(4096))
-    except OSError as error:
-        print(f"{nearest.absolute()} cannot be written ({error.strerror}), nothing was done", file=sys.stderr)
-        sys.exit(1)
 
 
 if workflow.is_main_process:
@@ -78,9 +63,9 @@ def settings_of_runs(resolve, *names):
     ]
 
 
-def code_of(script, unused=()):
+def code_of(script, unused=(), used=()):
     """The parameter `code`: hash of the parsed source that a script runs."""
-    return code_hash(SCRIPTS / script, unused)
+    return code_hash(SCRIPTS / script, unused, used)
 
 
 def code_of_training(wildcards):
@@ -110,29 +95,16 @@ def sampled_models(wildcards):
     return [LAYOUT.model(wildcards.recipe, wildcards.objective, seed) for seed in seeds_of(wildcards)]
 
 
-def metrics_of_item(ending):
-    """Input function: a metrics file of the one experiment that an item shows, such as summary.csv."""
-    return lambda wildcards: LAYOUT.metrics(PLAN.of_item(wildcards.item), ending)
+def read_for_item(wildcards):
+    """Input function, unpacked: the artifacts that a table or figure is made from, by their kinds."""
+    return PLAN.read_for(wildcards.item)
 
 
-def metrics_of_table(ending):
-    """Input function: the metrics files of the experiments that a table shows."""
-    return lambda wildcards: [LAYOUT.metrics(name, ending) for name in PLAN.experiments_of[wildcards.item]]
-
-
-def entry_of(wildcards):
-    """The one experiment that an item shows."""
-    return EXPERIMENTS[PLAN.of_item(wildcards.item)]
+def code_of_item(script):
+    """The parameter `code` of a table or figure: what writes all of them, and the module of its own function."""
+    return lambda wildcards: code_of(script, used=[PLAN.made_by(wildcards.item).module])
 
 
 def category_of(wildcards):
     """Where `snakemake --report` puts a table or figure: under its experiment, or the two that share a table."""
     return ", ".join(PLAN.experiments_of[wildcards.item])
-
-
-def command_of_this_preset():
-    """How this preset is run from the command line, with the values given there."""
-    files = [os.path.relpath(file) for file in workflow.configfiles]
-    values = [shlex.quote(f"{key}={json.dumps(value)}") for key, value in workflow.config_settings.config.items()]
-    # --cores last: the options before it would take a target for one of their values.
-    return " ".join(["snakemake --configfile", *files, *(["--config", *values] if values else []), "--cores 2"])

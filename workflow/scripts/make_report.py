@@ -15,6 +15,5 @@ if __name__ == "__main__":
             results=Path(snakemake.params.results),  # noqa: F821
             path_to_claims=snakemake.input.claims,  # noqa: F821
             path_to_template=snakemake.input.template,  # noqa: F821
-            captions=Path(snakemake.input.template).parent,  # noqa: F821
             path_to_report=snakemake.output[0],  # noqa: F821
         )

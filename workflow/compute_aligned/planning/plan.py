@@ -8,6 +8,7 @@ from ..advantages import rl_objective
 from ..config.resolving import compared_arms, recipes_and_objectives
 from ..config.settings.measuring import MeasuringSettings
 from ..objectives import sft_objective
+from ..presentation.registry import FIGURES, TABLES, Item
 from .layout import Layout
 
 # Kind of experiment -> its files under metrics/: name in analysis/evidence.py (None: decides no claim), ending, kind of
@@ -30,6 +31,7 @@ METRICS_FILES = {
         ("theorem3", "theorem3.csv", "theorem3"),
     ],
 }
+PASS_RATES = "pass_rates.csv"  # of experiments that draw them
 SHOWN_ON_THE_PAGE = ("summary", "weights", "diagonal_rho", "theorem3")
 WARMUP, START = "warmup", "start"  # objectives that no experiment names: a shared first stage, and what runs start from
 
@@ -62,13 +64,9 @@ class Plan:
         """Those that the preset runs: name -> entry of experiments.yaml with the preset's."""
         return {name: self.settings["experiments"][name] | entry for name, entry in self.preset["experiments"].items()}
 
-    def of_kind(self, kind: str, aligned: bool | None = None) -> dict[str, dict]:
-        """The experiments of a kind; of comparisons perhaps those alone that are, or are not, over budgets N."""
-        return {
-            name: entry
-            for name, entry in self.experiments.items()
-            if entry["kind"] == kind and (aligned is None or ("alignment" in entry) == aligned)
-        }
+    def of_kind(self, kind: str) -> dict[str, dict]:
+        """The experiments of a kind."""
+        return {name: entry for name, entry in self.experiments.items() if entry["kind"] == kind}
 
     def recipe(self, name: str) -> dict:
         return self.settings["recipes"][name]
@@ -198,10 +196,9 @@ class Plan:
         return found
 
     def item_files(self, item: str) -> list[str]:
-        is_table = any(self.experiments[name].get("table") == item for name in self.experiments_of[item])
-        if is_table:
-            return [self.layout.table(item, ending) for ending in ("csv", "md", "tex")]
-        return [self.layout.figure(item, ending) for ending in ("pdf", "png")]
+        if self._figure(item):
+            return [self.layout.figure(item, ending) for ending in ("pdf", "png", "caption.md")]
+        return [self.layout.table(item, ending) for ending in ("csv", "md", "tex")]
 
     def items(self, experiment: str) -> list[str]:
         """All files of an experiment's table, if it has one, and figures."""
@@ -218,27 +215,63 @@ class Plan:
         (experiment,) = self.experiments_of[item]
         return experiment
 
-    def tables(self, experiments: dict[str, dict]) -> list[str]:
-        return sorted({entry["table"] for entry in experiments.values() if "table" in entry})
+    @property
+    def tables(self) -> list[str]:
+        return [item for item in self.experiments_of if not self._figure(item)]
 
-    def figures(self, experiments: dict[str, dict], *kinds: str) -> list[str]:
-        """The figures of some experiments, of some kinds or of all."""
-        return [
-            figure
-            for entry in experiments.values()
-            for figure, kind in entry["figures"].items()
-            if not kinds or kind in kinds
-        ]
+    @property
+    def figures(self) -> list[str]:
+        return [item for item in self.experiments_of if self._figure(item)]
 
-    def labels_of_figure(self, item: str) -> list[dict]:
-        """Label and seed of each run of the experiment that a figure shows."""
-        return [{key: run[key] for key in ("label", "seed")} for run in self.labelled_runs(self.of_item(item))]
+    def made_by(self, item: str) -> Item:
+        """What the registry says of a table or figure."""
+        figure, entry = self._figure(item), self._entry(item)
+        if not figure:
+            return TABLES["alignment" if _over_budgets(entry) else entry["kind"]]
+        return FIGURES[figure if isinstance(figure, str) else figure.get("draw", "rho")]
 
-    def baseline_in_black(self, item: str) -> str | None:
-        """The baseline's label, where another figure of the experiment draws it as a black line at 0; else None."""
-        name = self.of_item(item)
-        entry = self.experiments[name]
-        return self.labels_of(name)[entry["baseline"]] if "difference" in entry["figures"].values() else None
+    def read_for(self, item: str) -> dict[str, str | list[str]]:
+        """Kind of artifact that a table or figure is made from -> its file, or files where it may show several."""
+        files: dict[str, str | list[str]] = {}
+        for kind in self.made_by(item).reads:
+            if kind in ("protein_scores", "rl_training"):  # of every run
+                stage = "scores" if kind == "protein_scores" else "training"
+                files[kind] = self.files(stage, self.runs_of(self.of_item(item)))
+                continue
+            names, entry = self.experiments_of[item], self._entry(item)
+            if kind == "alignment" and _over_budgets(entry):  # that of the closed forms
+                names = [entry["alignment"]]
+            found = [self._metrics_file(name, kind) for name in names]
+            files[kind] = found if self.made_by(item) == TABLES["comparison"] else found[0]
+        return files
+
+    def told(self, item: str) -> dict:
+        """What the function that makes a table or figure is told besides."""
+        figure, entry, names = self._figure(item), self._entry(item), self.experiments_of[item]
+        known = {"item": item, "titles": [self.experiments[name]["title"] for name in names]}
+        known |= {key: self.preset[key] for key in ("preset", "split")} | entry
+        known |= figure if isinstance(figure, dict) else {}
+        if entry["kind"] == "comparison":
+            known["runs"] = [{key: run[key] for key in ("label", "seed")} for run in self.labelled_runs(names[0])]
+            known["reward"] = self.recipe(self.baseline_of(names[0])["recipe"])["reward"]
+            # The baseline's label, where another figure of the experiment draws it as a black line at 0.
+            in_black = "difference" in entry["figures"].values()
+            known["in_black"] = self.labels_of(names[0])[entry["baseline"]] if in_black else None
+        return {name: known[name] for name in self.made_by(item).told}
+
+    def _entry(self, item: str) -> dict:
+        """The first experiment that an item shows."""
+        return self.experiments[self.experiments_of[item][0]]
+
+    def _figure(self, item: str) -> str | dict | None:
+        """A figure's kind, or settings; None of a table."""
+        return self._entry(item)["figures"].get(item)
+
+    def _metrics_file(self, experiment: str, kind: str) -> str:
+        """The file of a kind of artifact under metrics/."""
+        of_kind = METRICS_FILES[self.settings["experiments"][experiment]["kind"]]
+        endings = {artifact: ending for _, ending, artifact in of_kind} | {"pass_rates": PASS_RATES}
+        return self.layout.metrics(experiment, endings[kind])
 
     def page(self) -> dict[str, dict]:
         """What the report page needs to know: name -> entry of each experiment with its items, tables first."""
@@ -319,7 +352,10 @@ class Plan:
         for name, entry in self.experiments.items():
             artifacts |= {self.layout.metrics(name, end): kind for _, end, kind in METRICS_FILES[entry["kind"]]}
             if "pass_rates" in entry["figures"].values():
-                artifacts[self.layout.metrics(name, "pass_rates.csv")] = "pass_rates"
+                artifacts[self.layout.metrics(name, PASS_RATES)] = "pass_rates"
+        for item in self.tables:
+            in_closed_form = self._entry(item)["kind"] == "closed_form"
+            artifacts[self.layout.table(item, "csv")] = "closed_form_table" if in_closed_form else "table"
         return {
             "folders": [self.layout.root],
             "runs": runs,
@@ -369,6 +405,11 @@ class Plan:
                 if (arm["recipe"], arm["objective"]) == (recipe, objective)
             ],
         }
+
+
+def _over_budgets(entry: dict) -> bool:
+    """Whether an experiment compares budgets N, and its gains stand beside the alignment of a closed form."""
+    return entry["kind"] == "comparison" and "alignment" in entry
 
 
 def flattened(files: str | list | dict) -> list[str]:

@@ -7,8 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..provenance.artifacts import read_artifact
-
-UNIT_DIGITS = {"points": 1, "%": 0, "% of answer sets": 1, "(CAT over pivotal)": 3}  # others: two
+from . import numbers
 
 
 def claims_table(claims: pd.DataFrame) -> str:
@@ -21,12 +20,9 @@ def claims_table(claims: pd.DataFrame) -> str:
     """
     lines = ["| | claim | paper | here [95 % interval] | verdict |", "|---|---|---|---|---|"]
     for row in claims.itertuples():
-        digits = UNIT_DIGITS.get(row.unit, 2)
-        reported, effect, low, high = (
-            "" if pd.isna(value) else f"{value:+.{digits}f}" for value in (row.reported, row.effect, row.low, row.high)
-        )
-        here = effect and f"{effect}{f' [{low}, {high}]' if low else ''} {row.unit}"
-        cells = [row.claim, row.statement, reported or "–", here or "–", f"**{row.verdict}**"]
+        here = numbers.estimate(row.effect, row.low, row.high, row.unit, "+")
+        here = here if here == numbers.NONE else f"{here} {row.unit}"
+        cells = [row.claim, row.statement, numbers.number(row.reported, row.unit, "+"), here, f"**{row.verdict}**"]
         lines.append(f"| {' | '.join(cells)} |")
     tested = claims.dropna(subset=["detectable", "reported"])
     able = (tested["detectable"] <= tested["reported"].abs()).sum()

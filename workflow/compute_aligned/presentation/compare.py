@@ -17,6 +17,7 @@ import pandas as pd
 from ..provenance.artifacts import SCHEMAS, read_artifact
 from ..provenance.manifests import readable_manifests
 from ..units import METRIC_NAMES, SCALES
+from .numbers import significant
 
 REPORTED = SCHEMAS.parents[2] / "config" / "reported.csv"
 # An item's verdict is the last of these that one of its numbers has.
@@ -58,7 +59,7 @@ class Number:
     estimate: bool = True
 
     def __str__(self) -> str:
-        return f"{self.value:.4g}" + ("" if isnan(self.half) else f" ± {self.half:.2g}")
+        return significant(self.value, 4) + ("" if isnan(self.half) else f" ± {significant(self.half, 2)}")
 
 
 @dataclass(frozen=True)
@@ -123,21 +124,13 @@ def compare_numbers(own: dict[str, Number], other: dict[str, Number]) -> list[Co
 
 
 def table_numbers(path: Path) -> dict[str, Number]:
-    """The numbers of a table's CSV by row and column; not the paper's values that stand in it, too."""
+    """The numbers of a table's CSV by row; not the paper's values that stand in it, too."""
     table = _read_csv(path)
-    if "gain" in table:  # train budgets n beside test budgets k
-        columns = ["value", "gain", "alignment", "alignment_gain"]
-        return _numbers(table, path, ["n", "k"], columns, {"gain": ("low", "high")}, True)
-    estimate = "objective" in table  # the rows of a table of closed forms are strategies
-    rows = ["experiment", "objective"] if estimate else ["strategy", "form"]
-    intervals = {}
-    for column in table:
-        joint = "_" if column.endswith(" difference") else " "
-        if f"{column}{joint}low" in table:
-            intervals[column] = (f"{column}{joint}low", f"{column}{joint}high")
-    left_out = {*rows, "label", "formula", *(bound for pair in intervals.values() for bound in pair)}
-    columns = [column for column in table if column not in left_out and " reported" not in column]
-    return _numbers(table, path, rows, columns, intervals, estimate)
+    if "strategy" in table:  # in closed form
+        return _numbers(table, path, ["strategy", "form", "p"], ["value"], {}, False)
+    _require(table, path, ["experiment", "arm"])
+    table = _with_places(table, path).drop(columns="metric")  # by which a summary's numbers would be scaled
+    return _numbers(table, path, ["experiment", "arm", "at"], INTERVALS, INTERVALS, True)
 
 
 def metrics_numbers(path: Path) -> dict[str, Number]:
@@ -352,12 +345,21 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _read_metrics(path: Path) -> pd.DataFrame:
-    """A metrics file; of a summary with metric and k in one column, at: Pass@16."""
+    """A metrics file; of a summary with metric and k in one column."""
     frame = _read_csv(path)
     if _kind(path) == "summary":
-        _require(frame, path, ["objective", "baseline", "metric", "k"])
-        frame["at"] = frame["metric"].map(METRIC_NAMES) + "@" + frame["k"].astype(str)
+        _require(frame, path, ["objective", "baseline"])
+        frame = _with_places(frame, path)
     return frame
+
+
+def _with_places(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """With metric and k in one column, at: Pass@16; a number of the training has no k."""
+    _require(frame, path, ["metric", "k"])
+    places = zip(frame["metric"], frame["k"], strict=True)
+    return frame.assign(
+        at=[metric if pd.isna(k) else f"{METRIC_NAMES.get(metric, metric)}@{int(k)}" for metric, k in places]
+    )
 
 
 def _require(frame: pd.DataFrame, path: Path, columns: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..provenance.artifacts import read_artifact, whole
 from ..provenance.manifests import Manifests, jobs_behind, load_manifests
-from . import report
+from . import numbers, report
 from .wording import against_the_paper, what_was_run
 
 
@@ -20,7 +20,6 @@ def make_report(
     results: Path,
     path_to_claims: str,
     path_to_template: str,
-    captions: Path,
     path_to_report: str,
 ) -> dict:
     """Collect what the page says and lay it out.
@@ -33,7 +32,6 @@ def make_report(
         results: the results folder.
         path_to_claims: the verdicts.
         path_to_template: Jinja template of the page.
-        captions: folder of the captions of tables and figures.
         path_to_report: where the page goes.
 
     Returns:
@@ -42,8 +40,7 @@ def make_report(
     manifests = load_manifests(results)
     claims = read_artifact("claims", path_to_claims)
     sections = [
-        _section(name, entry, preset, claims, command, results, manifests, captions)
-        for name, entry in experiments.items()
+        _section(name, entry, preset, claims, command, results, manifests) for name, entry in experiments.items()
     ]
     items = [path for section in sections for path in section["paths"]]
     jobs = jobs_behind([*items, path_to_claims], manifests)
@@ -54,7 +51,7 @@ def make_report(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    helpers = (report.claim_number, report.p_value, report.duration)
+    helpers = (report.claim_number, numbers.p_value, report.duration)
     environment.globals |= {function.__name__: function for function in helpers}
     page = environment.get_template(Path(path_to_template).name).render(
         preset=preset,
@@ -62,7 +59,8 @@ def make_report(
         left_out=left_out,
         command=command,
         notes=_notes(preset, left_out, sections, jobs),
-        verdicts={name: list(claims.loc[claims["verdict"] == name, "claim"]) for name in report.VERDICTS},
+        verdicts={name: list(claims.loc[claims["verdict"] == name, "claim"]) for name in numbers.VERDICT_MARKS},
+        marks=numbers.VERDICT_MARKS,
         claims=report.claims_by_unit(claims),
         forest_width=report.FOREST_WIDTH,
         experiments=sections,
@@ -88,7 +86,6 @@ def _section(
     command: str,
     results: Path,
     manifests: Manifests,
-    captions: Path,
 ) -> dict:
     """What the page says of one experiment."""
     metrics = results / "metrics"
@@ -103,9 +100,9 @@ def _section(
         if kind == "figure":
             content = shown.read_bytes()
             width, height = struct.unpack(">II", content[16:24])  # of a PNG's header
-            figure = {"name": item, "head": head, "uri": report.data_uri(content, "image/png")}
-            figures.append(figure | {"width": width, "height": height})
-            figures[-1]["caption"] = report.caption(manifests[str(shown)], captions)
+            picture = {"uri": report.data_uri(content, "image/png"), "width": width, "height": height}
+            caption = shown.with_suffix(".caption.md").read_text().strip()
+            figures.append({"name": item, "head": head, "caption": caption} | picture)
         elif entry["kind"] != "comparison" or "alignment" in entry:  # others are shown from their summaries
             tables.append({"title": f"{head}, whole", "html": report.table_html(shown.read_text())})
         origins.append(

@@ -6,9 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
-import jinja2
 import numpy as np
 import pandas as pd
 from markdown_it import MarkdownIt
@@ -18,12 +16,12 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import MaxNLocator
 
 from ..provenance.manifests import Manifests, recorded_output
-from ..units import DIFFERENCE_UNITS, METRIC_NAMES, SCALES, UNITS, digits
-from .tables import WEIGHT_COLUMNS
-from .wording import baseline_label
-
-VERDICTS = ("reproduced", "right sign, too small to matter", "contradicted", "inconclusive", "not tested here")
-MINUS = str.maketrans("-", "−")
+from ..units import DIFFERENCE_UNITS, UNITS
+from . import numbers
+from .numbers import typographic
+from .rows import long_rows
+from .tables.comparison import explanations, weights_view
+from .wording import at_budget, baseline_label
 
 # --- claims ----------------------------------------------------------------------------------------------------------
 
@@ -48,7 +46,7 @@ class Axis:
 
     def label(self, tick: float) -> str:
         """A tick's number."""
-        return f"{tick:g}".translate(MINUS)
+        return typographic(f"{tick:g}")
 
 
 def forest_axis(rows: pd.DataFrame) -> Axis:
@@ -87,16 +85,8 @@ def claims_by_unit(claims: pd.DataFrame) -> list[dict]:
 
 
 def claim_number(value: float | None, unit: str | None, sign: str = "+") -> str:
-    """An effect as text: points to a tenth, everything else to three digits; a dash where there is none."""
-    if value is None:
-        return "–"
-    text = f"{value:{sign}z.1f}" if unit == "points" else f"{value:{sign}z.3g}"
-    return text.translate(MINUS)
-
-
-def p_value(value: float | None) -> str:
-    """A p value as text."""
-    return "–" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+    """An effect as text; a dash where there is none."""
+    return typographic(numbers.number(value, unit, sign))
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
@@ -114,13 +104,14 @@ def comparison_table(summary: pd.DataFrame) -> dict:
         reported, reported_difference; None where there is nothing to say.
     """
     metric = summary["metric"].iloc[0]
-    heads = summary[["metric", "k"]].drop_duplicates()
+    shown = long_rows(summary)
+    heads = shown[["metric", "k"]].drop_duplicates().itertuples(index=False)
     rows = []
-    for (beyond, label), group in summary.groupby(["beyond_paper", "label"], sort=False):
+    for (beyond, label), group in shown.groupby(["beyond_paper", "label"], sort=False):
         cells = [_cell(row) for row in _records(group)]
         rows.append({"label": label, "beyond_paper": beyond, "cells": cells})
     return {
-        "heads": [f"{METRIC_NAMES[metric]}@{k}" for metric, k in zip(heads["metric"], heads["k"], strict=True)],
+        "heads": [at_budget(*head) for head in heads],
         "rows": rows,
         "unit": UNITS[metric],
         "difference_unit": DIFFERENCE_UNITS[metric],
@@ -130,27 +121,27 @@ def comparison_table(summary: pd.DataFrame) -> dict:
 
 
 def _cell(row: dict) -> dict:
-    def number(column: str, sign: str = "") -> str | None:
-        if row[column] is None:
-            return None
-        return f"{SCALES[row['metric']] * row[column]:{sign}z.{digits(row['metric'])}f}".translate(MINUS)
+    apart = DIFFERENCE_UNITS[row["metric"]]
 
-    def interval(low: str, high: str, sign: str = "") -> str | None:
-        return None if row[low] is None else f"[{number(low, sign)}, {number(high, sign)}]"
+    def number(column: str, unit: str, sign: str = "") -> str | None:
+        return None if row[column] is None else typographic(numbers.number(row[column], unit, sign))
+
+    def interval(low: str, high: str, unit: str, sign: str = "") -> str | None:
+        return typographic(numbers.interval(row[low], row[high], unit, sign)) or None
 
     cell = {
-        "value": number("value"),
-        "interval": interval("low", "high"),
-        "reported": number("reported"),
+        "value": number("value", row["unit"]),
+        "interval": interval("low", "high", row["unit"]),
+        "reported": number("reported", row["unit"]),
         "difference": None,
         "difference_interval": None,
         "reported_difference": None,
         "excludes_0": False,
     }
-    if row["objective"] != row["baseline"]:
-        cell["difference"] = number("difference", "+")
-        cell["difference_interval"] = interval("difference_low", "difference_high", "+")
-        cell["reported_difference"] = number("reported_difference", "+")
+    if row["arm"] != row["baseline"]:
+        cell["difference"] = number("difference", apart, "+")
+        cell["difference_interval"] = interval("difference_low", "difference_high", apart, "+")
+        cell["reported_difference"] = number("reported_difference", apart, "+")
         low, high = row["difference_low"], row["difference_high"]
         cell["excludes_0"] = low is not None and (low > 0 or high < 0)
     return cell
@@ -165,16 +156,11 @@ def weights_table(weights: pd.DataFrame) -> dict:
     Returns:
         heads, rows (label, cells), and what the heads mean; columns that are empty for all arms are left out.
     """
-    shown = [column for column in WEIGHT_COLUMNS if weights[column].notna().any()]
-    rows = []
-    for row in _records(weights):
-        cells = ["–" if row[name] is None else format(row[name], WEIGHT_COLUMNS[name][1]) for name in shown]
-        rows.append({"label": row["label"], "cells": [cell.translate(MINUS) for cell in cells]})
-    meanings = [f"{WEIGHT_COLUMNS[name][0]}: {WEIGHT_COLUMNS[name][2]}." for name in shown if WEIGHT_COLUMNS[name][2]]
+    view = weights_view(weights)
     return {
-        "heads": [WEIGHT_COLUMNS[name][0] for name in shown],
-        "rows": rows,
-        "meanings": " ".join(meanings),
+        "heads": list(view),
+        "rows": [{"label": label, "cells": [typographic(cell) for cell in cells]} for label, cells in view.iterrows()],
+        "meanings": explanations(weights),
         "of_advantages": bool(weights["no_signal_share"].notna().any()),
     }
 
@@ -188,8 +174,8 @@ def plain_table(frame: pd.DataFrame) -> dict:
 
 def _text(value) -> str:
     if value is None:
-        return "–"
-    return f"{value:.4g}".translate(MINUS) if isinstance(value, float) else str(value)
+        return numbers.NONE
+    return typographic(numbers.significant(value, 4)) if isinstance(value, float) else str(value)
 
 
 def table_html(markdown: str) -> Markup:
@@ -212,18 +198,6 @@ def data_uri(content: bytes, media_type: str) -> str:
 
 
 # --- where it came from ----------------------------------------------------------------------------------------------
-
-
-def caption(manifest: dict, folder: Path) -> str:
-    """The caption of what a job drew: the one that ``snakemake --report`` prints, ``<rule>.rst``.
-
-    Args:
-        manifest: the job's manifest.
-        folder: folder of the captions.
-    """
-    template = jinja2.Template((folder / f"{manifest['rule']}.rst").read_text(), undefined=jinja2.StrictUndefined)
-    names = {"wildcards": SimpleNamespace(**manifest["wildcards"]), "params": SimpleNamespace(**manifest["params"])}
-    return " ".join(template.render(snakemake=SimpleNamespace(**names)).split())
 
 
 def costs(jobs: Sequence[dict], benchmarks: Path) -> list[dict]:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..analysis.claims import VERDICTS
 from ..config.files import read_preset
 from ..provenance.artifacts import read_artifact
 from ..provenance.manifests import load_manifests
-from ..units import DIFFERENCE_UNITS, METRIC_NAMES, SCALES, digits
-from .wording import baseline_label, what_was_run
+from ..units import DIFFERENCE_UNITS
+from .numbers import VERDICT_MARKS, estimate, is_missing
+from .rows import long_rows
+from .wording import at_budget, baseline_label, what_was_run
 
 
 def describe_results(preset: dict, results: Path) -> str:
@@ -28,15 +29,13 @@ def describe_results(preset: dict, results: Path) -> str:
         summary = read_artifact("summary", results / "metrics" / f"{experiment}.summary.csv")
         lines += [f"{experiment}: {what_was_run(summary, preset['preset'], preset['split'])}"]
         baseline = baseline_label(summary)
-        rows = summary[summary["objective"] != summary["baseline"]]
-        for label, group in rows.groupby("label", sort=False):
+        rows = long_rows(summary)
+        for label, group in rows[rows["arm"] != rows["baseline"]].groupby("label", sort=False):
             row = group.iloc[-1]  # the largest test budget
-            scale, n = SCALES[row["metric"]], digits(row["metric"])
-            low, high = (scale * row[f"difference_{end}"] for end in ("low", "high"))
-            interval = "(no interval)" if pd.isna(low) else f"[{low:+.{n}f}, {high:+.{n}f}]"
+            unit, (low, high) = DIFFERENCE_UNITS[row["metric"]], row[["difference_low", "difference_high"]]
             lines.append(
-                f"  {label:12} {METRIC_NAMES[row['metric']]}@{row['k']} minus {baseline}: "
-                f"{scale * row['difference']:+.{n}f} {DIFFERENCE_UNITS[row['metric']]} {interval}"
+                f"  {label:12} {at_budget(row['metric'], row['k'])} minus {baseline}: "
+                f"{estimate(row['difference'], low, high, unit, '+')} {unit}" + " (no interval)" * is_missing(low)
             )
     made = sorted(map(Path, load_manifests(results)))
     files = [file for kind in ("tables", "figures") for file in made if file.parent == results / kind and file.exists()]
@@ -51,8 +50,8 @@ def describe_claims(claims: pd.DataFrame, report: Path) -> str:
         report: path of the report.
     """
     counts = claims["verdict"].value_counts()
-    lines = [f"Claims: {'; '.join(f'{counts.get(verdict, 0)} {verdict}' for verdict in VERDICTS)}"]
-    width = max(map(len, VERDICTS))
+    lines = [f"Claims: {'; '.join(f'{counts.get(verdict, 0)} {verdict}' for verdict in VERDICT_MARKS)}"]
+    width = max(map(len, VERDICT_MARKS))
     lines += [f"  {row.claim:4} {row.verdict:{width}} {row.statement}" for row in claims.itertuples()]
     return "\n".join([*lines, "", f"Report: {report}"])
 

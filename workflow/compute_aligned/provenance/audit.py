@@ -309,25 +309,23 @@ def number_of_table(file: Path, model: str, k: int, experiment: str | None) -> t
     table = pd.read_csv(file)
     if "strategy" in table:
         raise ValueError(f"{file}: no number of it was measured on a model; it is computed in closed form")
-    if "objective" not in table:
+    if "arm" not in table:
         raise NoAnswer(f"{file}: its rows are not one model each; without --model and --k audit says what made it")
     shown = list(dict.fromkeys(table["experiment"]))
     if experiment not in shown and (experiment is not None or len(shown) > 1):
         raise ValueError(f"{file}: --experiment is {experiment}, wanted one of {', '.join(shown)}")
     experiment = experiment or shown[0]
-    table = table[table["experiment"] == experiment].dropna(axis=1, how="all").set_index("objective")
-    columns = [column for column in table.columns if column.endswith(f"@{k}")]
-    if model not in table.index or not columns:
-        budgets = [column.split("@")[1] for column in table.columns if "@" in column and " " not in column]
+    table = table[(table["experiment"] == experiment) & table["k"].notna()]  # the others are numbers of the training
+    found = table[(table["arm"] == model) & (table["k"] == k)]
+    if found.empty:
         raise ValueError(
-            f"{file}: no number for model {model!r} and k {k}; models are {', '.join(table.index)}, "
-            f"k are {', '.join(dict.fromkeys(budgets))}"
+            f"{file}: no number for model {model!r} and k {k}; models are {', '.join(table['arm'].unique())}, "
+            f"k are {', '.join(str(int(budget)) for budget in table['k'].unique())}"
         )
-    column = columns[0]
-    row = table.loc[model]
-    unit = " %" if column.split("@")[0] != METRIC_NAMES["bon"] else ""
-    interval = f" [{row[f'{column} low']:.2f}, {row[f'{column} high']:.2f}]" if f"{column} low" in table else ""
-    return f"{column} of {model}: {row[column]:.2f}{unit}{interval}, in {file}", experiment
+    row = found.iloc[0]  # of the experiment's own metric, which comes first
+    name, unit = f"{METRIC_NAMES[row['metric']]}@{k}", " %" if row["unit"] == "%" else ""
+    interval = "" if pd.isna(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
+    return f"{name} of {model}: {row['value']:.2f}{unit}{interval}, in {file}", experiment
 
 
 def follow_model(model: str, experiment: str) -> Callable[[str], bool]:

@@ -70,7 +70,7 @@ def hash_settings(*values) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def code_hash(script: Path, unused: Sequence[str] = ()) -> str:
+def code_hash(script: Path, unused: Sequence[str] = (), used: Sequence[str] = ()) -> str:
     """Hash of the parsed source of a script and of the package modules that it imports, directly or not.
 
     Comments, blank lines and docstrings do not count; nor does BOOKKEEPING; so a rule reruns when, and only when, code
@@ -80,8 +80,9 @@ def code_hash(script: Path, unused: Sequence[str] = ()) -> str:
         script: the script.
         unused: package modules, such as ``training.success_rates``, that are imported and not run by the job. What
             they alone import does not count, either.
+        used: package modules that the job imports by a name that its settings give.
     """
-    pending, seen = [Path(script)], {}
+    pending, seen = [Path(script), *(PACKAGE.joinpath(*module.split(".")).with_suffix(".py") for module in used)], {}
     while pending:
         path = pending.pop()
         if path in seen or _module(path).startswith(BOOKKEEPING) or _module(path) in unused:

@@ -8,65 +8,103 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from ...units import DIFFERENCE_UNITS, METRIC_NAMES, SCALES, UNITS
-from ..wording import baseline_label
-from .style import COLUMN_WIDTH_IN, LAYOUT, STYLES, over_seeds
+from ...units import DIFFERENCE_UNITS, METRIC_NAMES, UNITS
+from ..rows import long_rows
+from ..wording import against_the_paper, bands_of_seeds, baseline_label, counted, sentences, what_was_run
+from .style import BASELINE, LAYOUT, STYLES, over_seeds, panels
 
 
-def difference_figure(summary: pd.DataFrame, title: str) -> Figure:
-    """Metric at k minus the baseline's, in points, over k on a log axis, with 95 % bands (paper Figures 1, 2, 18).
+def difference(summary: pd.DataFrame, title: str, preset: str, split: str) -> tuple[Figure, str]:
+    """Metric minus the baseline's (paper Figures 1, 2, 18), and its caption."""
+    said = (
+        "The metric at each test budget k minus the baseline's, paired by problem and seed. Bands: 95 % intervals. "
+        "Hollow markers: the paper's differences, where its values give them."
+    )
+    if summary["beyond_paper"].any():
+        said += " Objectives that the paper does not have are in the table alone."
+    return difference_figure(summary), sentences(title, said, *_what_is_shown(summary, preset, split))
+
+
+def values(summary: pd.DataFrame, title: str, preset: str, split: str) -> tuple[Figure, str]:
+    """The metric itself (paper Figures 7, 8, 19, 20), and its caption."""
+    said = (
+        "The metric at each test budget k. Bands: 95 % intervals, of each curve by itself: paired differences are "
+        "sharper. Hollow markers: the paper's values, where it prints them."
+    )
+    return values_figure(summary), sentences(title, said, *_what_is_shown(summary, preset, split))
+
+
+def pass_rates(pass_rates: pd.DataFrame, title: str, preset: str, split: str) -> tuple[Figure, str]:
+    """Shares of the problems over their pass rate, and their caption."""
+    row, n_seeds = pass_rates.iloc[0], pass_rates["seed"].nunique()
+    said = (
+        "Share of the problems whose pass rate, right samples over all samples of the pool, is above x; exact counts. "
+        "At x = 0 it is the share that is solved at all. An objective for many samples lifts the left end, "
+        "cross-entropy the right one."
+    )
+    problems = counted(row["n_problems"], f"{split} problem")
+    run = f"Preset {preset}: {problems}, pools of {row['n_samples']} samples; {bands_of_seeds(n_seeds)}."
+    return pass_rate_figure(pass_rates), sentences(title, said, run)
+
+
+def _what_is_shown(summary: pd.DataFrame, preset: str, split: str) -> tuple[str, str]:
+    return what_was_run(summary, preset, split), against_the_paper(_own_metric(summary))
+
+
+def _own_metric(summary: pd.DataFrame) -> pd.DataFrame:
+    """What is drawn: the experiment's own metric. A table may show one more."""
+    return summary[summary["metric"] == summary["metric"].iloc[0]]
+
+
+def difference_figure(summary: pd.DataFrame) -> Figure:
+    """Metric at k minus the baseline's, in points, over k on a log axis, with 95 % bands.
 
     Hollow markers are the paper's differences, where it reports them. Objectives that the paper does not have are left
     to the table.
 
     Args:
         summary: a ``summary`` artifact.
-        title: what was run.
     """
-    metric = summary["metric"].iloc[0]
-    scale = SCALES[metric]
-    baseline = baseline_label(summary)
+    rows, metric, baseline = long_rows(_own_metric(summary)), summary["metric"].iloc[0], baseline_label(summary)
+    columns = ("difference", "difference_low", "difference_high", "reported_difference")
     with plt.rc_context(LAYOUT):
-        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 2.9), layout="constrained")
-        axes.axhline(0, color="black", linewidth=0.8)
-        summary = summary[summary["metric"] == metric]
-        others = summary[(summary["objective"] != summary["baseline"]) & ~summary["beyond_paper"]]
-        for (label, rows), style in zip(others.groupby("label", sort=False), cycle(STYLES), strict=False):
-            columns = ("difference", "difference_low", "difference_high", "reported_difference")
-            _budget_curve(axes, rows["k"], *(scale * rows[column] for column in columns), label, style)
-        axes.plot([], [], color="black", marker="o", markerfacecolor="white", linestyle="none", label="paper's values")
-        _budget_axis(axes, summary["k"])
+        figure, ((axes,),) = panels(2.4)
+        axes.axhline(0, linewidth=0.8, **BASELINE)
+        others = rows[(rows["arm"] != rows["baseline"]) & ~rows["beyond_paper"]]
+        for (label, curve), style in zip(others.groupby("label", sort=False), cycle(STYLES), strict=False):
+            _budget_curve(axes, *(curve[column].to_numpy(dtype=float) for column in ("k", *columns)), label, style)
+        _papers_marker(axes)
+        _budget_axis(axes, rows["k"])
         axes.set_ylabel(f"{METRIC_NAMES[metric]}@k minus {baseline} ({DIFFERENCE_UNITS[metric]})")
-        axes.set_title(title, loc="left", wrap=True)
         figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
-def values_figure(summary: pd.DataFrame, title: str) -> Figure:
-    """The metric over k on a log axis, with 95 % bands (paper Figures 7, 8, 19, 20).
+def values_figure(summary: pd.DataFrame) -> Figure:
+    """The metric over k on a log axis, with 95 % bands.
 
     Hollow markers are the paper's values, where it reports them.
 
     Args:
         summary: a ``summary`` artifact.
-        title: what was run.
     """
-    metric = summary["metric"].iloc[0]
-    scale = SCALES[metric]
+    rows, metric = long_rows(_own_metric(summary)), summary["metric"].iloc[0]
     with plt.rc_context(LAYOUT):
-        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 3.0), layout="constrained")
-        for (label, rows), style in zip(summary.groupby("label", sort=False), cycle(STYLES), strict=False):
-            columns = ("value", "low", "high", "reported")
-            _budget_curve(axes, rows["k"], *(scale * rows[column] for column in columns), label, style)
-        if summary["reported"].notna().any():
-            axes.plot(
-                [], [], color="black", marker="o", markerfacecolor="white", linestyle="none", label="paper's values"
-            )
-        _budget_axis(axes, summary["k"])
+        figure, ((axes,),) = panels(2.5)
+        for (label, curve), style in zip(rows.groupby("label", sort=False), cycle(STYLES), strict=False):
+            columns = ("k", "value", "low", "high", "reported")
+            _budget_curve(axes, *(curve[column].to_numpy(dtype=float) for column in columns), label, style)
+        if rows["reported"].notna().any():
+            _papers_marker(axes)
+        _budget_axis(axes, rows["k"])
         axes.set_ylabel("expected maximum reward" if metric == "bon" else f"{METRIC_NAMES[metric]}@k ({UNITS[metric]})")
-        axes.set_title(title, loc="left", wrap=True)
         figure.legend(loc="outside lower center", ncols=2)
     return figure
+
+
+def _papers_marker(axes) -> None:
+    """An entry of the legend for all hollow markers."""
+    axes.plot([], [], color="black", marker="o", markerfacecolor="white", linestyle="none", label="paper's values")
 
 
 def _budget_curve(axes, k, value, low, high, reported, label: str, style: dict) -> None:
@@ -96,18 +134,17 @@ def _budget_axis(axes, k) -> None:
     axes.set_xlabel("samples k")
 
 
-def pass_rate_figure(pass_rates: pd.DataFrame, title: str) -> Figure:
+def pass_rate_figure(pass_rates: pd.DataFrame) -> Figure:
     """Share of the problems whose pass rate is above x, a curve per objective: mean over seeds, lowest to highest seed.
 
     The axis of x is logarithmic, since few problems of a hard task have a high pass rate; x = 0 has a place before 1/m.
 
     Args:
         pass_rates: a ``pass_rates`` artifact.
-        title: what was run.
     """
     m = int(pass_rates["n_samples"].max())
     with plt.rc_context(LAYOUT):
-        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 3.3), layout="constrained")
+        figure, ((axes,),) = panels(2.7)
         curves = list(pass_rates.groupby("label", sort=False))
         for place, ((label, rows), style) in enumerate(zip(curves, cycle(STYLES), strict=False)):
             shares = 100 * rows.pivot(index="n_correct", columns="seed", values="share")
@@ -129,7 +166,6 @@ def pass_rate_figure(pass_rates: pd.DataFrame, title: str) -> Figure:
         axes.set_xticks([0.5 / m, *powers], ["0", *(f"1/{round(1 / power)}" if power < 1 else "1" for power in powers)])
         axes.set_ylim(bottom=0)
         axes.set_xlabel("pass rate x of a problem: right samples over all")
-        axes.set_ylabel("problems with a pass rate above x (%)")
-        axes.set_title(title, loc="left", wrap=True)
+        axes.set_ylabel("problems above x (%)")
         figure.legend(loc="outside lower center", ncols=3)
     return figure

@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from .style import COLUMN_WIDTH_IN, LAYOUT, STYLES
+from ..wording import counted, sentences
+from .style import LAYOUT, STYLES, panels
 
 RHO_BINS = 15  # of the paper
 RHO_TICKS = {10: [1, 1.2, 1.5, 2, 3, 4, 5, 7, 10], 1000: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]}  # by the axis' end
@@ -16,20 +17,31 @@ SHORTEST_AXIS = 1.2
 EXACT = 1e-9  # relative deviations below it are rounding
 
 
-def rho_figure(ratios: pd.DataFrame, rho: pd.Series, title: str) -> Figure:
-    """Histogram of rho over problems, with a density, lines at 1, median and mean (paper Figures 9, 10).
+def rho(
+    diagonal_ratios: pd.DataFrame, diagonal_rho: pd.DataFrame, item: str, title: str, preset: str, split: str
+) -> tuple[Figure, str]:
+    """Histogram of the rho that a figure shows (paper Figures 9, 10), and its caption."""
+    shown = diagonal_rho.set_index("figure").loc[item]
+    said = (
+        "A problem's ρ is the term that the diagonal approximation keeps over the total derivative. It is at least 1 "
+        "by construction, so its size is what a model shows."
+    )
+    figure = rho_figure(diagonal_ratios[diagonal_ratios["figure"] == item], shown)
+    return figure, sentences(title, said, what_was_diagnosed(shown, preset, split))
+
+
+def rho_figure(ratios: pd.DataFrame, rho: pd.Series) -> Figure:
+    """Histogram of rho over problems, with a density, lines at 1, median and mean.
 
     rho has no upper bound, so its axis is logarithmic and ends before the few largest values, which are counted.
 
     Args:
         ratios: a figure's rows of a ``diagonal_ratios`` artifact.
         rho: its row of the ``diagonal_rho`` artifact.
-        title: what the figure shows.
     """
     values = ratios["rho"].dropna().to_numpy()
     with plt.rc_context(LAYOUT):
-        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 3.1), layout="constrained")
-        axes.set_title(title, loc="left", wrap=True)
+        figure, ((axes,),) = panels(2.7)
         axes.set_ylabel("problems" if rho["n_seeds"] == 1 else f"problems, {rho['n_seeds']} seeds together")
         meaning = "ρ: diagonal term over total derivative (log axis)"
         if not values.size:
@@ -61,7 +73,7 @@ def rho_figure(ratios: pd.DataFrame, rho: pd.Series, title: str) -> Figure:
             axes.xaxis.set_major_locator(FixedLocator(fitting[0]))
             axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         if beyond := len(values) - len(shown):
             meaning += f"\n{beyond} beyond {_short(end)}, the largest {_short(values.max())}"
         axes.set_xlabel(meaning)
@@ -71,14 +83,14 @@ def rho_figure(ratios: pd.DataFrame, rho: pd.Series, title: str) -> Figure:
 
 def what_was_diagnosed(rho: pd.Series, preset: str, split: str) -> str:
     """What the pools of a figure of rho are, how many have none, and what is known about its value."""
-    seeds = "1 seed" if rho["n_seeds"] == 1 else f"{rho['n_seeds']} seeds"
     why = {"majority": "no right answer, or no other", "best_of_n": "all rewards the same"}[rho["strategy"]]
     parts = [
-        f"Preset {preset}, {rho['recipe']} on {rho['objective']}: {seeds}, {rho['n_problems']} {split} problems, "
+        f"Preset {preset}, {rho['recipe']} on {rho['objective']}: {counted(rho['n_seeds'], 'seed')}, "
+        f"{counted(rho['n_problems'], f'{split} problem')}, "
         f"pools of {rho['n_samples']}; ρ undefined for {rho['n_undefined']} of {rho['n_pools']} ({why})."
     ]
     if rho["power_deviation"] < EXACT:
-        parts.append(f"Here ρ = (1−p)$^{{-{rho['n'] - 1}}}$, p the share of the pool with its best reward.")
+        parts.append(f"Here ρ = (1−p)^(−{rho['n'] - 1}), p the share of the pool with its best reward.")
     return " ".join(parts)
 
 

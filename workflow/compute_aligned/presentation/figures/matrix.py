@@ -8,28 +8,58 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ...analysis.gains import beside_alignment, gains, rank_correlation
-from .style import COLUMN_WIDTH_IN, LAYOUT, STYLES
+from .. import numbers
+from ..wording import sentences, what_was_run
+from .style import LAYOUT, STYLES, panels
 
 
-def matrix_figure(summary: pd.DataFrame, title: str) -> Figure:
+def matrix(summary: pd.DataFrame, title: str, preset: str, split: str) -> tuple[Figure, str]:
+    """Gains of every train budget at every test budget, and their caption."""
+    said = (
+        "For what N should a model be trained that is sampled k times? Pass@k of the run trained for N minus that of "
+        "cross-entropy (CE), in points, paired by problem and seed; the lighter, the larger. A box marks the best N of "
+        "each k, a star a 95 % interval without 0, not corrected for the number of cells. Below each k stands Pass@k "
+        "of CE."
+    )
+    return matrix_figure(summary), sentences(title, said, what_was_run(summary, preset, split))
+
+
+def alignment(
+    summary: pd.DataFrame, alignment: pd.DataFrame, title: str, preset: str, split: str
+) -> tuple[Figure, str]:
+    """Gains beside the alignment of the weights, and their caption."""
+    frame = beside_alignment(summary, alignment)
+    budgets = ", ".join(str(n) for n in sorted(set(frame.loc[frame["n"] > 1, "n"])))
+    correlation = rank_correlation(frame)
+    found = "undefined" if np.isnan(correlation) else numbers.typographic(numbers.number(correlation, "correlation"))
+    said = (
+        "Does the alignment of the weights foretell the gain? Across: how much better the weight of Pass@N is aligned "
+        "with that of Pass@k than cross-entropy's (CE) is, in closed form, p uniform. Up: what training for N gained "
+        "over CE at k. If alignment told all, the points would rise from lower left to upper right. Bars: 95 % "
+        f"intervals. A point per k and N = {budgets}; rank correlation {found}."
+    )
+    return alignment_figure(frame), sentences(title, said, what_was_run(summary, preset, split))
+
+
+def matrix_figure(summary: pd.DataFrame) -> Figure:
     """Gain over cross-entropy of every train budget N at every test budget k, in points; the best N per k in a box.
 
-    The lightness says the gain, so that a grey print loses nothing; a star says that the 95 % interval excludes 0.
+    The lightness follows the gain, so that a grey print loses nothing; a star says that the 95 % interval excludes 0.
 
     Args:
         summary: a ``summary`` artifact of cross-entropy (N = 1) and Pass@N objectives.
-        title: what was run.
     """
     frame = gains(summary)
     matrix = frame.pivot(index="n", columns="k", values="gain")
     with plt.rc_context(LAYOUT):
-        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 3.3), layout="constrained")
+        figure, ((axes,),) = panels(2.7)
         image = axes.imshow(matrix, cmap="cividis", origin="lower", aspect="auto")
         for row in frame.itertuples():
             x, y = matrix.columns.get_loc(row.k), matrix.index.get_loc(row.n)
             shade = image.norm(row.gain)
-            text = "0" if row.n == 1 else f"{row.gain:+.1f}".replace("-", "−") + "*" * row.clear
-            axes.text(x, y, text, ha="center", va="center", fontsize=6.5, color="white" if shade < 0.55 else "black")
+            gain = numbers.typographic(numbers.number(row.gain, "points", "+"))
+            text = "0" if row.n == 1 else gain + "*" * row.clear
+            axes.text(x, y, text, ha="center", va="center", fontsize=7, color="white" if shade < 0.55 else "black")
             if row.best:
                 box = {"fill": False, "linewidth": 1.6, "joinstyle": "miter"}
                 axes.add_patch(plt.Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, edgecolor="white", **box))
@@ -42,26 +72,18 @@ def matrix_figure(summary: pd.DataFrame, title: str) -> Figure:
         axes.spines[:].set_visible(False)
         axes.set_xlabel("tested with k samples; below, Pass@k of CE")
         axes.set_ylabel("trained for N samples")
-        colorbar = figure.colorbar(image, ax=axes, pad=0.02, aspect=30)
-        colorbar.set_label("Pass@k minus CE (points)")
-        colorbar.outline.set_visible(False)
-        legend = "Box: best N for this k. *: the 95 % interval, not corrected for the number of cells, excludes 0."
-        axes.set_title(f"{title} {legend}", loc="left", wrap=True)
     return figure
 
 
-def alignment_figure(summary: pd.DataFrame, alignment: pd.DataFrame, title: str) -> Figure:
+def alignment_figure(frame: pd.DataFrame) -> Figure:
     """How much better a Pass@N weight is aligned with the test than cross-entropy's, beside what it gains.
 
     Args:
-        summary: a ``summary`` artifact of cross-entropy (N = 1) and Pass@N objectives.
-        alignment: an ``alignment`` artifact that holds every pair.
-        title: what was run.
+        frame: ``gains.beside_alignment``.
     """
-    frame = beside_alignment(summary, alignment)
     trained = frame[frame["n"] > 1]
     with plt.rc_context(LAYOUT):
-        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 3.2), layout="constrained")
+        figure, ((axes,),) = panels(2.6)
         axes.axhline(0, color="black", linewidth=0.8)
         axes.axvline(0, color="black", linewidth=0.8)
         for (k, rows), style in zip(trained.groupby("k"), cycle(STYLES), strict=False):
@@ -71,9 +93,5 @@ def alignment_figure(summary: pd.DataFrame, alignment: pd.DataFrame, title: str)
             axes.plot(rows["alignment_gain"], rows["gain"], label=f"k = {k}", **style | points)
         axes.set_xlabel("alignment A(N, k) minus that of CE, A(1, k)")
         axes.set_ylabel("Pass@k minus CE (points)")
-        correlation = rank_correlation(frame)
-        found = "undefined" if np.isnan(correlation) else f"{correlation:.2f}".replace("-", "−")
-        budgets = f"N = {', '.join(str(n) for n in sorted(set(trained['n'])))}"
-        axes.set_title(f"{title} A point per k and {budgets}; rank correlation {found}.", loc="left", wrap=True)
         figure.legend(loc="outside lower center", ncols=4, handlelength=1)
     return figure

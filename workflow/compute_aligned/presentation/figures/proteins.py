@@ -1,5 +1,6 @@
 """Rewards of protein sequences."""
 
+from collections.abc import Sequence
 from itertools import cycle
 
 import matplotlib.pyplot as plt
@@ -8,13 +9,51 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ...tasks import protein
-from .style import COLUMN_WIDTH_IN, LAYOUT, STYLES
+from .. import numbers
+from ..wording import counted, sentences
+from .style import LAYOUT, SHADE, STYLES, of_runs, panels
 
 KERNEL_SD = 0.02  # of the density's Gaussian kernel, in units of h; one residue of 64 is 0.016
 
 
-def hydrophobicity_figure(scores: pd.DataFrame, title: str) -> Figure:
-    """Density of the hydrophobic fraction of the samples, a curve per model (paper Figure 5).
+SYNTHETIC = "The reward is a synthetic function of h and has no biological meaning."
+
+
+def hydrophobicity(
+    protein_scores: Sequence[pd.DataFrame], runs: Sequence[dict], title: str, preset: str, split: str
+) -> tuple[Figure, str]:
+    """Densities of all seeds together (paper Figure 5), and their caption."""
+    scores = of_runs(protein_scores, runs)
+    said = (
+        f"Where the samples lie between the trap (h = {protein.TRAP}, a low peak of the reward) and the jackpot "
+        f"(h = {protein.JACKPOT}, a high one): density of the hydrophobic fraction h of the valid samples."
+    )
+    return hydrophobicity_figure(scores), sentences(title, said, SYNTHETIC, _what_is_shown(scores, preset, split))
+
+
+def inversion(
+    protein_scores: Sequence[pd.DataFrame], runs: Sequence[dict], title: str, preset: str, split: str
+) -> tuple[Figure, str]:
+    """Input against output of the first seed (paper Figure 6), and its caption."""
+    scores = of_runs(protein_scores, runs)
+    scores = scores[scores["seed"] == scores["seed"].iloc[0]]
+    said = (
+        "Hydrophobic fraction h of the input against that of the output, first sample of each prompt. The reward wants "
+        "y = 1 − x. r: correlation; n: valid samples."
+    )
+    return inversion_figure(scores), sentences(title, said, SYNTHETIC, _what_is_shown(scores, preset, split))
+
+
+def _what_is_shown(scores: pd.DataFrame, preset: str, split: str) -> str:
+    seeds, n_problems = scores["seed"].unique(), scores["problem_id"].nunique()
+    of_seeds = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds together"
+    prompts = "one prompt" if n_problems == 1 else counted(n_problems, f"{split} prompt")
+    n_samples = scores["sample"].nunique()
+    return f"Preset {preset}: {of_seeds}, {prompts}, pools of {n_samples} samples."
+
+
+def hydrophobicity_figure(scores: pd.DataFrame) -> Figure:
+    """Density of the hydrophobic fraction of the samples, a curve per model.
 
     Over the valid samples, whose share stands in the legend. The kernel is the same for all models, so that a model
     whose samples all agree is drawn too.
@@ -22,12 +61,11 @@ def hydrophobicity_figure(scores: pd.DataFrame, title: str) -> Figure:
     Args:
         scores: ``protein_scores`` artifacts of the unconditional task, one below the other, and a column ``label``,
             the model's name; models are drawn in the order in which they occur.
-        title: what was run.
     """
     grid = np.linspace(0, 1, 501)
     with plt.rc_context(LAYOUT):
-        figure, axes = plt.subplots(figsize=(COLUMN_WIDTH_IN, 2.9), layout="constrained")
-        axes.axvspan(*protein.VALLEY, color="#e4e4e4", linewidth=0)
+        figure, ((axes,),) = panels(2.4)
+        axes.axvspan(*protein.VALLEY, color=SHADE, linewidth=0)
         highest = 0.0
         for (label, rows), style in zip(scores.groupby("label", sort=False), cycle(STYLES), strict=False):
             fractions = rows["hydrophobic_fraction"].dropna().to_numpy(dtype=float)
@@ -53,39 +91,32 @@ def hydrophobicity_figure(scores: pd.DataFrame, title: str) -> Figure:
         axes.set_xlim(0, 1)
         axes.set_xlabel("hydrophobic fraction h of a sample")
         axes.set_ylabel("density of valid samples")
-        axes.set_title(title, loc="left", wrap=True)
         figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
-def inversion_figure(scores: pd.DataFrame, title: str) -> Figure:
-    """Input against output hydrophobic fraction, first sample of each prompt, a panel per model (paper Figure 6).
+def inversion_figure(scores: pd.DataFrame) -> Figure:
+    """Input against output hydrophobic fraction, first sample of each prompt, a panel per model.
 
     Above each panel stand the correlation and the number of valid first samples, which are the points.
 
     Args:
         scores: ``protein_scores`` artifacts of the conditional task, one below the other, and a column ``label``,
             the model's name; panels stand in the order in which models occur.
-        title: what was run.
     """
     first = scores[scores["sample"] == 0]
     models = list(first.groupby("label", sort=False))
     n_rows = -(-len(models) // 2)
     with plt.rc_context(LAYOUT):
-        figure, panels = plt.subplots(
-            n_rows,
-            min(2, len(models)),
-            figsize=(COLUMN_WIDTH_IN, 0.7 + 1.9 * n_rows),
-            layout="constrained",
-            sharex=True,
-            sharey=True,
-            squeeze=False,
-        )
-        for (label, rows), axes in zip(models, panels.flat, strict=False):
+        figure, places = panels(0.4 + 1.75 * n_rows, n_rows, min(2, len(models)), sharex=True, sharey=True)
+        for (label, rows), axes in zip(models, places.flat, strict=False):
             valid = rows.dropna(subset=["hydrophobic_fraction"])
             x, y = valid["input_fraction"].astype(float), valid["hydrophobic_fraction"].astype(float)
             varies = x.nunique() > 1 and y.nunique() > 1
-            correlation = f"r = {np.corrcoef(x, y)[0, 1]:.2f}".replace("-", "−") if varies else "r undefined"
+            correlation = "r undefined"
+            if varies:
+                r = numbers.number(np.corrcoef(x, y)[0, 1], "correlation")
+                correlation = f"r = {numbers.typographic(r)}"
             axes.plot([0, 1], [1, 0], color="black", linestyle="--", linewidth=0.9, label="y = 1 − x")
             axes.plot(
                 x,
@@ -107,8 +138,7 @@ def inversion_figure(scores: pd.DataFrame, title: str) -> Figure:
             axes.tick_params(labelbottom=True)  # below a panel there may be none
             axes.set_xlabel("h of the input")
             axes.set_ylabel("h of the output")
-        for axes in panels.flat[len(models) :]:
+        for axes in places.flat[len(models) :]:
             axes.remove()
-        figure.suptitle(title, x=0.02, ha="left", fontsize=LAYOUT["axes.titlesize"], wrap=True)
-        figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        figure.legend(*places[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure

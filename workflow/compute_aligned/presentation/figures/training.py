@@ -1,5 +1,6 @@
 """Reinforcement learning over its steps."""
 
+from collections.abc import Sequence
 from itertools import cycle
 
 import matplotlib.pyplot as plt
@@ -7,7 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .style import COLUMN_WIDTH_IN, LAYOUT, STYLES, over_seeds
+from ...tasks.protein import JACKPOT_ZONE
+from ..wording import bands_of_seeds, sentences
+from .style import BASELINE, LAYOUT, STYLES, of_runs, over_seeds, panels
 
 # What a panel shows: a column of the training record, the factor of its axis, and what the axis says.
 TRAINING_PANELS = {
@@ -18,7 +21,40 @@ TRAINING_PANELS = {
 }
 
 
-def training_figure(records: pd.DataFrame, title: str, in_black: str | None = None) -> Figure:
+def training(
+    rl_training: Sequence[pd.DataFrame],
+    runs: Sequence[dict],
+    reward: str,
+    in_black: str | None,
+    title: str,
+    preset: str,
+) -> tuple[Figure, str]:
+    """How a training went over its steps, and its caption.
+
+    Args:
+        rl_training: the record of each run.
+        runs: ``label`` and ``seed`` of each.
+        reward: what the recipes reward: ``answer``, ``hydrophobicity`` or ``inversion``.
+        in_black: see ``training_figure``.
+        title: what is compared.
+        preset: name of the preset.
+    """
+    records = of_runs(rl_training, runs)
+    said = [
+        "Reinforcement learning over its optimiser steps: what a step's own completions got, before its update. KL, "
+        "shown where the loss has a KL term, says how far the model had moved from its start. Nothing is smoothed."
+    ]
+    if reward == "answer":
+        said.append("The mean reward is the share of right completions; the problems change from step to step.")
+    else:
+        said.append("The reward is a synthetic function of the hydrophobic fraction h and has no biological meaning.")
+    if reward == "hydrophobicity":
+        said.append("Jackpots: valid completions with h from {} to {}.".format(*JACKPOT_ZONE))
+    run = f"Preset {preset}, in training: {bands_of_seeds(records['seed'].nunique())}."
+    return training_figure(records, in_black), sentences(title, *said, run)
+
+
+def training_figure(records: pd.DataFrame, in_black: str | None = None) -> Figure:
     """Reward, jackpots, KL and entropy over the optimiser steps, a curve per model: mean over seeds, lowest to highest.
 
     A panel stands where the runs record its number. Entropy, which the others do without, takes a place that is free.
@@ -26,7 +62,6 @@ def training_figure(records: pd.DataFrame, title: str, in_black: str | None = No
     Args:
         records: ``rl_training`` artifacts, one below the other, and two columns more: ``label``, the model's name, and
             ``seed``; models are drawn in the order in which they occur.
-        title: what was run.
         in_black: label of the baseline, where the experiment's other figures draw it as a black line at 0 and begin the
             palette with the next model.
     """
@@ -36,19 +71,12 @@ def training_figure(records: pd.DataFrame, title: str, in_black: str | None = No
     n_columns = min(2, len(shown))
     n_rows = len(shown) // n_columns
     with plt.rc_context(LAYOUT):
-        figure, panels = plt.subplots(
-            n_rows,
-            n_columns,
-            figsize=(COLUMN_WIDTH_IN, 0.9 + 1.3 * n_rows),
-            layout="constrained",
-            sharex=True,
-            squeeze=False,
-        )
+        figure, places = panels(0.5 + 1.2 * n_rows, n_rows, n_columns, sharex=True)
         models = list(records.groupby("label", sort=False))
         styles = cycle(STYLES)
         for place, (label, rows) in enumerate(models):
-            style = {"color": "black", "marker": "", "linestyle": "-"} if label == in_black else next(styles)
-            for column, axes in zip(shown, panels.flat, strict=True):
+            style = BASELINE if label == in_black else next(styles)
+            for column, axes in zip(shown, places.flat, strict=True):
                 values = TRAINING_PANELS[column][0] * rows.pivot(index="step", columns="seed", values=column)
                 mean, lowest, highest = over_seeds(values)
                 axes.fill_between(values.index, lowest, highest, color=style["color"], alpha=0.15, linewidth=0)
@@ -56,14 +84,13 @@ def training_figure(records: pd.DataFrame, title: str, in_black: str | None = No
                 spacing = max(len(models), len(values) // 4)
                 marked = (place * spacing // len(models), spacing)
                 axes.plot(values.index, mean, label=label, markevery=marked, **style | {"linewidth": 1})
-        for column, axes in zip(shown, panels.flat, strict=True):
+        for column, axes in zip(shown, places.flat, strict=True):
             axes.set_ylabel(TRAINING_PANELS[column][1])
             axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
             axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
             if column in ("jackpot_share", "kl"):
                 axes.set_ylim(bottom=0)
-        for axes in panels[-1]:
+        for axes in places[-1]:
             axes.set_xlabel("optimiser step")
-        figure.suptitle(title, x=0.02, ha="left", fontsize=LAYOUT["axes.titlesize"], wrap=True)
-        figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        figure.legend(*places[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure

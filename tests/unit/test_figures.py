@@ -1,0 +1,119 @@
+"""Every figure, drawn from what the reference holds: what a journal asks of it, whatever its numbers are."""
+
+import itertools
+import re
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import REPO
+from matplotlib.text import Text
+
+from compute_aligned.config.loading import load_settings
+from compute_aligned.planning.layout import Layout
+from compute_aligned.planning.plan import Plan
+from compute_aligned.presentation import making
+from compute_aligned.presentation.figures.style import COLUMN_WIDTH_IN, LAYOUT
+from compute_aligned.presentation.registry import FIGURES
+
+PRESET = yaml.safe_load((REPO / "config" / "tiny.yaml").read_text())
+PLAN = Plan(load_settings(PRESET, "tiny.yaml", REPO / "config"), Layout(str(REPO / "results" / "reference" / "tiny")))
+SMALLEST_PT = 7
+LONGEST = 60  # characters of a text in a picture: no sentence
+
+
+def proteins(seed):
+    """Scores of one run of either protein task."""
+    rng = np.random.default_rng(seed)
+    fractions = pd.DataFrame({"hydrophobic_fraction": rng.normal(0.6, 0.1, 80), "input_fraction": rng.random(80)})
+    return fractions.assign(problem_id=[f"p{i}" for i in range(80)], sample=0, sequence="L", reward=0.0)
+
+
+def training(seed):
+    """The record of one run of reinforcement learning."""
+    columns = ("reward", "jackpot_share", "kl", "entropy")
+    step = np.arange(1, 41)
+    return pd.DataFrame({name: np.log(step + seed) for name in columns}).assign(step=step)
+
+
+def curves():
+    """Weights of all strategies that figures show, not the right ones."""
+    entry = PLAN.experiments["scaling_factors"]
+    names = {name for figure in entry["figures"].values() for name in (*figure["strategies"], figure.get("train"))}
+    p = np.linspace(0, 1, 101)
+    places = itertools.product(sorted(names - {None}), ("sft", "rl"))
+    frames = [
+        pd.DataFrame({"strategy": name, "label": "Maj@64 k=33", "form": form, "p": p, "weight": 2 - p})
+        for name, form in places
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+@pytest.fixture(scope="module", params=PLAN.figures)
+def drawn(request):
+    """The figure of an item, drawn without a warning, and its caption."""
+    item, made_by = request.param, PLAN.made_by(request.param)
+    made, read = {"protein_scores": proteins, "rl_training": training}, making._read
+
+    def artifact(kind, paths):
+        if isinstance(paths, list):
+            return [made[kind](seed) for seed in range(len(paths))]
+        return curves() if kind == "curves" else read(kind, paths)
+
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.setattr(making, "_read", artifact)
+        warnings.simplefilter("error")
+        figure, caption = making.make_item(made_by.function, PLAN.read_for(item), PLAN.told(item))
+        figure.canvas.draw()
+    yield figure, caption
+    plt.close("all")
+
+
+def texts(figure):
+    """All text that is to be seen, and where it lies."""
+    beyond = set()  # labels of ticks beyond their axis, which are not drawn
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+        beyond |= {tick.label1 for tick in ticks if not low <= tick.get_loc() <= high}
+    shown = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    renderer = figure.canvas.get_renderer()
+    return [(text, text.get_window_extent(renderer)) for text in shown if text not in beyond]
+
+
+def test_all_kinds_of_the_registry_are_drawn():
+    assert {PLAN.made_by(item).function for item in PLAN.figures} == {item.function for item in FIGURES.values()}
+
+
+def test_a_figure_is_a_column_wide_its_text_legible_whole_and_apart_and_no_sentence(drawn):
+    figure, _ = drawn
+    assert figure.get_figwidth() == COLUMN_WIDTH_IN
+    shown = texts(figure)
+    for text, box in shown:
+        words = text.get_text()
+        assert text.get_fontsize() >= SMALLEST_PT and text.get_fontfamily() == [LAYOUT["font.family"]], words
+        assert max(map(len, words.splitlines())) <= LONGEST and not re.search(r"[−-]0(\.0*)?(?![.\d])", words), words
+        outer = figure.bbox
+        inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= outer.x1 + 1 and box.y1 <= outer.y1 + 1
+        assert inside, words
+    for (one, box), (other, another) in itertools.combinations(shown, 2):
+        assert not box.shrunk(0.9, 0.9).overlaps(another.shrunk(0.9, 0.9)), (one.get_text(), other.get_text())
+
+
+def test_a_legend_lies_beside_the_panels_and_not_over_curves(drawn):
+    figure, _ = drawn
+    renderer = figure.canvas.get_renderer()
+    for legend in figure.legends:
+        box = legend.get_window_extent(renderer)
+        assert not any(box.shrunk(0.98, 0.98).overlaps(axes.get_window_extent(renderer)) for axes in figure.axes)
+    assert not any(axes.get_legend() for axes in figure.axes)
+
+
+def test_a_caption_says_what_is_shown_and_of_what_run_in_one_line_without_markup(drawn):
+    _, caption = drawn
+    assert caption.endswith(".") and ("Preset tiny" in caption or "Closed form: no model" in caption)
+    # It stands in Markdown, in HTML as it is, and in the report of Snakemake.
+    assert not set("<>&*`|\n") & set(caption)

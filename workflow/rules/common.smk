@@ -130,9 +130,14 @@ def category_of(wildcards):
     return ", ".join(PLAN.experiments_of[wildcards.item])
 
 
+def values_of_command_line():
+    """The values given after --config, as it takes them."""
+    return [f"{key}={json.dumps(value)}" for key, value in workflow.config_settings.config.items()]
+
+
 def command_of_this_preset():
     """How this preset is run from the command line, with the values given there."""
     files = [os.path.relpath(file) for file in workflow.configfiles]
-    values = [shlex.quote(f"{key}={json.dumps(value)}") for key, value in workflow.config_settings.config.items()]
+    values = list(map(shlex.quote, values_of_command_line()))
     # --cores last: the options before it would take a target for one of their values.
     return " ".join(["snakemake --configfile", *files, *(["--config", *values] if values else []), "--cores 2"])

@@ -33,6 +33,7 @@ def train_grpo(
     run: str,
     code: str,
     before_writing: Callable[[], None] = lambda: None,
+    reward: Callable | None = None,
 ) -> dict:
     """Train one run, resuming from the last whole checkpoint of the very same run, code, settings and inputs.
 
@@ -50,6 +51,7 @@ def train_grpo(
         run: its name, recipe/objective/seed.
         code: the rule's hash of the code that trains it.
         before_writing: called before anything is written; what it raises ends the training.
+        reward: another reward than the one that the settings name.
 
     Returns:
         the folder of its checkpoints, and what the manifest should say: counts and how the run went.
@@ -68,7 +70,7 @@ def train_grpo(
     work = work_folder(checkpoints, run, code, settings, [path_to_base, path_to_start, path_to_problems])
     trainer = ComputeAlignedGRPOTrainer(
         model=model,
-        reward_funcs=reward_of(settings),
+        reward_funcs=reward or reward_of(settings),
         args=grpo_arguments(settings, work),
         train_dataset=prompts_dataset(problems * copies),
         processing_class=tokenizer,

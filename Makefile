@@ -11,7 +11,7 @@ SNAKEMAKE := $(BIN)/snakemake
 export PYTHONNOUSERSITE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help env reproduce twenty-seeds plan test test-quick lint small-weights reference compare
+.PHONY: help env reproduce twenty-seeds plan preflight test test-quick test-cluster lint small-weights reference compare
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -31,11 +31,18 @@ twenty-seeds: env  ## the tiny preset with seeds 1 to 20, as results/tiny20 (hou
 	@$(SNAKEMAKE) --cores $(CORES) --configfile config/tiny.yaml --quiet rules reason \
 	    --config preset=tiny20 'seeds=[$(shell seq -s, 1 20)]'
 
-plan: env  ## what would run: number of jobs per rule
+plan: env  ## what would run: number of jobs per rule, GPU hours, memory, disk (CONFIG=config/paper.yaml)
 	@$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG) --dry-run --quiet rules
+	@$(BIN)/python -m compute_aligned plan $(CONFIG)
+
+preflight: env  ## each recipe of CONFIG for a few steps on this machine's GPU, with random weights
+	@$(BIN)/python -m compute_aligned preflight $(CONFIG) --random-weights
 
 test: env  ## all tests
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m "not cluster"
+
+test-cluster: env  ## a real Slurm on this machine, and every fault (Debian: slurm-wlm munge slurmdbd mariadb-server)
+	$(BIN)/pytest tests/cluster
 
 test-quick: env  ## the unit tests, but for a few slow ones
 	$(BIN)/pytest tests/unit -n auto -m "not slow"

@@ -1,6 +1,7 @@
 """Compute Aligned Training, reproduced. `snakemake --cores 2` runs the tiny preset; see README.md."""
 
 import os
+import signal
 import sys
 
 from snakemake.utils import min_version
@@ -25,6 +26,12 @@ from compute_aligned.config.loading import load_settings
 from compute_aligned.planning.layout import Layout
 from compute_aligned.planning.plan import Plan
 from compute_aligned.provenance.job import LATENCY_WAIT
+
+if workflow.is_main_process:
+    from compute_aligned.planning.slurm import SlurmExecutor
+    from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+
+    ExecutorPluginRegistry().get_plugin("slurm").executor = SlurmExecutor
 
 # Only without --configfile: Snakemake would lay a preset over tiny and fill its gaps with tiny's values.
 if not workflow.overwrite_configfiles:
@@ -82,6 +89,10 @@ onstart:
     # second. Every job adds such a chain; after a hundred jobs one core did nothing else. Local jobs need no limit.
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
+    # Snakemake would wait for the jobs in Slurm, days perhaps, and can stand still for good if it is told while it waits
+    # for a file. As Ctrl-C: jobs are cancelled, and go on from their checkpoints the next time.
+    else:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 rule all:

@@ -78,6 +78,14 @@ def test_pinning_is_one_job_that_no_other_target_needs(pristine):
     assert pristine.plan("pin", preset="paper") == {"pin": 1}
 
 
+def test_what_comes_before_a_run_needs_base_models_at_most(pristine):
+    assert pristine.plan("plan", preset="paper") == {"plan": 1}
+    assert pristine.plan("preflight", preset="paper", options=["--profile", "slurm"]) == {
+        "base_model": 2,
+        "preflight": 1,
+    }
+
+
 # --- named targets ---
 
 

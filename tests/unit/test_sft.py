@@ -4,7 +4,9 @@ import contextlib
 import importlib.metadata
 import inspect
 import math
+import os
 import shutil
+import signal
 import tomllib
 from pathlib import Path
 
@@ -395,6 +397,35 @@ def test_a_killed_run_ends_with_the_weights_of_one_never_killed(
     assert expected.keys() == weights.keys()
     assert all(torch.equal(expected[name], weights[name]) for name in expected)
     assert not any((tmp_path / "checkpoints").iterdir())
+
+
+def test_a_run_told_to_end_writes_a_checkpoint_and_goes_on_from_it(run, monkeypatch):
+    """As Slurm tells it at a time limit or before a preemption; a checkpoint is due every second step."""
+    _, whole, record = run("whole")
+
+    class Told(TrainerCallback):
+        def on_step_begin(self, args, state, control, **kwargs):
+            if state.global_step == 4:  # in the fifth step
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    class Trainer(ComputeAlignedSFTTrainer):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.add_callback(Told())
+
+    handler = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        patch.setattr(script, "ComputeAlignedSFTTrainer", Trainer)
+        with pytest.raises(
+            ValueError, match=r"told to end \(SIGTERM\) at step 5 of 9, of which a checkpoint was written"
+        ):
+            run("told")
+    assert signal.getsignal(signal.SIGTERM) == handler
+    facts, told, told_record = run("told")
+    assert (facts["resumed_from"], facts["n_steps"]) == ("checkpoint-5", 9)
+    pd.testing.assert_frame_equal(told_record, record, check_exact=True)
+    expected, weights = load_file(whole / "model.safetensors"), load_file(told / "model.safetensors")
+    assert all(torch.equal(expected[name], weights[name]) for name in expected)
 
 
 def test_checkpoints_of_other_settings_are_not_taken_up(run, monkeypatch):

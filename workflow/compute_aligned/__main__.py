@@ -10,6 +10,8 @@ COMMANDS = {
     "config": "config.reference",
     "memory": "planning.memory",
     "pin": "config.pin",
+    "plan": "planning.cost",
+    "preflight": "planning.preflight",
     "reference": "provenance.published",
     "summary": "presentation.summary",
     "timing": "planning.timing",

@@ -11,7 +11,7 @@ from compute_aligned.config.resolving import (
     sampling_settings,
     training_settings,
 )
-from compute_aligned.planning.command_line import command_of, stop_unless_writable
+from compute_aligned.planning.command_line import command_of, stop_unless_writable, values_of
 from compute_aligned.planning.plan import flattened
 from compute_aligned.provenance.hashing import code_hash
 

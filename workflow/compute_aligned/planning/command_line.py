@@ -9,6 +9,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
+def values_of(values: Mapping) -> list[str]:
+    """What was given after ``--config``, as it takes it."""
+    return [f"{key}={json.dumps(value)}" for key, value in values.items()]
+
+
 def command_of(configfiles: Iterable[str | Path], values: Mapping) -> str:
     """How a preset is run from the command line, with the values given there.
 
@@ -17,7 +22,7 @@ def command_of(configfiles: Iterable[str | Path], values: Mapping) -> str:
         values: of ``--config``.
     """
     files = [os.path.relpath(file) for file in configfiles]
-    settings = [shlex.quote(f"{key}={json.dumps(value)}") for key, value in values.items()]
+    settings = list(map(shlex.quote, values_of(values)))
     # --cores last: the options before it would take a target for one of their values.
     return " ".join(["snakemake --configfile", *files, *(["--config", *settings] if settings else []), "--cores 2"])
 

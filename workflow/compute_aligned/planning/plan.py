@@ -85,6 +85,11 @@ class Plan:
 
     # --- runs ---
 
+    @cached_property
+    def models(self) -> list[str]:
+        """The base models that its recipes start from."""
+        return list(dict.fromkeys(self.recipe(recipe)["model"] for recipe in self.objectives))
+
     def warmup_recipe(self, recipe: str) -> str | None:
         """The recipe whose warm-up the objectives of a recipe start from: its own, another's, or None."""
         content = self.recipe(recipe)

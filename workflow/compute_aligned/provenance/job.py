@@ -24,9 +24,10 @@ from .manifests import (
     jobs_behind,
     load_manifests,
     manifest_digest,
-    manifest_folder,
+    manifest_file,
     manifests_behind,
     note_maker,
+    results_folder,
     verify,
 )
 from .writing import whole
@@ -100,9 +101,8 @@ def job(snakemake, lease=None) -> Iterator[dict]:
         a dict of facts to be kept in the manifest (plain values).
     """
     log = Path(snakemake.log[0])
-    root = next(parent.parent for parent in log.parents if parent.name == "logs")
-    name = "_".join(snakemake.wildcards) or "all"
-    target = manifest_folder(root) / snakemake.rule / f"{name.replace('/', '_')}.json"
+    root = results_folder(log)
+    target = manifest_file(root, snakemake.rule, snakemake.wildcards)
     facts: dict = {}
     start = datetime.datetime.now(datetime.UTC)
     with _output_to(log, snakemake.rule) as terminal, contextlib.ExitStack() as held:

@@ -19,6 +19,17 @@ def manifest_folder(root: Path) -> Path:
     return root / "provenance"
 
 
+def manifest_file(root: Path, rule: str, wildcards: Iterable[str]) -> Path:
+    """Where the manifest of a job goes, by its rule and the values of its wildcards."""
+    name = "_".join(wildcards) or "all"
+    return manifest_folder(root) / rule / f"{name.replace('/', '_')}.json"
+
+
+def results_folder(log: Path) -> Path:
+    """The results folder of a job, by its log."""
+    return next(parent.parent for parent in log.parents if parent.name == "logs")
+
+
 class Manifests(dict[str, dict]):
     """The manifest of each artifact, by the path that the manifest gives it; of several, the one that ended last.
 

@@ -1,6 +1,7 @@
-"""What a trainer calls where it writes a checkpoint."""
+"""What a trainer calls where it writes a checkpoint, and where it is told to end."""
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,3 +32,30 @@ class BeforeSaving(TrainerCallback):
     def on_step_end(self, args, state, control, **kwargs):
         if control.should_save:
             self.function()
+
+
+class EndWhenTold(TrainerCallback):
+    """As a context: SIGTERM, which Slurm sends before it kills a job, ends training after the step at hand.
+
+    A checkpoint of that step is written first.
+
+    Attributes:
+        told: whether the signal came.
+    """
+
+    def __init__(self):
+        self.told = False
+
+    def __enter__(self) -> "EndWhenTold":
+        self._before = signal.signal(signal.SIGTERM, self._hear)
+        return self
+
+    def __exit__(self, *error) -> None:
+        signal.signal(signal.SIGTERM, self._before)
+
+    def _hear(self, *signal_and_frame) -> None:
+        self.told = True
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if self.told:
+            control.should_save = control.should_training_stop = True

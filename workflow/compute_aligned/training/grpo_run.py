@@ -28,6 +28,7 @@ def train_grpo(
     settings: RLSettings,
     threads: int,
     before_writing: Callable[[], None] = lambda: None,
+    reward: Callable | None = None,
 ) -> dict:
     """Train one run, resuming from the last whole checkpoint of the very same run, code, settings and inputs.
 
@@ -38,6 +39,7 @@ def train_grpo(
         settings: of the run.
         threads: CPU threads.
         before_writing: called before anything is written; what it raises ends the training.
+        reward: another reward than the one that the settings name.
 
     Returns:
         the folder of its checkpoints, and what the manifest should say: counts and how the run went.
@@ -56,7 +58,7 @@ def train_grpo(
     work = files.work_folder(settings)
     trainer = ComputeAlignedGRPOTrainer(
         model=model,
-        reward_funcs=reward_of(settings),
+        reward_funcs=reward or reward_of(settings),
         args=grpo_arguments(settings, work),
         train_dataset=prompts_dataset(problems * copies),
         processing_class=tokenizer,

@@ -11,7 +11,7 @@ from ..provenance.job import job
 from ..provenance.lease import lease_of
 from ..provenance.writing import whole
 from ..settings import Settings
-from .callbacks import BeforeSaving
+from .callbacks import BeforeSaving, EndWhenTold
 from .checkpoints import last_whole_checkpoint
 from .run_files import RunFiles
 from .trained import refuse_if_untrained
@@ -37,12 +37,22 @@ def train_to_the_end(
 
     Returns:
         name of the checkpoint that was taken up, if one was.
+
+    Raises:
+        ValueError: nothing was trained, or the process was told to end by SIGTERM.
     """
-    trainer.add_callback(BeforeSaving(before_writing))
     checkpoint = last_whole_checkpoint(work)
     if checkpoint is not None:
         trainer.resume_record(checkpoint)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    with EndWhenTold() as end:
+        trainer.add_callback(end)  # before the next one, which has to see that a checkpoint is wanted
+        trainer.add_callback(BeforeSaving(before_writing))
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if end.told and trainer.state.global_step < trainer.state.max_steps:
+        raise ValueError(
+            f"told to end (SIGTERM) at step {trainer.state.global_step} of {trainer.state.max_steps}, of which a "
+            "checkpoint was written: the same command goes on from it"
+        )
     refuse_if_untrained(trainer, untrained, has_no_signal())
     before_writing()
     with whole(path_to_model) as folder:

@@ -20,7 +20,7 @@ env: $(VENV)/installed  ## make the environment (.venv) from the pinned requirem
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[small,test]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[workflow,report,small,test]'
 	touch $@
 
 reproduce: env  ## run the tiny preset end to end (CONFIG=config/small.yaml for another, CORES=2 to limit)

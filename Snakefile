@@ -8,7 +8,9 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-PACKAGE_ROOT = str(Path(workflow.basedir) / "workflow")
+# Of this file; workflow.basedir would be another repository's where that uses this one as a module.
+REPOSITORY = Path(str(workflow.current_basedir))
+PACKAGE_ROOT = str(REPOSITORY / "workflow")
 # This checkout's package, in this process and in every job (of a conda environment, too), wherever another is installed.
 sys.path.insert(0, PACKAGE_ROOT)
 os.environ.update(PYTHONPATH=PACKAGE_ROOT)
@@ -36,7 +38,7 @@ if workflow.is_main_process:
 # Only without --configfile: Snakemake would lay a preset over tiny and fill its gaps with tiny's values.
 if not workflow.overwrite_configfiles:
 
-    configfile: os.path.relpath(Path(workflow.basedir) / "config" / "tiny.yaml")
+    configfile: os.path.relpath(REPOSITORY / "config" / "tiny.yaml")
 
 
 try:
@@ -45,7 +47,7 @@ try:
     SETTINGS = load_settings(
         config,
         " + ".join(str(file) for file in workflow.configfiles),
-        Path(workflow.basedir) / "config",
+        REPOSITORY / "config",
     )
 except ConfigError as error:
     # One sentence per mistake; Snakemake would print a traceback.

@@ -1,11 +1,12 @@
 """The same versions wherever they are written down. No network."""
 
-import re
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 REPO = Path(__file__).parents[2]
 
@@ -13,12 +14,12 @@ REPO = Path(__file__).parents[2]
 def pins(requirements):
     """Package -> version of requirements that are all pinned, names as pip compares them."""
     found = {}
-    for requirement in requirements:
-        match = re.fullmatch(r"([A-Za-z0-9._-]+)==([A-Za-z0-9.]+)", requirement)
-        assert match, f"{requirement!r} is not pinned"
-        name = re.sub(r"[-_.]+", "-", match[1]).lower()
+    for requirement in map(Requirement, requirements):
+        (specifier,) = requirement.specifier
+        assert specifier.operator == "==", f"{requirement} is not pinned"
+        name = canonicalize_name(requirement.name)
         assert name not in found, f"{name} stands twice"
-        found[name] = match[2]
+        found[name] = specifier.version
     return found
 
 
@@ -38,24 +39,39 @@ def conda():
     return yaml.safe_load((REPO / "envs/compute_aligned.yaml").read_text())
 
 
-def test_constraints_hold_every_direct_dependency_at_its_version(project, constraints):
-    extras = [requirement for extra in project["optional-dependencies"].values() for requirement in extra]
-    for name, version in pins([*project["dependencies"], *extras]).items():
-        assert constraints.get(name) == version, name
+def requirements(project, *extras):
+    """What pip is asked for: the package's own requirements and those of some extras."""
+    named = [requirement for extra in extras for requirement in project["optional-dependencies"][extra]]
+    return [Requirement(text) for text in [*project["dependencies"], *named]]
 
 
-def test_conda_installs_what_pip_installs(project, conda):
+def test_the_constraints_lie_within_every_range(project, constraints):
+    for requirement in requirements(project, *project["optional-dependencies"]):
+        version = constraints[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), f"{requirement} and {version}"
+
+
+def test_conda_installs_what_make_installs(project, conda, constraints):
     (pip,) = [entry["pip"] for entry in conda["dependencies"] if isinstance(entry, dict)]
-    assert pins(pip) == pins([*project["dependencies"], *project["optional-dependencies"]["small"]])
+    named = {
+        canonicalize_name(requirement.name) for requirement in requirements(project, "workflow", "report", "small")
+    }
+    assert pins(pip) == {name: constraints[name] for name in named}
 
 
-def test_the_environment_of_vllm_adds_vllm_alone(project, conda):
+def test_the_core_is_small(project):
+    core = {requirement.name for requirement in requirements(project)}
+    assert core == {"torch", "transformers", "trl", "peft", "numpy", "scipy", "pydantic"}
+
+
+def test_the_environment_of_vllm_adds_vllm_alone(conda, constraints):
     content = yaml.safe_load((REPO / "envs/vllm.yaml").read_text())
     (ours,), (others,) = (
         [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
         for environment in (content, conda)
     )
-    assert pins(ours) == pins([*others, *project["optional-dependencies"]["vllm"]])
+    vllm = {"vllm": constraints["vllm"]}
+    assert pins(ours) == pins(others) | vllm
     assert content["channels"] == conda["channels"]
 
 
@@ -65,7 +81,7 @@ def test_conda_has_a_python_that_the_package_allows(project, conda):
     assert [int(part) for part in python.removeprefix("python=").split(".")] >= [int(p) for p in oldest.split(".")]
 
 
-def test_snakemake_is_the_one_that_the_tests_run(project):
+def test_snakemake_is_the_one_that_the_tests_run(constraints):
     import snakemake
 
-    assert pins(project["dependencies"])["snakemake"] == snakemake.__version__
+    assert constraints["snakemake"] == snakemake.__version__

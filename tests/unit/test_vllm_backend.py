@@ -329,7 +329,10 @@ def test_without_vllm_the_error_says_what_to_install(run):
         run()
     sentence = str(error.value)
     assert "\n" not in sentence
-    assert "pip install --constraint constraints.txt '.[vllm]'" in sentence and "envs/vllm.yaml" in sentence
+    assert (
+        "pip install --constraint constraints.txt '.[workflow,report,vllm]'" in sentence
+        and "envs/vllm.yaml" in sentence
+    )
 
 
 def settings_of(**changes):

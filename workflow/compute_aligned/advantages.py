@@ -44,6 +44,8 @@ class Rollouts:
 class AdvantageSettings:
     """What a recipe fixes about advantages and weights, for all its objectives alike (paper Sec. 3.2, Apps. B, H to J).
 
+    The defaults are the paper's for Pass@N (Table 4).
+
     Attributes:
         weight_clip: largest weight, applied before normalisation; None: no limit.
         normalize_weights: divide the weights by their mean over the batch.
@@ -53,11 +55,11 @@ class AdvantageSettings:
         reward_window: how many past rewards Best-of-N ranks a reward among; None: it ranks within the prompt.
     """
 
-    weight_clip: float | None
-    normalize_weights: bool
-    advantage_clip: float | None
-    all_wrong_penalty: float
-    reward_window: int | None
+    weight_clip: float | None = 50
+    normalize_weights: bool = False
+    advantage_clip: float | None = None
+    all_wrong_penalty: float = 0
+    reward_window: int | None = None
 
 
 @dataclass(frozen=True)

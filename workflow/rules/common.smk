@@ -15,12 +15,12 @@ from compute_aligned.planning.command_line import command_of, stop_unless_writab
 from compute_aligned.planning.plan import flattened
 from compute_aligned.provenance.hashing import code_hash
 
-SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
+SCRIPTS = REPOSITORY / "workflow" / "scripts"
 RESOURCES = PRESET["resources"]
 COMPARISONS, CLOSED_FORMS, DIAGONALS = (PLAN.of_kind(kind) for kind in ("comparison", "closed_form", "diagonal"))
 # Relative, so that a moved or cloned folder does not look like another input.
-REPORTED = os.path.relpath(f"{workflow.basedir}/config/reported.csv")
-TEMPLATE = os.path.relpath(f"{workflow.basedir}/workflow/report/report.html.j2")
+REPORTED = os.path.relpath(REPOSITORY / "config/reported.csv")
+TEMPLATE = os.path.relpath(REPOSITORY / "workflow/report/report.html.j2")
 
 # What a job of training, sampling or grading covers: one seed, a wildcard, or all of them.
 SEED = "seeds" if PRESET["seeds_in_one_job"] else "seed{seed}"

@@ -141,13 +141,14 @@ def sees_distances_alone(model: torch.nn.Module) -> bool:
 
 
 @contextmanager
-def trainable_weights_kept(model: torch.nn.Module) -> Iterator[None]:
-    """Keeps the trainable weights as they are while a TRL trainer is made of the model.
+def trainable_weights_kept(model: torch.nn.Module | str) -> Iterator[None]:
+    """Keeps the trainable weights as they are while a TRL trainer is made of the model; of a name TRL loads it itself.
 
     TRL rounds the adapter of a quantised model to bfloat16. It has 8 binary digits: a step of 1e-6 on a weight of 1e-3
     is lost, and at the paper's learning rates nearly all of an adapter stands still.
     """
-    kept = [(parameter, parameter.data) for parameter in model.parameters() if parameter.requires_grad]
+    parameters = () if isinstance(model, str) else model.parameters()
+    kept = [(parameter, parameter.data) for parameter in parameters if parameter.requires_grad]
     yield
     for parameter, data in kept:
         parameter.data = data

@@ -12,6 +12,8 @@ PACKAGE = Path(__file__).parents[1]
 # The room that verifies, writes, records and keeps jobs apart. It refuses or lets through; what an output holds is
 # decided by those who call it. So a new line in manifests, logs or sentences retrains nothing.
 BOOKKEEPING = "provenance."
+# The package's own `__init__` lists what it offers and computes nothing; a new version number retrains nothing.
+LISTING = "__init__"
 
 
 def sha256_file(path: Path) -> str:
@@ -85,7 +87,8 @@ def code_hash(script: Path, unused: Sequence[str] = (), used: Sequence[str] = ()
     pending, seen = [Path(script), *(PACKAGE.joinpath(*module.split(".")).with_suffix(".py") for module in used)], {}
     while pending:
         path = pending.pop()
-        if path in seen or _module(path).startswith(BOOKKEEPING) or _module(path) in unused:
+        module = _module(path)
+        if path in seen or module == LISTING or module.startswith(BOOKKEEPING) or module in unused:
             continue
         seen[path], imported = _read_source(path, path.read_text(), PACKAGE)
         pending += imported

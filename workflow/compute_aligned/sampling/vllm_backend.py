@@ -52,8 +52,9 @@ def vllm_sampler(
         from vllm.lora.request import LoRARequest
     except ImportError as error:
         raise ValueError(
-            "sampling_backend is vllm, which is not installed: pip install --constraint constraints.txt '.[vllm]' in "
-            "an environment of Python 3.13, or run snakemake with --software-deployment-method conda (envs/vllm.yaml)"
+            "sampling_backend is vllm, which is not installed: "
+            "pip install --constraint constraints.txt '.[workflow,report,vllm]' in an environment of Python 3.13, "
+            "or run snakemake with --software-deployment-method conda (envs/vllm.yaml)"
         ) from error
 
     adapter = start / "adapter_config.json"

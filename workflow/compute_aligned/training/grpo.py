@@ -10,7 +10,7 @@ from torch.utils.data import Sampler
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import RepeatSampler
 
-from ..advantages import AdvantageSettings, RLObjective, Rollouts, batch_advantages, batch_weights
+from ..advantages import AdvantageSettings, RLObjective, Rollouts, batch_advantages, batch_weights, rl_objective
 from ..analysis.effective_share import effective_share
 from ..config.settings.common import SamplingSettings
 from ..config.settings.rl import RLSettings
@@ -24,6 +24,14 @@ from .checkpoints import RECORD
 from .trained import checked_logs, refuse_values_that_are_no_numbers
 
 LOSSES = ("sequence", "token_mean")
+# For the weights to be what they are said to be: one update per batch, and a mean over a completion's tokens.
+REQUIRED = {
+    "loss_type": "grpo",
+    "importance_sampling_level": "token",
+    "num_iterations": 1,
+    "use_vllm": False,
+    "scale_rewards": "group",
+}
 # What the record holds of each step, by the names in TRL's log. reward, entropy and kl are TRL's: means over the
 # completions and over their tokens. kl is None without a KL term, log_p_p50 where the weight needs no log p,
 # jackpot_share where the reward logs none.
@@ -66,17 +74,46 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
     ``record`` holds under "steps" one dict per step (RECORDED and the step), and under "reward_window" the rewards
     among which Best-of-N ranks the next ones.
 
+    Args:
+        model: as GRPOTrainer takes it, a name or a model.
+        reward_funcs: one function or a list of one.
+        args: TRL's settings. What TRL puts together otherwise than the paper is refused (``REQUIRED``).
+        objective: an advantage rule or its name (``pass_n16_log``, ``majority_n8_raw``, ``best_of_n4``, ``grpo``;
+            advantages.RL_OBJECTIVES).
+        advantage_settings: clips, normalisation and penalties of weights and advantages; without it the paper's of
+            Pass@N.
+        loss: ``sequence`` or ``token_mean``.
+        train_dataset, ...: as GRPOTrainer takes them.
+
     Raises:
-        ValueError: an unknown loss, several reward functions or several processes.
+        ValueError: an unknown objective or loss, a setting of ``args`` that is not the required one, several reward
+            functions or several processes.
     """
 
     def __init__(
-        self, model, *args, objective: RLObjective, advantage_settings: AdvantageSettings, loss: str, **kwargs
+        self,
+        model,
+        reward_funcs,
+        args: GRPOConfig,
+        *,
+        objective: RLObjective | str,
+        advantage_settings: AdvantageSettings | None = None,
+        loss: str = "sequence",
+        **kwargs,
     ):
-        with trainable_weights_kept(model):
-            super().__init__(model, *args, **kwargs)
+        objective = rl_objective(objective) if isinstance(objective, str) else objective
         if loss not in LOSSES:
             raise ValueError(f"unknown loss {loss!r}; wanted one of {', '.join(LOSSES)}")
+        wrong = {name: getattr(args, name) for name, value in REQUIRED.items() if getattr(args, name) != value}
+        if wrong or args.steps_per_generation != args.gradient_accumulation_steps:
+            found = {"steps_per_generation": args.steps_per_generation} | wrong
+            wanted = {"steps_per_generation": args.gradient_accumulation_steps} | {
+                name: REQUIRED[name] for name in wrong
+            }
+            raise ValueError(f"found GRPOConfig({_arguments(found)}), wanted GRPOConfig({_arguments(wanted)})")
+        with trainable_weights_kept(model):
+            super().__init__(model, reward_funcs, args, **kwargs)
+        advantage_settings = advantage_settings or AdvantageSettings()
         if len(self.reward_funcs) != 1 or self.accelerator.num_processes != 1:
             raise ValueError(
                 f"got {len(self.reward_funcs)} reward functions and {self.accelerator.num_processes} processes; "
@@ -91,7 +128,9 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
         self.add_callback(SaveRecord(self.record))
 
     def _tokenize_prompts(self, prompts):
-        """Token ids of conversations of one user turn, as everywhere else; and TRL's two fields for images, empty."""
+        """Token ids of prompts, a single turn of a user encoded as everywhere else; TRL's fields for images, empty."""
+        if not all(isinstance(prompt, list) and [turn["role"] for turn in prompt] == ["user"] for prompt in prompts):
+            return super()._tokenize_prompts(prompts)
         texts = [messages[0]["content"] for messages in prompts]  # each as often as it has completions
         ids = {text: encode_prompt(self.processing_class, text) for text in dict.fromkeys(texts)}
         return [list(ids[text]) for text in texts], None, {}
@@ -231,6 +270,10 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
         """Take up the record of a checkpoint."""
         for key, rows in json.loads((checkpoint / RECORD).read_text()).items():
             self.record[key][:] = rows
+
+
+def _arguments(values: dict) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in values.items())
 
 
 class _StepWeights:

@@ -11,7 +11,7 @@ from ..analysis.effective_share import effective_share
 from ..config.settings.training import TrainingSettings
 from ..models.loading import trainable_weights_kept
 from ..models.tokenization import IGNORED
-from ..objectives import GoldCompletions, SFTObjective
+from ..objectives import GoldCompletions, SFTObjective, sft_objective
 from .arguments import shared_arguments
 from .callbacks import SaveRecord
 from .checkpoints import RECORD
@@ -21,6 +21,8 @@ from .trained import checked_logs, refuse_values_that_are_no_numbers
 # Of every sequence trained on: optimiser step, log-probability, factor on the gradient of cross-entropy (NaN if the
 # objective has none), success rate of its problem (NaN unless the objective asks for it).
 RECORD_COLUMNS = ["step", "log_p", "weight", "success_rate"]
+
+AVERAGES = ("sequence", "token")
 
 
 class ComputeAlignedSFTTrainer(SFTTrainer):
@@ -34,18 +36,45 @@ class ComputeAlignedSFTTrainer(SFTTrainer):
     What every sequence trained on had is kept in ``record``, a row of ``RECORD_COLUMNS`` each.
 
     Args:
-        objective: what is trained on.
+        model: as SFTTrainer takes it, a name or a model.
+        objective: what is trained on, or its name, such as ``pass_n16`` (objectives.SFT_OBJECTIVES).
         average: ``sequence`` or ``token``.
-        success_rates: of the training examples, for an objective that asks for them.
+        success_rates: of the training examples, for an objective that asks for them (``pass_n16_marginal``).
+        args, train_dataset, ...: as SFTTrainer takes them. The completion is what has labels: of columns ``prompt``
+            and ``completion`` TRL makes them.
+
+    Raises:
+        ValueError: an unknown objective or average, an objective that asks for success rates without them, packing,
+            padding-free batches, or several processes: p would be that of several examples together, or the loss
+            divided by another number.
     """
 
     loss_is_scaled_for_ga = True  # compute_loss divides by the count of the whole accumulated batch
 
     def __init__(
-        self, model, *args, objective: SFTObjective, average: str, success_rates: SuccessRates | None = None, **kwargs
+        self,
+        model,
+        args: SFTConfig | None = None,
+        *,
+        objective: SFTObjective | str,
+        average: str = "sequence",
+        success_rates: SuccessRates | None = None,
+        **kwargs,
     ):
+        objective = sft_objective(objective) if isinstance(objective, str) else objective
+        if average not in AVERAGES:
+            raise ValueError(f"unknown average {average!r}; wanted one of {', '.join(AVERAGES)}")
+        if objective.needs_success_rate and success_rates is None:
+            raise ValueError(f"{objective.label} weighs by a problem's success rate; found success_rates=None")
+        if args is not None and (args.packing or args.padding_free):
+            raise ValueError(
+                f"found packing={args.packing} and padding_free={args.padding_free}, wanted both False: examples in "
+                "one row would have one probability together"
+            )
         with trainable_weights_kept(model):
-            super().__init__(model, *args, **kwargs)
+            super().__init__(model, args, **kwargs)
+        if self.accelerator.num_processes != 1:
+            raise ValueError(f"found {self.accelerator.num_processes} processes, wanted one")
         self.objective = objective
         self.average = average
         self.success_rates = success_rates
@@ -81,6 +110,9 @@ class ComputeAlignedSFTTrainer(SFTTrainer):
 
     def _get_num_items_in_batch(self, batch_samples, device):
         """What the loss is averaged over, counted over all micro-batches of a step."""
+        if any("labels" not in batch for batch in batch_samples):
+            found = ", ".join(sorted(batch_samples[0]))
+            raise ValueError(f"a batch has {found}; wanted labels, too, as TRL's own collator gives")
         return sum(self._count(batch["labels"]) for batch in batch_samples).to(device)
 
     def _count(self, labels: torch.Tensor) -> torch.Tensor:

@@ -74,16 +74,11 @@ class DiagonalRatio:
 class GradientComparison:
     """Exact and diagonal gradient of P with respect to the logits of a softmax, compared.
 
-    cosine: between the two; NaN if one of them vanishes. ratio: |diagonal| / |exact|.
-    omitted_dot_diagonal: inner product of the diagonal with the omitted term, exact - diagonal; positive would
-    mean that the diagonal is too short in its own direction.
-    excess_dot_diagonal: the same with the opposite convention, error = diagonal - exact: minus the number before.
+    cosine: between the two; ratio: |diagonal| / |exact|. Both are NaN if one of them vanishes.
     """
 
     cosine: float
     ratio: float
-    omitted_dot_diagonal: float
-    excess_dot_diagonal: float
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,6 @@ class RatioSummary:
     probability, so C >= 0. The mean can be ruled by one problem with p_target near 1; the median is not.
     """
 
-    n_problems: int
     n_undefined: int
     share_at_least_one: float
     mean: float
@@ -205,41 +199,29 @@ def forced_draws(p: ArrayLike, target: int, strategy: Strategy, n: int, *, inval
     return _forced(_checked(p, target, strategy, n, invalid), target, strategy, n, invalid)
 
 
-def exact_gradient(
+def gradients(
     logits: ArrayLike, target: int, strategy: Strategy, n: int, *, invalid: int | None = None
-) -> FloatArray:
-    """Gradient of P with respect to the `logits` of a softmax over the answers; both of shape (answers,).
+) -> tuple[FloatArray, FloatArray]:
+    """Exact and diagonal gradient of P with respect to the `logits` of a softmax over the answers; all (answers,).
 
-    Component i is p_i (s_i - sum_j p_j s_j). Errors: as `diagonal_ratio`, and for logits that are not finite.
+    Component i of the exact one is p_i (s_i - sum_j p_j s_j); the diagonal one is its term a grad p_y.
+    Errors: as `diagonal_ratio`, and for logits that are not finite.
     """
     p = softmax(logits)
-    return _exact_gradient(p, target, forced_draws(p, target, strategy, n, invalid=invalid))
-
-
-def diagonal_gradient(
-    logits: ArrayLike, target: int, strategy: Strategy, n: int, *, invalid: int | None = None
-) -> FloatArray:
-    """a grad p_y with respect to the `logits`: the term of `exact_gradient` that the diagonal approximation keeps.
-
-    Shapes and errors: as `exact_gradient`.
-    """
-    p = softmax(logits)
-    return _diagonal_gradient(p, target, forced_draws(p, target, strategy, n, invalid=invalid))
+    forced = forced_draws(p, target, strategy, n, invalid=invalid)
+    return _exact_gradient(p, target, forced), _diagonal_gradient(p, target, forced)
 
 
 def compare_gradients(
     logits: ArrayLike, target: int, strategy: Strategy, n: int, *, invalid: int | None = None
 ) -> GradientComparison:
-    """Direction and length of the diagonal gradient against the exact one. Errors: as `exact_gradient`."""
-    p = softmax(logits)
-    forced = forced_draws(p, target, strategy, n, invalid=invalid)
-    exact, diagonal = _exact_gradient(p, target, forced), _diagonal_gradient(p, target, forced)
+    """Direction and length of the diagonal gradient against the exact one. Errors: as `gradients`."""
+    exact, diagonal = gradients(logits, target, strategy, n, invalid=invalid)
     lengths = float(np.linalg.norm(exact)), float(np.linalg.norm(diagonal))
-    omitted = float((exact - diagonal) @ diagonal)
     if min(lengths) == 0:
-        return GradientComparison(nan, nan, omitted, -omitted)
+        return GradientComparison(nan, nan)
     cosine = float((exact / lengths[0]) @ (diagonal / lengths[1]))
-    return GradientComparison(cosine, lengths[1] / lengths[0], omitted, -omitted)
+    return GradientComparison(cosine, lengths[1] / lengths[0])
 
 
 def _exact_gradient(p: FloatArray, target: int, forced: ForcedDraws) -> FloatArray:
@@ -286,14 +268,13 @@ def random_answer_sets(
         yield np.maximum(p, smallest), int(rng.choice(n))
 
 
-def summarize(rhos: Iterable[float]) -> RatioSummary:
+def ratio_summary(rhos: Iterable[float]) -> RatioSummary:
     """Share of problems with rho >= 1, mean, median and range; NaN counts as undefined."""
     rhos = np.array(list(rhos), dtype=np.float64)
     defined = rhos[~np.isnan(rhos)]
     if not defined.size:
-        return RatioSummary(len(rhos), len(rhos), nan, nan, nan, nan, nan)
+        return RatioSummary(len(rhos), nan, nan, nan, nan, nan)
     return RatioSummary(
-        n_problems=len(rhos),
         n_undefined=len(rhos) - len(defined),
         share_at_least_one=float((defined >= 1).mean()),
         mean=float(defined.mean()),

@@ -53,7 +53,7 @@ def measure(
     n_problems = per_problem["problem_id"].nunique()
     n_samples = len(pools[0]) // n_problems
     write_artifact(run_metrics(experiment, per_problem, n_samples), "metrics", path_to_metrics)
-    write_artifact(summarise(experiment, runs, per_problem, reported, n_samples), "summary", path_to_summary)
+    write_artifact(experiment_summary(experiment, runs, per_problem, reported, n_samples), "summary", path_to_summary)
     distribution = {"sft": sft_weights, "grpo": rl_weights}[experiment["trainer"]](experiment, runs)
     write_artifact(distribution, "weights", path_to_weights)
     return {"n_runs": len(runs), "n_problems": n_problems, "n_samples": n_samples}
@@ -94,7 +94,7 @@ def run_metrics(experiment: dict, per_problem: pd.DataFrame, n_samples: int) -> 
     return pd.DataFrame(rows, columns=["experiment", *keys, "value", "se", "n_problems", "n_samples"])
 
 
-def summarise(
+def experiment_summary(
     experiment: dict, runs: Sequence[dict], per_problem: pd.DataFrame, reported: pd.DataFrame, n_samples: int
 ) -> pd.DataFrame:
     """Value and paired difference from the baseline of each arm and k, each with its 95 % interval."""

@@ -58,16 +58,6 @@ class PairedDifference(CrossedInterval):
     p_value: float = nan
 
 
-@dataclass(frozen=True)
-class BootstrapInterval:
-    """Mean of the values; percentile interval and standard deviation (se) of the resampled means."""
-
-    mean: float
-    low: float
-    high: float
-    se: float
-
-
 def crossed_interval(
     values: ArrayLike, level: float = 0.95, within: tuple[float, float] | None = None
 ) -> CrossedInterval:
@@ -154,30 +144,6 @@ def mean_and_se(values: ArrayLike) -> tuple[float, float]:
     values = _finite(values, ("problems",))
     sd = float(values.std(ddof=1)) if len(values) > 1 else nan
     return float(values.mean()), nan if _is_rounding(sd, values) else sd / sqrt(len(values))
-
-
-def pigeonhole_bootstrap(
-    values: ArrayLike, rng: np.random.Generator, n_resamples: int = 2000, level: float = 0.95
-) -> BootstrapInterval:
-    """Percentile interval of the mean of `values`, shape (seeds, problems), both resampled independently.
-
-    A check of `crossed_interval` that assumes no distribution: conservative where sampling noise rules, too
-    short for few seeds; NaN without any spread. Errors: those of `crossed_interval`, and ValueError for fewer than 2
-    resamples. Source: Owen 2007 (arXiv 0712.1111).
-    """
-    values = _two_dimensional(values)
-    _require_level(level)
-    if n_resamples < 2:
-        raise ValueError(f"the bootstrap needs n_resamples >= 2, got {n_resamples}")
-    n_seeds, n_problems = values.shape
-    seed_counts = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=n_resamples)
-    problem_counts = rng.multinomial(n_problems, np.full(n_problems, 1 / n_problems), size=n_resamples)
-    means = ((seed_counts @ values) * problem_counts).sum(axis=1) / values.size
-    se = float(means.std(ddof=1))
-    if _is_rounding(se, values):
-        return BootstrapInterval(float(values.mean()), nan, nan, nan)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return BootstrapInterval(float(values.mean()), float(low), float(high), se)
 
 
 def holm(p_values: Sequence[float] | FloatArray) -> FloatArray:

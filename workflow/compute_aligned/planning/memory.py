@@ -177,11 +177,6 @@ def sampling_memory(config: PreTrainedConfig, settings: dict, longest_prompt: in
     return _sampling(sizes, settings, longest_prompt, {"weights": _weights(sizes, settings)})
 
 
-def peak(phases: Phases) -> float:
-    """Bytes at the peak of all phases."""
-    return max(sum(groups.values()) for groups in phases.values())
-
-
 def needed(phases: Phases) -> float:
     """Bytes that should be free: what is held throughout, and the rest with the tolerance of the estimate."""
     exact = ("weights", "reference", "gradients", "optimiser", "keys and values")

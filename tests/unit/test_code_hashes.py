@@ -58,6 +58,7 @@ COUNTED_BY = {
     "training.trained": TRAIN,
     "analysis.effective_share": TRAIN | {"measure", "judge_claims"},
     "analysis.measuring": {"measure"},
+    "analysis.metrics_files": {"judge_claims"},
     "analysis.scaling_factors": {"compute_closed_forms"},
     "analysis.closed_forms": {"compute_closed_forms"},
     "analysis.diagonal_diagnostic": {"measure_diagonal"},

@@ -9,6 +9,7 @@ import shlex
 import tempfile
 
 from compute_aligned.config.resolving import (
+    START,
     closed_form_settings,
     diagonal_settings,
     rl_settings,
@@ -104,8 +105,8 @@ def starts_of(wildcards):
 
 
 def sampled_models(wildcards):
-    """The models that a job samples from; of the objective `start`, those that the recipe's runs start from."""
-    if wildcards.objective == "start":
+    """The models that a job samples from; of the objective START, those that the recipe's runs start from."""
+    if wildcards.objective == START:
         return starts_of(wildcards)
     return [LAYOUT.model(wildcards.recipe, wildcards.objective, seed) for seed in seeds_of(wildcards)]
 

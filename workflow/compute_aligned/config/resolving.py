@@ -2,6 +2,8 @@
 
 from .seeds import derive_seed
 
+WARMUP, START = "warmup", "start"  # objectives that no experiment names: a shared first stage, and what runs start from
+
 
 def strategies_by_key(experiment: dict) -> dict[str, list[str]]:
     """The strategies that a closed-form experiment names, by the key under which it does."""
@@ -38,13 +40,13 @@ def compared_arms(experiment: dict) -> list[dict]:
 
 
 def training_settings(settings: dict, recipe: str, objective: str, seed: int) -> dict:
-    """Resolved settings of one supervised run; the objective ``warmup`` is the recipe's shared first stage."""
+    """Resolved settings of one supervised run; the objective WARMUP is the recipe's shared first stage."""
     from ..objectives import sft_objective
 
     method, scale = settings["recipes"][recipe], settings["preset"]["recipes"][recipe]
     model = settings["preset"]["models"][method["model"]]
-    stage = "warmup" if objective == "warmup" else "train"
-    objective = method["warmup"] if stage == "warmup" else objective
+    stage = "warmup" if objective == WARMUP else "train"
+    objective = method["warmup"] if objective == WARMUP else objective
     success_rate = None
     if sft_objective(objective).needs_success_rate:
         sizes = {key: scale["evaluation"][key] for key in ("max_new_tokens", "rows_per_batch")}

@@ -15,7 +15,7 @@ from transformers import AutoConfig, PreTrainedConfig
 
 from ..config.files import read_yaml
 from ..config.loading import load_settings
-from ..config.resolving import rl_settings, sampling_settings, training_settings
+from ..config.resolving import WARMUP, rl_settings, sampling_settings, training_settings
 from ..tasks.loading import load_task
 
 GIB = 2**30
@@ -329,7 +329,7 @@ def preset_memory(settings: dict) -> dict[tuple[str, str], Phases]:
         longest = min(longest, method["max_length"])
         changes = {"adapter": method["adapter"] if model["adapter"] else None, "max_length": longest}
         if method["warmup"] is not None:
-            found[recipe, "warm-up"] = sft_memory(config, training_settings(settings, recipe, "warmup", 1) | changes)
+            found[recipe, "warm-up"] = sft_memory(config, training_settings(settings, recipe, WARMUP, 1) | changes)
         for objective in method["objectives"]:
             if method["trainer"] == "sft":
                 phases = sft_memory(config, training_settings(settings, recipe, objective, 1) | changes)

@@ -107,7 +107,7 @@ def add_code(repository, file):
         (f"{PACKAGE}/presentation/figures/weights.py", FROM_WEIGHT_FIGURE),
         (f"{PACKAGE}/presentation/figures/training.py", planned("training_figure")),
         (f"{PACKAGE}/presentation/report.py", planned("report")),
-        (f"{PACKAGE}/presentation/summary.py", {}),  # prints what is there
+        (f"{PACKAGE}/presentation/terminal.py", {}),  # prints what is there
         (f"{PACKAGE}/config/resolving.py", {}),  # its outcome counts, as each job's settings
         (f"{PACKAGE}/provenance/job.py", {}),  # records and refuses
         (f"{PACKAGE}/provenance/artifacts.py", {}),

@@ -17,7 +17,7 @@ from compute_aligned.analysis.measuring import experiment_summary
 from compute_aligned.config.loading import load_settings
 from compute_aligned.config.resolving import compared_arms
 from compute_aligned.objectives import sft_objective
-from compute_aligned.presentation.summary import describe_claims
+from compute_aligned.presentation.terminal import describe_claims
 from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 
 SMALLEST = {"value": 0.5, "because": "a test"}

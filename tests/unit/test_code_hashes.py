@@ -82,7 +82,7 @@ COUNTED_BY = {
 }
 # Bookkeeping, the configuration (whose outcome counts, as each job's settings) and commands: no job counts them.
 COUNTED_BY_NONE = ["provenance.", "config.", "planning.", "__main__", "sampling.vllm_backend"]
-COUNTED_BY_NONE += ["presentation.claims_table", "presentation.compare", "presentation.summary"]
+COUNTED_BY_NONE += ["presentation.claims_table", "presentation.compare", "presentation.terminal"]
 
 
 def modules():

@@ -11,7 +11,7 @@ COMMANDS = {
     "memory": "planning.memory",
     "pin": "config.pin",
     "reference": "provenance.published",
-    "summary": "presentation.summary",
+    "summary": "presentation.terminal",
     "timing": "planning.timing",
 }
 

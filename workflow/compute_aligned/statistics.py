@@ -4,7 +4,7 @@ Values are arrays of shape (seeds, problems): one exact metric value per run and
 units. Seeds and problems are crossed (every seed meets every problem), and both are samples of the
 populations a claim is about:
 
-    Var(mean) = tau2 / S + omega2 / n + gamma2 / (n S)
+    Var(mean) = tau2 / R + omega2 / n + gamma2 / (n R)
 
 with tau2 the variance between seeds, omega2 between problems and gamma2 that of their interaction, which
 includes the sampling noise of the pools.
@@ -61,22 +61,22 @@ class PairedDifference(CrossedInterval):
 def crossed_interval(
     values: ArrayLike, level: float = 0.95, within: tuple[float, float] | None = None
 ) -> CrossedInterval:
-    """Confidence interval of the mean of `values`, shape (seeds S, problems n), for new seeds and problems.
+    """Confidence interval of the mean of `values`, shape (seeds R, problems n), for new seeds and problems.
 
     Two-way random-effects analysis of variance. With MP, MS, ME the mean squares of problems, seeds and
-    interaction, V = max(MP, MS, MP + MS - ME) / (n S): the maximum keeps V from falling below what either factor
+    interaction, V = max(MP, MS, MP + MS - ME) / (n R): the maximum keeps V from falling below what either factor
     shows alone when an estimate of a variance component is negative. t has Satterthwaite's degrees of freedom,
-    (n S V)^2 / (MP^2/(n-1) + MS^2/(S-1) + ME^2/((n-1)(S-1))), whichever of the three V is (choosing them by which is
+    (n R V)^2 / (MP^2/(n-1) + MS^2/(R-1) + ME^2/((n-1)(R-1))), whichever of the three V is (choosing them by which is
     larger would be a test before the test), and no fewer than the factor with fewer levels has by itself,
-    min(S, n) - 1, as a V that is small beside ME would have. One seed: problems only (se = sd / sqrt(n), df = n-1). One
+    min(R, n) - 1, as a V that is small beside ME would have. One seed: problems only (se = sd / sqrt(n), df = n-1). One
     problem: seeds only. Neither: NaN, "none".
 
     Without any spread (V = 0, up to rounding) there is no t interval: NaN. If all values are equal to c and `within`
     says that none can leave [a, b], then the chance q that a new one is not c bounds the mean: it lies in
     [c - q (c-a), c + q (b-c)]. Of m equal and independent values q is at most 1 - ((1-level)/2)^(1/m), the exact
     binomial interval of 0 in m (about 3.7/m at 95 %; one-sided 3/m, the rule of three). Independent are values that
-    share neither seed nor problem, and so m = min(S, n), not n S, let alone samples; with one seed m = n, with one
-    problem m = S.
+    share neither seed nor problem, and so m = min(R, n), not n R, let alone samples; with one seed m = n, with one
+    problem m = R.
 
     Errors: ValueError for an array that is not 2-d, is empty or holds a value that is not finite, for equal values
     outside their range, or a level outside (0, 1). Source: Satterthwaite 1946; one seed: Miller 2024 (arXiv

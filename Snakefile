@@ -69,7 +69,7 @@ wildcard_constraints:
     task=one_of(PRESET["data"]),
     model=one_of(PRESET["models"]),
     recipe=one_of(PLAN.objectives),
-    objective=one_of(sorted({"start", *(name for names in PLAN.objectives.values() for name in names)})),
+    objective=one_of(sorted({START, *(name for names in PLAN.objectives.values() for name in names)})),
     seed=one_of(PRESET["seeds"]),
     experiment=one_of(EXPERIMENTS),
 

@@ -5,10 +5,11 @@ PYTHONPATH=workflow python benchmarks/coverage.py
 """
 
 import numpy as np
+from bootstrap import pigeonhole_bootstrap
 from scipy import stats
 
 from compute_aligned.metrics import pass_curve
-from compute_aligned.statistics import crossed_interval, mean_and_se, pigeonhole_bootstrap
+from compute_aligned.statistics import crossed_interval, mean_and_se
 
 SEEDS, REPETITIONS = 5, 4000
 BOOTSTRAPS, RESAMPLES = 500, 200  # the first repetitions alone: a bootstrap takes 50 times as long

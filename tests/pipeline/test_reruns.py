@@ -132,7 +132,7 @@ def add_code(repository, file):
         (f"{PACKAGE}/presentation/figures/weights.py", figures(*WEIGHTS)),
         (f"{PACKAGE}/presentation/figures/training.py", figures("training")),
         (f"{PACKAGE}/presentation/report.py", planned("report")),
-        (f"{PACKAGE}/presentation/summary.py", {}),  # prints what is there
+        (f"{PACKAGE}/presentation/terminal.py", {}),  # prints what is there
         (f"{PACKAGE}/config/resolving.py", {}),  # its outcome counts, as each job's settings
         (f"{PACKAGE}/provenance/job.py", {}),  # records and refuses
         (f"{PACKAGE}/provenance/artifacts.py", {}),

@@ -13,11 +13,11 @@ from scipy import stats
 from compute_aligned.advantages import rl_objective
 from compute_aligned.analysis.claims import corrected, judge, slope_weights
 from compute_aligned.analysis.evidence import judge_claims, results
-from compute_aligned.analysis.measuring import summarise
+from compute_aligned.analysis.measuring import experiment_summary
 from compute_aligned.config.loading import load_settings
 from compute_aligned.config.resolving import compared_arms
 from compute_aligned.objectives import sft_objective
-from compute_aligned.presentation.summary import describe_claims
+from compute_aligned.presentation.terminal import describe_claims
 from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 
 SMALLEST = {"value": 0.5, "because": "a test"}
@@ -660,7 +660,9 @@ def paper_result(name):
         **{key: experiment[key] for key in ("baseline", "metric", "paper_item")},
     }
     runs = [{"name": arm, "recipe": recipes[arm]} for arm in arms]
-    summary = summarise(asked, runs, problems, read_artifact("reported", REPO / "config" / "reported.csv"), 128)
+    summary = experiment_summary(
+        asked, runs, problems, read_artifact("reported", REPO / "config" / "reported.csv"), 128
+    )
     # Differences from the baseline, which is all that the paper gives of some figures.
     summary.loc[summary["objective"] == experiment["baseline"], "reported_difference"] = 0.0
     shift = summary.set_index(["objective", "k"])["reported_difference"]
@@ -675,7 +677,9 @@ def test_a_summary_bounds_shares_that_are_all_0_and_gives_the_baseline_no_differ
     asked |= {"reported_from": "e", "gain": False, "baseline": "ce", "metric": "pass", "paper_item": "Table 9"}
     reported = read_artifact("reported", REPO / "config" / "reported.csv")
     runs = [{"name": arm, "recipe": "r"} for arm in ("ce", "new")]
-    summary = summarise(asked, runs, pd.DataFrame(problems, columns=columns), reported, 8).set_index("objective")
+    summary = experiment_summary(asked, runs, pd.DataFrame(problems, columns=columns), reported, 8).set_index(
+        "objective"
+    )
     bound = stats.binomtest(0, 40).proportion_ci(method="exact").high
     assert summary["low"].tolist() == [0, 0] and summary["high"].tolist() == pytest.approx([bound, bound])
     ends = ["difference_low", "difference_high", "difference_p"]

@@ -88,6 +88,7 @@ COUNTED_BY = {
     "training.trained": TRAIN,
     "analysis.effective_share": TRAIN | {"measure", "judge_claims"},
     "analysis.measuring": {"measure"},
+    "analysis.metrics_files": {"judge_claims"},
     "analysis.scaling_factors": {"compute_closed_forms"},
     "analysis.closed_forms": {"compute_closed_forms"},
     "analysis.diagonal_diagnostic": {"measure_diagonal"},
@@ -121,7 +122,7 @@ COUNTED_BY_NONE += [
     f"config.{name}" for name in ("checks", "files", "loading", "pin", "reference", "resolving", "seeds")
 ]
 COUNTED_BY_NONE += [f"config.{name}" for name in ("presets", "recipes", "experiments", "claims", "sentences")]
-COUNTED_BY_NONE += ["presentation.claims_table", "presentation.compare", "presentation.summary"]
+COUNTED_BY_NONE += ["presentation.claims_table", "presentation.compare", "presentation.terminal"]
 COUNTED_BY_NONE += ["presentation.registry"]  # whose entry counts, as an item's settings
 
 

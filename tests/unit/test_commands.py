@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import REPO
 
-from compute_aligned.presentation.summary import describe_results
+from compute_aligned.presentation.terminal import describe_results
 from compute_aligned.provenance.published import write_reference
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # runpy: the module is imported already

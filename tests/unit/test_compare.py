@@ -16,7 +16,7 @@ from conftest import REPO
 
 from compute_aligned.analysis.gains import beside_alignment
 from compute_aligned.presentation import compare
-from compute_aligned.presentation.compare import Number, compare_runs, compare_with_paper, judge, table_numbers
+from compute_aligned.presentation.compare import Number, agreement, compare_runs, compare_with_paper, table_numbers
 from compute_aligned.presentation.rows import long_rows, rounded
 from compute_aligned.presentation.tables.alignment import alignment_rows
 from compute_aligned.presentation.tables.closed_form import weight_values
@@ -102,7 +102,7 @@ def test_two_independent_estimates_of_one_value_are_within_intervals_in_95_of_10
     rng = np.random.default_rng(1)
     se_a, se_b = 1.0, 3.0
     pairs = zip(rng.normal(0, se_a, 4000), rng.normal(0, se_b, 4000), strict=True)
-    found = [judge(Number(a, 1.959964 * se_a), Number(b, 1.959964 * se_b)) for a, b in pairs]
+    found = [agreement(Number(a, 1.959964 * se_a), Number(b, 1.959964 * se_b)) for a, b in pairs]
     assert found.count("within intervals") / len(found) == pytest.approx(0.95, abs=0.01)
     assert set(found) == {"within intervals", "different"}
 
@@ -124,7 +124,7 @@ def test_two_independent_estimates_of_one_value_are_within_intervals_in_95_of_10
     ],
 )
 def test_a_verdict(own, other, verdict):
-    assert judge(own, other) == verdict
+    assert agreement(own, other) == verdict
 
 
 # --- against a reference ---------------------------------------------------------------------------------------------

@@ -352,7 +352,7 @@ def test_an_unknown_recipe_is_refused():
     ("file", "key", "value", "said"),
     [
         ("recipes", "objectives", ["ce", "pass_m4"], ["unknown SFT objective 'pass_m4'", "wanted ce, pass_n<N>"]),
-        ("recipes", "objectives", ["ce", "majority_n4_k8"], ["k <= n = 4", "got k = 8"]),
+        ("recipes", "objectives", ["ce", "majority_n4_k8"], ["threshold from 1 to n = 4", "got 8"]),
         ("recipes", "objectives", ["ce", "pass_n0"], ["n >= 1", "got n = 0"]),
         ("recipes", "warmup", "warm", ["unknown SFT objective 'warm'"]),
         ("recipes", "average", "word", ["average", "found 'word'", "one of sequence, token"]),

@@ -16,13 +16,12 @@ from compute_aligned.analysis.diagonal import (
     answers_of_pool,
     answers_of_rewards,
     compare_gradients,
-    diagonal_gradient,
     diagonal_ratio,
-    exact_gradient,
     forced_draws,
+    gradients,
     invalid_of,
+    ratio_summary,
     softmax,
-    summarize,
 )
 from compute_aligned.operators import BestOfN, Majority
 
@@ -315,7 +314,7 @@ def test_the_exact_gradient_equals_automatic_differentiation_of_the_enumeration(
     for p, target, strategy, n, invalid in small_cases(60, seed=11):
         logits = torch.tensor(np.log(p) + 1.7, requires_grad=True)
         enumerated_success(logits.softmax(0), target, strategy, n, invalid).backward()
-        computed = exact_gradient(logits.detach().numpy(), target, strategy, n, invalid=invalid)
+        computed, _ = gradients(logits.detach().numpy(), target, strategy, n, invalid=invalid)
         np.testing.assert_allclose(computed, logits.grad.numpy(), rtol=1e-9, atol=1e-13)
 
 
@@ -327,7 +326,7 @@ def test_the_diagonal_gradient_holds_the_rivals_fixed():
         q = [q[j] if j == target else q[j].detach() for j in range(len(p))]
         success = enumerated_success(q, target, strategy, n, invalid)
         success.backward()
-        computed = diagonal_gradient(logits.detach().numpy(), target, strategy, n, invalid=invalid)
+        _, computed = gradients(logits.detach().numpy(), target, strategy, n, invalid=invalid)
         np.testing.assert_allclose(computed, logits.grad.numpy(), rtol=1e-9, atol=1e-13)
 
 
@@ -335,7 +334,7 @@ def test_on_the_targets_own_logit_a_softmax_is_proportional_decay():
     for p, target, n, _ in random_comparisons(60, "majority", seed=13):
         logits = np.log(p)
         for strategy in ["majority", "best_of_n"]:
-            exact, diagonal = (f(logits, target, strategy, n)[target] for f in (exact_gradient, diagonal_gradient))
+            exact, diagonal = (gradient[target] for gradient in gradients(logits, target, strategy, n))
             if exact < 1e-290:  # p^N out of float64's reach
                 continue
             assert diagonal == pytest.approx(diagonal_ratio(p, target, strategy, n).rho * exact, rel=1e-9)
@@ -385,21 +384,21 @@ def test_theorem_3_fails_for_best_of_n_with_a_target_that_is_not_the_best():
     assert ratio.a > ratio.c and ratio.rho == pytest.approx(7.46, abs=0.01)
     assert comparison.cosine == pytest.approx(-0.39, abs=0.005)
     # "Inner product >= 0" is true here with error = diagonal - exact, and says nothing about the direction.
-    assert comparison.excess_dot_diagonal > 0
-    assert comparison.omitted_dot_diagonal == -comparison.excess_dot_diagonal
+    exact, diagonal = gradients(np.log(FLIPPED), 1, "best_of_n", 32)
+    assert (diagonal - exact) @ diagonal > 0
 
 
 def test_where_it_fails_a_step_along_the_diagonal_lowers_the_success():
     logits, n = np.log(FLIPPED), 32
     before = success_probability(FLIPPED, 1, "best_of_n", n)
-    steps = {f: 1e-3 * f(logits, 1, "best_of_n", n) for f in (diagonal_gradient, exact_gradient)}
-    after = {f: success_probability(softmax(logits + step), 1, "best_of_n", n) for f, step in steps.items()}
-    assert after[diagonal_gradient] < before < after[exact_gradient]
+    steps = [1e-3 * gradient for gradient in gradients(logits, 1, "best_of_n", n)]
+    exact, diagonal = (success_probability(softmax(logits + step), 1, "best_of_n", n) for step in steps)
+    assert diagonal < before < exact
 
 
 def test_it_fails_because_the_worse_answers_are_no_rivals():
     """The gain lies in taking from the better answers; the diagonal takes from the most frequent ones."""
-    exact, diagonal = (f(np.log(FLIPPED), 1, "best_of_n", 32) for f in (exact_gradient, diagonal_gradient))
+    exact, diagonal = gradients(np.log(FLIPPED), 1, "best_of_n", 32)
     assert exact[0] > exact[1] > 0 and (exact[2:] < 0).all()
     assert diagonal[0] < diagonal[2:].min() < 0
 
@@ -414,9 +413,10 @@ def test_it_fails_in_a_few_percent_of_random_cases():
 def test_no_sign_of_the_error_holds_for_a_softmax():
     """Theorem 3's inner product, by either convention: both signs occur, for both strategies."""
     for strategy, choose_target in [("majority", None), ("best_of_n", not_best)]:
-        found = [c for *_, c in random_comparisons(400, strategy, seed=18, choose_target=choose_target)]
-        too_short = np.mean([c.omitted_dot_diagonal > 1e-12 for c in found])
-        too_long = np.mean([c.omitted_dot_diagonal < -1e-12 for c in found])
+        cases = [case for *case, _ in random_comparisons(400, strategy, seed=18, choose_target=choose_target)]
+        found = [gradients(np.log(p), target, strategy, n) for p, target, n in cases]
+        omitted = np.array([(exact - diagonal) @ diagonal for exact, diagonal in found])
+        too_short, too_long = np.mean(omitted > 1e-12), np.mean(omitted < -1e-12)
         assert 0.01 < too_short < 0.15 and too_long > 0.3
 
 
@@ -478,10 +478,10 @@ def test_the_best_answer_of_64_cannot_have_a_rho_of_1():
 
 
 def test_undefined_problems_are_counted_and_left_out():
-    summary = summarize([1.0, 1.5, math.nan, 4.0])
-    assert (summary.n_problems, summary.n_undefined, summary.share_at_least_one) == (4, 1, 1.0)
+    summary = ratio_summary([1.0, 1.5, math.nan, 4.0])
+    assert (summary.n_undefined, summary.share_at_least_one) == (1, 1.0)
     assert (summary.mean, summary.median, summary.min, summary.max) == (pytest.approx(6.5 / 3), 1.5, 1.0, 4.0)
-    assert math.isnan(summarize([math.nan]).median) and summarize([]).n_problems == 0
+    assert math.isnan(ratio_summary([math.nan]).median) and ratio_summary([]).n_undefined == 0
 
 
 @pytest.mark.parametrize(
@@ -495,7 +495,7 @@ def test_undefined_problems_are_counted_and_left_out():
         (lambda: diagonal_ratio([0.5, 0.5], 0, "majority", 4, method="guess"), "method"),
         (lambda: diagonal_ratio([0.5, 0.5], 0, "majority", 4, invalid=0), "invalid"),
         (lambda: diagonal_ratio([0.5, 0.5], 0, "best_of_n", 4, invalid=1), "invalid"),
-        (lambda: exact_gradient([0.0, math.inf], 0, "majority", 4), "finite logits"),
+        (lambda: gradients([0.0, math.inf], 0, "majority", 4), "finite logits"),
         (lambda: answers_of_pool([]), "at least one answer"),
         (lambda: answers_of_pool(["a", 3]), "str or None"),
         (lambda: answers_of_rewards([None]), "usable"),

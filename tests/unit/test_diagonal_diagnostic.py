@@ -16,8 +16,7 @@ from test_diagonal import enumerated_success, rho_by_words
 from compute_aligned.analysis.diagonal import (
     compare_gradients,
     decay_deviation,
-    diagonal_gradient,
-    exact_gradient,
+    gradients,
     most_frequent_right,
     random_answer_sets,
 )
@@ -222,7 +221,7 @@ def test_the_table_of_random_answer_sets_agrees_with_a_loop_over_both_gradients(
         cosines, short, along = [], 0, 0
         for p, n in random_answer_sets(200, how["answers"], how["concentrations"], how["n"], rng):
             target = len(p) - 1 if kind == "best" else rng.integers(len(p) - last[kind])
-            exact, diagonal = (f(np.log(p), target, strategy, n) for f in (exact_gradient, diagonal_gradient))
+            exact, diagonal = gradients(np.log(p), target, strategy, n)
             if not exact.any():
                 continue
             lengths = [math.sqrt(sum(x * x for x in g)) for g in (exact, diagonal)]
@@ -254,7 +253,7 @@ def test_what_the_shipped_table_says_of_theorem_3():
 
 def test_sharing_the_forced_draws_changes_no_gradient():
     logits = np.log([0.2, 0.5, 0.3])
-    exact, diagonal = (f(logits, 0, "majority", 8) for f in (exact_gradient, diagonal_gradient))
+    exact, diagonal = gradients(logits, 0, "majority", 8)
     comparison = compare_gradients(logits, 0, "majority", 8)
     assert comparison.ratio == pytest.approx(np.linalg.norm(diagonal) / np.linalg.norm(exact), rel=1e-14)
 

@@ -64,6 +64,11 @@ def bases(tmp_path_factory):
     return {kind: folder / kind for kind in SIZES}
 
 
+def peak(phases):
+    """Bytes at the peak of all phases of an estimate."""
+    return max(sum(groups.values()) for groups in phases.values())
+
+
 def peak_of(function, *args, **kwargs):
     """A function's result, and the most that torch's CPU allocator held during it beyond what it held before, in bytes.
 
@@ -173,7 +178,7 @@ def test_fine_tuning(paper, bases, tmp_path, monkeypatch, kind, rows, length, ch
     assert held["optimiser"] == moments_of(trainer) == 2 * held["gradients"]
     assert close(transient(phases, "backward"), peaks[0])
     gradients = held["gradients"]
-    assert close(memory.peak(phases), weights + moments_of(trainer) + gradients + peaks[0])
+    assert close(peak(phases), weights + moments_of(trainer) + gradients + peaks[0])
 
 
 def digits(prompts, completions, log_extra, **columns):
@@ -313,7 +318,7 @@ def test_smaller_micro_batches_need_less_and_accumulate_to_the_same_batch(paper,
     sizes, batches = [], []
     for micro in (4, 2, 1):
         changed = settings | {"micro_batch_size": micro}
-        sizes.append(memory.peak(memory.sft_memory(config, changed)))
+        sizes.append(peak(memory.sft_memory(config, changed)))
         arguments = trainer_arguments(changed, tmp_path)
         batches.append(arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps)
     assert sizes == sorted(sizes, reverse=True) and sizes[0] > 1.1 * sizes[-1]

@@ -235,7 +235,7 @@ def test_a_batch_of_zeros_stays_and_a_batch_of_one_prompt_keeps_its_weight():
 @pytest.mark.parametrize("operator", [PassAtN(1), PassAtN(16), PassAtN(64), Majority(16, 9), Majority(64, 33)])
 @pytest.mark.parametrize(("a", "b"), [(1, 1), (0.5, 4.5)])
 def test_the_mean_weight_over_prompts_is_a_ratio_of_beta_functions(operator, a, b):
-    n, k = operator.n, getattr(operator, "k", 1)
+    n, k = operator.n, getattr(operator, "threshold", 1)
     # E[N C(N-1,k-1) p^(k-1) (1-p)^(N-k)] over Beta(a, b)
     wanted = n * mpmath.binomial(n - 1, k - 1) * mpmath.beta(a + k - 1, b + n - k) / mpmath.beta(a, b)
     assert mean_rl_weight(operator, a, b) == pytest.approx(float(wanted), rel=1e-6)

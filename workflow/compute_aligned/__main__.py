@@ -13,7 +13,7 @@ COMMANDS = {
     "plan": "planning.cost",
     "preflight": "planning.preflight",
     "reference": "provenance.published",
-    "summary": "presentation.summary",
+    "summary": "presentation.terminal",
     "timing": "planning.timing",
 }
 

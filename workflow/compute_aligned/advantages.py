@@ -17,9 +17,9 @@ from .objectives import made_from_name
 from .operators import BestOfN, Majority, Operator, PassAtN
 
 GRPO_EPSILON = 1e-4  # added to the standard deviation
-LOG_P_RANGE = (-50.0, 0.0)  # P, Pass@N: the completion's log-probability is cut to this first,
+LOG_P_RANGE = (-50.0, 0.0)  # paper, Pass@N: the completion's log-probability is cut to this first,
 P_RANGE = (1e-10, 1 - 1e-10)  # and its probability to this
-WINDOW_QUANTILE_RANGE = (0.001, 0.999)  # P, unconditional Best-of-N
+WINDOW_QUANTILE_RANGE = (0.001, 0.999)  # paper, unconditional Best-of-N
 
 
 @dataclass(frozen=True)

@@ -120,19 +120,21 @@ class TokenMargin:
         return torch.full_like(gold.log_p, torch.nan, dtype=torch.float64)
 
 
-# pattern of the name -> objective, made from the numbers in the name
+# pattern of the name -> objective, made from the numbers in the name. There, and in labels, k is a vote's threshold.
 SFT_OBJECTIVES: dict[str, Callable[..., SFTObjective]] = {
     r"ce": lambda: SequenceForm(PassAtN(1), "CE"),
     r"pass_n(\d+)": lambda n: SequenceForm(PassAtN(n), f"Pass@{n}"),
-    r"majority_n(\d+)_k(\d+)": lambda n, k: SequenceForm(Majority(n, k), f"Maj@{n} k={k}"),
+    r"majority_n(\d+)_k(\d+)": lambda n, threshold: SequenceForm(Majority(n, threshold), f"Maj@{n} k={threshold}"),
     r"pass_n(\d+)_marginal": lambda n: MarginalForm(PassAtN(n), f"Pass@{n} marginal"),
-    r"majority_n(\d+)_k(\d+)_marginal": lambda n, k: MarginalForm(Majority(n, k), f"Maj@{n} k={k} marginal"),
+    r"majority_n(\d+)_k(\d+)_marginal": lambda n, threshold: MarginalForm(
+        Majority(n, threshold), f"Maj@{n} k={threshold} marginal"
+    ),
     r"token_margin": TokenMargin,
 }
 # The strategies by name, with their labels: what S(p) stands for.
 STRATEGIES: dict[str, Callable[..., tuple[Operator, str]]] = {
     r"pass_n(\d+)": lambda n: (PassAtN(n), f"Pass@{n}"),
-    r"majority_n(\d+)_k(\d+)": lambda n, k: (Majority(n, k), f"Maj@{n} k={k}"),
+    r"majority_n(\d+)_k(\d+)": lambda n, threshold: (Majority(n, threshold), f"Maj@{n} k={threshold}"),
     r"best_of_n(\d+)": lambda n: (BestOfN(n), f"BoN-{n}"),
 }
 # Of a budget in a name. Up to it the binomials of a majority vote take less than a tenth of a second and its tensors,

@@ -101,56 +101,57 @@ class PassAtN(Operator):
 
 @dataclass(frozen=True)
 class Majority(Operator):
-    """Majority vote: right if at least `k` of `n` samples are (paper, Table 1).
+    """Majority vote: right if at least `threshold` of `n` samples are (paper, Table 1).
 
-    S(p) = P[Binomial(N, p) >= k] = sum_{i>=k} C(N,i) p^i (1-p)^(N-i). The fixed threshold stands in for the
-    votes of the rival answers (the paper's diagonal approximation).
+    With threshold t (k in the paper), S(p) = Pr[Binomial(N, p) >= t] = sum_{i>=t} binom(N,i) p^i (1-p)^(N-i). The
+    fixed threshold stands in for the votes of the rival answers (the paper's diagonal approximation).
 
-    w -> k as p -> 0 and w = N if k = N; k = 1 is Pass@N. Table 1 of the paper prints w without the factor k;
-    the derivation has it (Eq. 7 and Eq. 16), and so has this class: w = k C(N,k) p^k (1-p)^(N-k) / S(p).
+    w -> t as p -> 0 and w = N if t = N; t = 1 is Pass@N. Table 1 of the paper prints w without the factor t;
+    the derivation has it (Eq. 7 and Eq. 16), and so has this class: w = t binom(N,t) p^t (1-p)^(N-t) / S(p).
 
-    Memory is that of the input times N. Errors: ValueError unless `n` >= 1 and 1 <= `k` <= `n`, integers.
+    Memory is that of the input times N. Errors: ValueError unless `n` >= 1 and 1 <= `threshold` <= `n`, integers.
     """
 
     n: int
-    k: int
+    threshold: int
 
     def __post_init__(self) -> None:
         _require_budget("Majority", self.n)
-        if not _is_integer(self.k) or not 1 <= self.k <= self.n:
-            raise ValueError(f"Majority needs an integer threshold 1 <= k <= n = {self.n}, got k = {self.k!r}")
+        if not _is_integer(self.threshold) or not 1 <= self.threshold <= self.n:
+            raise ValueError(f"Majority needs an integer threshold from 1 to n = {self.n}, got {self.threshold!r}")
 
     def _log_success(self, log_p: Tensor) -> Tensor:
-        n, k = self.n, self.k
-        if k == n:
-            return k * log_p
+        n, t = self.n, self.threshold
+        if t == n:
+            return t * log_p
         log_q = _log1mexp(log_p)
         log_choose = log_p.new_tensor(_log_binomials(n))
-        votes = torch.arange(k, dtype=log_p.dtype, device=log_p.device)
+        votes = torch.arange(t, dtype=log_p.dtype, device=log_p.device)
         log_failure = torch.logsumexp(
-            log_choose[:k] + votes * log_p.unsqueeze(-1) + (n - votes) * log_q.unsqueeze(-1), dim=-1
+            log_choose[:t] + votes * log_p.unsqueeze(-1) + (n - votes) * log_q.unsqueeze(-1), dim=-1
         )
-        log_leading = log_choose[k] + k * log_p + (n - k) * log_q
+        log_leading = log_choose[t] + t * log_p + (n - t) * log_q
         log_success = log_leading + torch.logaddexp(torch.zeros_like(log_p), self._log_excess(log_p, log_q))
         # The sum of terms near log 1 = 0 would lose every digit of log S; the failure probability keeps them.
         return torch.where(log_failure < _LOG_HALF, torch.log1p(-log_failure.exp()), log_success)
 
     def _sft_weight(self, log_p: Tensor) -> Tensor:
-        if self.k == self.n:
-            return self.k + 0.0 * log_p  # constant, and still part of the graph
+        n, t = self.n, self.threshold
+        if t == n:
+            return t + 0.0 * log_p  # constant, and still part of the graph
         certain = log_p == 0
         inner = torch.where(certain, -1.0, log_p)
-        # k / (1 + excess): no term of size k log p appears, so nothing is lost at log p = -1e4.
-        weight = self.k * torch.exp(logsigmoid(-self._log_excess(inner, _log1mexp(inner))))
-        # Around p = 1, S = 1 - O((1-p)^(N-k+1)), so the numerator alone has w's value and first derivatives.
-        log_coefficient = math.log(self.k) + _log_binomials(self.n)[self.k]
-        at_one = _term_at_one(log_p, log_coefficient, self.k, self.n - self.k)
+        # t / (1 + excess): no term of size t log p appears, so nothing is lost at log p = -1e4.
+        weight = t * torch.exp(logsigmoid(-self._log_excess(inner, _log1mexp(inner))))
+        # Around p = 1, S = 1 - O((1-p)^(N-t+1)), so the numerator alone has w's value and first derivatives.
+        log_coefficient = math.log(t) + _log_binomials(n)[t]
+        at_one = _term_at_one(log_p, log_coefficient, t, n - t)
         return torch.where(certain, at_one, weight)
 
     def _rl_weight(self, log_p: Tensor) -> Tensor:
-        """N C(N-1,k-1) p^(k-1) (1-p)^(N-k)."""
-        log_coefficient = math.log(self.n) + _log_binomials(self.n - 1)[self.k - 1]
-        successes, failures = self.k - 1, self.n - self.k
+        """N binom(N-1,t-1) p^(t-1) (1-p)^(N-t)."""
+        log_coefficient = math.log(self.n) + _log_binomials(self.n - 1)[self.threshold - 1]
+        successes, failures = self.threshold - 1, self.n - self.threshold
         if failures == 0:
             return torch.exp(log_coefficient + successes * log_p)
         certain = log_p == 0
@@ -159,10 +160,11 @@ class Majority(Operator):
         return torch.where(certain, _term_at_one(log_p, log_coefficient, successes, failures), weight)
 
     def _log_excess(self, log_p: Tensor, log_q: Tensor) -> Tensor:
-        """log of P[X > k] / P[X = k] = sum_{j=1}^{N-k} C(N,k+j)/C(N,k) (p/(1-p))^j; needs k < N."""
-        log_choose = _log_binomials(self.n)
-        log_ratios = log_p.new_tensor([value - log_choose[self.k] for value in log_choose[self.k + 1 :]])
-        j = torch.arange(1, self.n - self.k + 1, dtype=log_p.dtype, device=log_p.device)
+        """log of Pr[X > t] / Pr[X = t] = sum_{j=1}^{N-t} binom(N,t+j)/binom(N,t) (p/(1-p))^j; needs t < N."""
+        n, t = self.n, self.threshold
+        log_choose = _log_binomials(n)
+        log_ratios = log_p.new_tensor([value - log_choose[t] for value in log_choose[t + 1 :]])
+        j = torch.arange(1, n - t + 1, dtype=log_p.dtype, device=log_p.device)
         return torch.logsumexp(log_ratios + j * (log_p - log_q).unsqueeze(-1), dim=-1)
 
 
@@ -227,7 +229,7 @@ def _term_at_one(log_p: Tensor, log_coefficient: float, successes: int, failures
 
 @lru_cache(maxsize=256)
 def _log_binomials(n: int) -> tuple[float, ...]:
-    """log C(n, 0), ..., log C(n, n), from exact integers."""
+    """log binom(n, 0), ..., log binom(n, n), from exact integers."""
     return tuple(math.log(math.comb(n, i)) for i in range(n + 1))
 
 

@@ -4,7 +4,7 @@ Values are arrays of shape (seeds, problems): one exact metric value per run and
 units. Seeds and problems are crossed (every seed meets every problem), and both are samples of the
 populations a claim is about:
 
-    Var(mean) = tau2 / S + omega2 / n + gamma2 / (n S)
+    Var(mean) = tau2 / R + omega2 / n + gamma2 / (n R)
 
 with tau2 the variance between seeds, omega2 between problems and gamma2 that of their interaction, which
 includes the sampling noise of the pools.
@@ -58,35 +58,25 @@ class PairedDifference(CrossedInterval):
     p_value: float = nan
 
 
-@dataclass(frozen=True)
-class BootstrapInterval:
-    """Mean of the values; percentile interval and standard deviation (se) of the resampled means."""
-
-    mean: float
-    low: float
-    high: float
-    se: float
-
-
 def crossed_interval(
     values: ArrayLike, level: float = 0.95, within: tuple[float, float] | None = None
 ) -> CrossedInterval:
-    """Confidence interval of the mean of `values`, shape (seeds S, problems n), for new seeds and problems.
+    """Confidence interval of the mean of `values`, shape (seeds R, problems n), for new seeds and problems.
 
     Two-way random-effects analysis of variance. With MP, MS, ME the mean squares of problems, seeds and
-    interaction, V = max(MP, MS, MP + MS - ME) / (n S): the maximum keeps V from falling below what either factor
+    interaction, V = max(MP, MS, MP + MS - ME) / (n R): the maximum keeps V from falling below what either factor
     shows alone when an estimate of a variance component is negative. t has Satterthwaite's degrees of freedom,
-    (n S V)^2 / (MP^2/(n-1) + MS^2/(S-1) + ME^2/((n-1)(S-1))), whichever of the three V is (choosing them by which is
+    (n R V)^2 / (MP^2/(n-1) + MS^2/(R-1) + ME^2/((n-1)(R-1))), whichever of the three V is (choosing them by which is
     larger would be a test before the test), and no fewer than the factor with fewer levels has by itself,
-    min(S, n) - 1, as a V that is small beside ME would have. One seed: problems only (se = sd / sqrt(n), df = n-1). One
+    min(R, n) - 1, as a V that is small beside ME would have. One seed: problems only (se = sd / sqrt(n), df = n-1). One
     problem: seeds only. Neither: NaN, "none".
 
     Without any spread (V = 0, up to rounding) there is no t interval: NaN. If all values are equal to c and `within`
     says that none can leave [a, b], then the chance q that a new one is not c bounds the mean: it lies in
     [c - q (c-a), c + q (b-c)]. Of m equal and independent values q is at most 1 - ((1-level)/2)^(1/m), the exact
     binomial interval of 0 in m (about 3.7/m at 95 %; one-sided 3/m, the rule of three). Independent are values that
-    share neither seed nor problem, and so m = min(S, n), not n S, let alone samples; with one seed m = n, with one
-    problem m = S.
+    share neither seed nor problem, and so m = min(R, n), not n R, let alone samples; with one seed m = n, with one
+    problem m = R.
 
     Errors: ValueError for an array that is not 2-d, is empty or holds a value that is not finite, for equal values
     outside their range, or a level outside (0, 1). Source: Satterthwaite 1946; one seed: Miller 2024 (arXiv
@@ -154,30 +144,6 @@ def mean_and_se(values: ArrayLike) -> tuple[float, float]:
     values = _finite(values, ("problems",))
     sd = float(values.std(ddof=1)) if len(values) > 1 else nan
     return float(values.mean()), nan if _is_rounding(sd, values) else sd / sqrt(len(values))
-
-
-def pigeonhole_bootstrap(
-    values: ArrayLike, rng: np.random.Generator, n_resamples: int = 2000, level: float = 0.95
-) -> BootstrapInterval:
-    """Percentile interval of the mean of `values`, shape (seeds, problems), both resampled independently.
-
-    A check of `crossed_interval` that assumes no distribution: conservative where sampling noise rules, too
-    short for few seeds; NaN without any spread. Errors: those of `crossed_interval`, and ValueError for fewer than 2
-    resamples. Source: Owen 2007 (arXiv 0712.1111).
-    """
-    values = _two_dimensional(values)
-    _require_level(level)
-    if n_resamples < 2:
-        raise ValueError(f"the bootstrap needs n_resamples >= 2, got {n_resamples}")
-    n_seeds, n_problems = values.shape
-    seed_counts = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=n_resamples)
-    problem_counts = rng.multinomial(n_problems, np.full(n_problems, 1 / n_problems), size=n_resamples)
-    means = ((seed_counts @ values) * problem_counts).sum(axis=1) / values.size
-    se = float(means.std(ddof=1))
-    if _is_rounding(se, values):
-        return BootstrapInterval(float(values.mean()), nan, nan, nan)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return BootstrapInterval(float(values.mean()), float(low), float(high), se)
 
 
 def holm(p_values: Sequence[float] | FloatArray) -> FloatArray:

@@ -5,6 +5,7 @@
 # finished runs has none.
 
 from compute_aligned.config.resolving import (
+    START,
     closed_form_settings,
     diagonal_settings,
     rl_settings,
@@ -89,8 +90,8 @@ def starts_of(wildcards):
 
 
 def sampled_models(wildcards):
-    """The models that a job samples from; of the objective `start`, those that the recipe's runs start from."""
-    if wildcards.objective == "start":
+    """The models that a job samples from; of the objective START, those that the recipe's runs start from."""
+    if wildcards.objective == START:
         return starts_of(wildcards)
     return [LAYOUT.model(wildcards.recipe, wildcards.objective, seed) for seed in seeds_of(wildcards)]
 

@@ -1,18 +1,18 @@
 """The diagonal approximation: what a strategy's gradient loses when the votes of rival answers are left out.
 
-Let a model give the answers probabilities p_1, ..., p_J and let a strategy choose one of N draws. The chance P
+Let a model give the answers probabilities p_1, ..., p_J and let a strategy choose one of N draws. The chance S
 that it returns the target y is a polynomial in the p_j, and
 
-    s_j = dP/dp_j = N Pr[the strategy returns y | one of the N draws is forced to be j].
+    s_j = dS/dp_j = N Pr[the strategy returns y | one of the N draws is forced to be j].
 
-The exact gradient of P is sum_j s_j grad p_j. The diagonal approximation keeps a grad p_y alone, a = s_y. If the
-rivals shrink in proportion as p_y grows ("proportional decay"), the total derivative of P is a - C with
-C = sum_{j != y} p_j s_j / (1 - p_y), and rho = a / (a - C) is the diagonal over the total derivative (paper,
-App. A.11).
+The exact gradient of S is sum_j s_j grad p_j. The diagonal approximation keeps a grad p_y alone, a = s_y. If the
+rivals shrink in proportion as p_y grows ("proportional decay"), the total derivative of S is a - c with
+c = sum_{j != y} p_j s_j / (1 - p_y) (C in the paper), and rho = a / (a - c) is the diagonal over the total
+derivative (paper, App. A.11).
 
 Everything here is computed from the *pivotal* chances 1 - s_j / a: how often, where the strategy returns y with a
 draw forced to y, it no longer does if that draw is j instead. Being sums of positive terms they keep their digits
-where a - C is a difference of nearly equal numbers, and rho is 1 over their mean over the rivals.
+where a - c is a difference of nearly equal numbers, and rho is 1 over their mean over the rivals.
 
 Two strategies:
 
@@ -44,7 +44,7 @@ LARGEST_EXACT = 5e7
 class ForcedDraws:
     """What forcing one of the N draws to be answer j does; both arrays have shape (answers,).
 
-    s: N Pr[y returned | one draw is j] = dP/dp_j; a = s[target].
+    s: N Pr[y returned | one draw is j] = dS/dp_j; a = s[target].
     pivotal: 1 - s / a, in [0, 1]: given that y is returned with the draw forced to y, the chance that it is not
     with the draw forced to j. 0 at the target; NaN everywhere where a = 0.
     """
@@ -57,7 +57,7 @@ class ForcedDraws:
 class DiagonalRatio:
     """rho of one problem (paper, App. A.11).
 
-    rho: a / (a - c), NaN where it is undefined (a <= C, or p_target = 1 so that C has no rivals to average over).
+    rho: a / (a - c), NaN where it is undefined (a <= c, or p_target = 1 so that c has no rivals to average over).
     a, c: as in the paper, with N as a factor. p_target: probability of the target. exact: False if by draws; then
     se is the standard error of rho (delta method), otherwise 0.
     """
@@ -72,18 +72,13 @@ class DiagonalRatio:
 
 @dataclass(frozen=True)
 class GradientComparison:
-    """Exact and diagonal gradient of P with respect to the logits of a softmax, compared.
+    """Exact and diagonal gradient of S with respect to the logits of a softmax, compared.
 
-    cosine: between the two; NaN if one of them vanishes. ratio: |diagonal| / |exact|.
-    omitted_dot_diagonal: inner product of the diagonal with the omitted term, exact - diagonal; positive would
-    mean that the diagonal is too short in its own direction.
-    excess_dot_diagonal: the same with the opposite convention, error = diagonal - exact: minus the number before.
+    cosine: between the two; ratio: |diagonal| / |exact|. Both are NaN if one of them vanishes.
     """
 
     cosine: float
     ratio: float
-    omitted_dot_diagonal: float
-    excess_dot_diagonal: float
 
 
 @dataclass(frozen=True)
@@ -91,10 +86,9 @@ class RatioSummary:
     """rho over problems. The undefined ones are counted and left out of everything else; NaN if none is left.
 
     share_at_least_one: of the defined problems, those with rho >= 1. It is 1 by construction: every s_j is a
-    probability, so C >= 0. The mean can be ruled by one problem with p_target near 1; the median is not.
+    probability, so c >= 0. The mean can be ruled by one problem with p_target near 1; the median is not.
     """
 
-    n_problems: int
     n_undefined: int
     share_at_least_one: float
     mean: float
@@ -163,11 +157,11 @@ def diagonal_ratio(
     method: Literal["auto", "exact", "draws"] = "auto",
     n_draws: int = N_DRAWS,
 ) -> DiagonalRatio:
-    """rho = a / (a - C) of answers with probabilities `p`, shape (answers,), for `n` draws.
+    """rho = a / (a - c) of answers with probabilities `p`, shape (answers,), for `n` draws.
 
     "auto" computes it exactly unless the votes are too many to count (`LARGEST_EXACT`); then, or with "draws", it
     is estimated from `n_draws` draws of the other n-1 votes, the same ones for every j. Draws are blind to
-    a - C below about a / n_draws: they call such a problem undefined and miss the large values of rho.
+    a - c below about a / n_draws: they call such a problem undefined and miss the large values of rho.
     `invalid` (majority): index of the answer that uses up draws and never wins.
     Errors: ValueError for probabilities that are negative or do not sum to 1, an index out of range, an unknown
     strategy or method, n < 1, and for draws without an `rng`.
@@ -205,41 +199,29 @@ def forced_draws(p: ArrayLike, target: int, strategy: Strategy, n: int, *, inval
     return _forced(_checked(p, target, strategy, n, invalid), target, strategy, n, invalid)
 
 
-def exact_gradient(
+def gradients(
     logits: ArrayLike, target: int, strategy: Strategy, n: int, *, invalid: int | None = None
-) -> FloatArray:
-    """Gradient of P with respect to the `logits` of a softmax over the answers; both of shape (answers,).
+) -> tuple[FloatArray, FloatArray]:
+    """Exact and diagonal gradient of S with respect to the `logits` of a softmax over the answers; all (answers,).
 
-    Component i is p_i (s_i - sum_j p_j s_j). Errors: as `diagonal_ratio`, and for logits that are not finite.
+    Component i of the exact one is p_i (s_i - sum_j p_j s_j); the diagonal one is its term a grad p_y.
+    Errors: as `diagonal_ratio`, and for logits that are not finite.
     """
     p = softmax(logits)
-    return _exact_gradient(p, target, forced_draws(p, target, strategy, n, invalid=invalid))
-
-
-def diagonal_gradient(
-    logits: ArrayLike, target: int, strategy: Strategy, n: int, *, invalid: int | None = None
-) -> FloatArray:
-    """a grad p_y with respect to the `logits`: the term of `exact_gradient` that the diagonal approximation keeps.
-
-    Shapes and errors: as `exact_gradient`.
-    """
-    p = softmax(logits)
-    return _diagonal_gradient(p, target, forced_draws(p, target, strategy, n, invalid=invalid))
+    forced = forced_draws(p, target, strategy, n, invalid=invalid)
+    return _exact_gradient(p, target, forced), _diagonal_gradient(p, target, forced)
 
 
 def compare_gradients(
     logits: ArrayLike, target: int, strategy: Strategy, n: int, *, invalid: int | None = None
 ) -> GradientComparison:
-    """Direction and length of the diagonal gradient against the exact one. Errors: as `exact_gradient`."""
-    p = softmax(logits)
-    forced = forced_draws(p, target, strategy, n, invalid=invalid)
-    exact, diagonal = _exact_gradient(p, target, forced), _diagonal_gradient(p, target, forced)
+    """Direction and length of the diagonal gradient against the exact one. Errors: as `gradients`."""
+    exact, diagonal = gradients(logits, target, strategy, n, invalid=invalid)
     lengths = float(np.linalg.norm(exact)), float(np.linalg.norm(diagonal))
-    omitted = float((exact - diagonal) @ diagonal)
     if min(lengths) == 0:
-        return GradientComparison(nan, nan, omitted, -omitted)
+        return GradientComparison(nan, nan)
     cosine = float((exact / lengths[0]) @ (diagonal / lengths[1]))
-    return GradientComparison(cosine, lengths[1] / lengths[0], omitted, -omitted)
+    return GradientComparison(cosine, lengths[1] / lengths[0])
 
 
 def _exact_gradient(p: FloatArray, target: int, forced: ForcedDraws) -> FloatArray:
@@ -286,14 +268,13 @@ def random_answer_sets(
         yield np.maximum(p, smallest), int(rng.choice(n))
 
 
-def summarize(rhos: Iterable[float]) -> RatioSummary:
+def ratio_summary(rhos: Iterable[float]) -> RatioSummary:
     """Share of problems with rho >= 1, mean, median and range; NaN counts as undefined."""
     rhos = np.array(list(rhos), dtype=np.float64)
     defined = rhos[~np.isnan(rhos)]
     if not defined.size:
-        return RatioSummary(len(rhos), len(rhos), nan, nan, nan, nan, nan)
+        return RatioSummary(len(rhos), nan, nan, nan, nan, nan)
     return RatioSummary(
-        n_problems=len(rhos),
         n_undefined=len(rhos) - len(defined),
         share_at_least_one=float((defined >= 1).mean()),
         mean=float(defined.mean()),
@@ -448,7 +429,7 @@ def _rivals(p: FloatArray, target: int) -> FloatArray:
 
 
 def _inverse(pivotal: float) -> float:
-    """rho from the mean pivotal chance, 1 - C / a."""
+    """rho from the mean pivotal chance, 1 - c / a."""
     # A mean of probabilities: only rounding could lift it above 1.
     return 1.0 / min(float(pivotal), 1.0) if pivotal > 0 else nan
 

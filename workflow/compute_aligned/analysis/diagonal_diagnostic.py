@@ -16,7 +16,7 @@ from .diagonal import (
     invalid_of,
     most_frequent_right,
     random_answer_sets,
-    summarize,
+    ratio_summary,
 )
 
 REPORTED_MODELS = {"majority": "Majority N={n}", "best_of_n": "Best-of-N N={n}"}  # in reported.csv
@@ -53,7 +53,7 @@ def measure_diagonal(
     write_artifact(ratios, "diagonal_ratios", path_to_ratios)
     rho = pd.DataFrame(
         [
-            summarise(settings, figure, ratios[ratios["figure"] == name], reported)
+            figure_summary(settings, figure, ratios[ratios["figure"] == name], reported)
             for name, figure in settings.figures.items()
         ]
     )
@@ -128,9 +128,11 @@ def compared(
     }
 
 
-def summarise(settings: DiagonalSettings, figure: DiagonalPools, ratios: pd.DataFrame, reported: pd.DataFrame) -> dict:
+def figure_summary(
+    settings: DiagonalSettings, figure: DiagonalPools, ratios: pd.DataFrame, reported: pd.DataFrame
+) -> dict:
     """One figure in numbers, with the paper's beside them."""
-    exact, drawn, cosines = summarize(ratios["rho"]), summarize(ratios["rho_drawn"]), ratios["cosine"].dropna()
+    exact, drawn, cosines = ratio_summary(ratios["rho"]), ratio_summary(ratios["rho_drawn"]), ratios["cosine"].dropna()
     undefined, n = ratios[ratios["rho"].isna()], settings.n
     power = (ratios["rho"] * (1 - ratios["p_target"]) ** (n - 1) - 1).abs().max()
     paper = reported_values(settings.name, figure, n, reported)

@@ -5,20 +5,7 @@ import numpy as np
 from ..provenance.artifacts import read_artifact, write_artifact
 from .claims import judge
 from .effective_share import effective_share
-
-# What a result is called -> the kind of artifact it is read from.
-KINDS = {
-    "problems": "problem_metrics",
-    "start": "problem_metrics",
-    "summary": "summary",
-    "ratios": "diagonal_ratios",
-    "rho": "diagonal_rho",
-    "theorem3": "theorem3",
-    "alignment": "alignment",
-    "variance": "variance",
-    "normalisation": "normalisation",
-    "within_prompt": "within_prompt",
-}
+from .metrics_files import METRICS_FILES
 
 
 def judge_claims(
@@ -28,9 +15,9 @@ def judge_claims(
 
     Args:
         claims: the content of ``config/claims.yaml``.
-        files: experiment -> the paths of its results by their names in ``KINDS``; of a comparison of runs also
-            ``weights``, ``baseline`` (its training records, a path per seed) and, arm -> a path per seed, ``warmups``
-            (training records of warm-ups that are not shared) and ``proteins`` (scores).
+        files: experiment -> the paths of its results by their names in ``METRICS_FILES``; of a comparison of runs also
+            ``baseline`` (its training records, a path per seed) and, arm -> a path per seed, ``warmups`` (training
+            records of warm-ups that are not shared) and ``proteins`` (scores).
         baselines: experiment -> what its baseline's records are: ``kind``, and ``completions_per_row``.
         preset: its name.
         path_to_claims: where the table goes.
@@ -46,9 +33,10 @@ def judge_claims(
 
 def results(paths: dict, baseline: dict | None = None) -> dict:
     """An experiment's results as ``claims.judge`` takes them."""
-    found = {name: read_artifact(kind, paths[name]) for name, kind in KINDS.items() if name in paths}
-    if "weights" in paths:
-        weights = read_artifact("weights", paths["weights"])
+    named = {name: kind for files in METRICS_FILES.values() for name, _, kind in files}
+    found = {name: read_artifact(kind, paths[name]) for name, kind in named.items() if name in paths}
+    if "weights" in found:
+        weights = found.pop("weights")  # of which the shares alone are looked at
         found["shares"] = dict(zip(weights["objective"], weights["effective_share"], strict=True))
     for arm, records in paths.get("warmups", {}).items():
         # Where the warm-ups are compared, theirs are the weights in question.

@@ -51,7 +51,7 @@ def measure(
     n_problems = per_problem["problem_id"].nunique()
     n_samples = len(pools[0]) // n_problems
     write_artifact(run_metrics(settings, per_problem, n_samples), "metrics", path_to_metrics)
-    write_artifact(summarise(settings, runs, per_problem, reported, n_samples), "summary", path_to_summary)
+    write_artifact(experiment_summary(settings, runs, per_problem, reported, n_samples), "summary", path_to_summary)
     distribution = {"sft": sft_weights, "grpo": rl_weights}[settings.trainer](settings, runs)
     write_artifact(distribution, "weights", path_to_weights)
     return {"n_runs": len(runs), "n_problems": n_problems, "n_samples": n_samples}
@@ -92,7 +92,7 @@ def run_metrics(settings: MeasuringSettings, per_problem: pd.DataFrame, n_sample
     return pd.DataFrame(rows, columns=["experiment", *keys, "value", "se", "n_problems", "n_samples"])
 
 
-def summarise(
+def experiment_summary(
     settings: MeasuringSettings,
     runs: Sequence[dict],
     per_problem: pd.DataFrame,

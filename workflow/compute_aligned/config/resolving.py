@@ -12,6 +12,8 @@ from .settings.training import TrainingSettings
 
 S = TypeVar("S", bound=Settings)
 
+WARMUP, START = "warmup", "start"  # objectives that no experiment names: a shared first stage, and what runs start from
+
 
 def strategies_by_key(experiment: dict) -> dict[str, list[str]]:
     """The strategies that a closed-form experiment names, by the key under which it does."""
@@ -48,12 +50,12 @@ def compared_arms(experiment: dict) -> list[dict]:
 
 
 def training_settings(settings: dict, recipe: str, objective: str, seed: int) -> TrainingSettings:
-    """One supervised run; the objective ``warmup`` is the recipe's shared first stage."""
+    """One supervised run; the objective WARMUP is the recipe's shared first stage."""
     from ..objectives import sft_objective
 
     method, scale, model = _of_recipe(settings, recipe)
-    stage = "warmup" if objective == "warmup" else "train"
-    objective = method["warmup"] if stage == "warmup" else objective
+    stage = "warmup" if objective == WARMUP else "train"
+    objective = method["warmup"] if objective == WARMUP else objective
     success_rate = None
     if sft_objective(objective).needs_success_rate:
         sizes = {key: scale["evaluation"][key] for key in ("max_new_tokens", "rows_per_batch")}

@@ -15,7 +15,7 @@ from transformers import AutoConfig, PreTrainedConfig
 
 from ..config.files import read_yaml
 from ..config.loading import load_settings
-from ..config.resolving import rl_settings, sampling_settings, training_settings
+from ..config.resolving import WARMUP, rl_settings, sampling_settings, training_settings
 from ..config.settings.common import LoadedModel, SamplingSettings, TrainedRun
 from ..config.settings.evaluation import EvaluationSettings
 from ..config.settings.rl import RLSettings
@@ -188,11 +188,6 @@ def sampling_memory(
     return _sampling(sizes, settings.precision, settings, longest_prompt, held)
 
 
-def peak(phases: Phases) -> float:
-    """Bytes at the peak of all phases."""
-    return max(sum(groups.values()) for groups in phases.values())
-
-
 def needed(phases: Phases) -> float:
     """Bytes that should be free: what is held throughout, and the rest with the tolerance of the estimate."""
     exact = ("weights", "reference", "gradients", "optimiser", "keys and values")
@@ -345,7 +340,7 @@ def preset_memory(settings: dict) -> dict[tuple[str, str], Phases]:
         cut = {"max_length": min(longest, method["max_length"])}
         adapter = Adapter(**method["adapter"]) if model["adapter"] else None
         if method["warmup"] is not None:
-            found[recipe, "warm-up"] = sft_memory(config, training_settings(settings, recipe, "warmup", 1) | cut)
+            found[recipe, "warm-up"] = sft_memory(config, training_settings(settings, recipe, WARMUP, 1) | cut)
         for objective in method["objectives"]:
             if method["trainer"] == "sft":
                 phases = sft_memory(config, training_settings(settings, recipe, objective, 1) | cut)

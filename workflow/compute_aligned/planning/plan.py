@@ -5,35 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..advantages import rl_objective
-from ..config.resolving import compared_arms, recipes_and_objectives
+from ..analysis.metrics_files import METRICS_FILES
+from ..config.resolving import START, WARMUP, compared_arms, recipes_and_objectives
 from ..config.settings.measuring import MeasuringSettings
 from ..objectives import sft_objective
 from ..presentation.registry import FIGURES, TABLES, Item
 from .layout import Layout
 
-# Kind of experiment -> its files under metrics/: name in analysis/evidence.py (None: decides no claim), ending, kind of
-# artifact.
-METRICS_FILES = {
-    "comparison": [
-        (None, "csv", "metrics"),
-        ("problems", "problems.parquet", "problem_metrics"),
-        ("start", "start.parquet", "problem_metrics"),
-        ("summary", "summary.csv", "summary"),
-        ("weights", "weights.csv", "weights"),
-    ],
-    "closed_form": [
-        (None, "curves.parquet", "curves"),
-        *((name, f"{name}.csv", name) for name in ("alignment", "variance", "normalisation", "within_prompt")),
-    ],
-    "diagonal": [
-        ("ratios", "ratios.parquet", "diagonal_ratios"),
-        ("rho", "rho.csv", "diagonal_rho"),
-        ("theorem3", "theorem3.csv", "theorem3"),
-    ],
-}
 PASS_RATES = "pass_rates.csv"  # of experiments that draw them
 SHOWN_ON_THE_PAGE = ("summary", "weights", "diagonal_rho", "theorem3")
-WARMUP, START = "warmup", "start"  # objectives that no experiment names: a shared first stage, and what runs start from
 
 
 @dataclass(frozen=True)
@@ -302,7 +282,7 @@ class Plan:
 
     @cached_property
     def deciding_files(self) -> dict[str, dict]:
-        """Experiment that claims are about -> the files that decide them, by their names in analysis/evidence.py."""
+        """Experiment that claims are about -> the files that decide them, by their names in METRICS_FILES."""
         return {name: self._deciding(name) for name in self.experiments if self.claims_about(name)}
 
     def _deciding(self, name: str) -> dict:
@@ -379,7 +359,7 @@ class Plan:
             **{
                 kind: self.layout.metrics(name, ending)
                 for key, ending, kind in METRICS_FILES["comparison"]
-                if key != START
+                if key != "start"
             },
         }
 

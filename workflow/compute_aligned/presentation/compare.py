@@ -88,7 +88,7 @@ class Item:
 # --- the rule --------------------------------------------------------------------------------------------------------
 
 
-def judge(own: Number, other: Number) -> str:
+def agreement(own: Number, other: Number) -> str:
     """The verdict on two numbers.
 
     For two intervals it is that of a difference of independent estimates: with half-widths h = 1.96 se,
@@ -116,7 +116,7 @@ def compare_numbers(own: dict[str, Number], other: dict[str, Number]) -> list[Co
         apart = abs(a.value - b.value)
         # In units of what the intervals allow, or of the larger number.
         scale = half or max(abs(a.value), abs(b.value)) or 1.0
-        comparisons.append(Comparison(name, str(a), str(b), judge(a, b), apart / scale))
+        comparisons.append(Comparison(name, str(a), str(b), agreement(a, b), apart / scale))
     return comparisons
 
 

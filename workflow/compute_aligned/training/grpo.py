@@ -64,12 +64,13 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
     one that sampled: all ratios are 1, no clip acts, and the gradient of the policy term is, averaged over completions,
 
     - ``sequence``: that of -A~ times the sum of the tokens' log-probabilities. Equal to it are the clipped ratio of
-      sequence probabilities (P Sec. 3.2, App. C), REINFORCE (C) and TRL's loss type ``luspo``.
+      sequence probabilities (paper Sec. 3.2, App. C), REINFORCE (its released code) and TRL's loss type ``luspo``.
     - ``token_mean``: that of -A~ times their mean. Equal to it are TRL's loss type ``grpo`` and, with its importance
       sampling level ``sequence``, GSPO, whose ratio is normalised by length.
 
-    The KL term is in both beta times the mean of exp(d) - d - 1 over a completion's tokens, d = log ref - log pi (C).
-    TRL's ``luspo`` would sum it over the tokens; ``dapo`` and ``dr_grpo`` weigh each completion by its length.
+    The KL term is in both beta times the mean of exp(d) - d - 1 over a completion's tokens, d = log ref - log pi, as in
+    the released code. TRL's ``luspo`` would sum it over the tokens; ``dapo`` and ``dr_grpo`` weigh each completion by
+    its length.
 
     ``record`` holds under "steps" one dict per step (RECORDED and the step), and under "reward_window" the rewards
     among which Best-of-N ranks the next ones.

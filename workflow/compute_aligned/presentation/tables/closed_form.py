@@ -143,7 +143,7 @@ def _variance(variance: pd.DataFrame) -> list[str]:
         )
         lines.append(
             f"Simulated where events suffice, {len(distances)} of {len(variance)} cells, {variance['draws'].iloc[0]} "
-            f"groups each: at most {distances.max():.1f} standard errors away.\n"
+            f"groups each: at most {numbers.significant(distances.max(), 2)} standard errors away.\n"
         )
     return lines
 
@@ -168,12 +168,14 @@ def _normalisation(normalisation: pd.DataFrame) -> list[str]:
         "raw → divided by the batch's mean weight"
     )
     named = "; ".join(f"{row['prompts']}: Beta({row['a']:g}, {row['b']:g})" for _, row in distributions.iterrows())
+    error = numbers.significant(normalisation[["raw_se", "normalised_se"]].max(axis=None), 2)
+    deviation = numbers.significant(normalisation["mean_deviation"].max(), 1)
+    least, most = (numbers.number(end, "ratio") for end in normalisation["normalised"].agg(["min", "max"]))
     return [
         grid(title, means.join(lengths)),
-        f"p over prompts, {named}; {normalisation['draws'].iloc[0]} batches each, standard errors at most "
-        f"{normalisation[['raw_se', 'normalised_se']].max(axis=None):.2g}. The normalised weights of every batch have "
-        f"mean 1 (largest deviation {normalisation['mean_deviation'].max():.0e}); the gradient's length still depends "
-        f"on N: from {normalisation['normalised'].min():.2f} to {normalisation['normalised'].max():.2f} of GRPO's.\n",
+        f"p over prompts, {named}; {normalisation['draws'].iloc[0]} batches each, standard errors at most {error}. The "
+        f"normalised weights of every batch have mean 1 (largest deviation {deviation}); the gradient's length still "
+        f"depends on N: from {least} to {most} of GRPO's.\n",
     ]
 
 

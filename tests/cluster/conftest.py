@@ -206,6 +206,10 @@ class Slurm:
     def answers(self, *command):
         return subprocess.run(command, env=self.environment, capture_output=True, timeout=60).returncode == 0
 
+    def runs_on_the_node(self, job):
+        """Whether a step of a job is there, by the sockets that steps listen on."""
+        return bool(list((self.folder / "spool").glob(f"{self.node}_{job}.*")))
+
     def jobs(self, *states):
         """The numbers of the jobs that are not over, or of those in some states."""
         of_states = [f"--states={','.join(states)}"] if states else []

@@ -106,14 +106,14 @@ def test_a_node_that_goes_down_and_comes_back_runs_the_job_again(on, slurm, undi
     run = cluster.start(MODEL)
     until(cluster.checkpoints, run)
     (job,) = slurm.jobs()
-    (node,) = slurm.ask("sinfo", "--noheader", "--format=%n").split()
     trainer = cluster.trainer()
     slurm.end("slurmd", signal.SIGKILL)
-    slurm.ask("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
+    slurm.ask("scontrol", "update", f"NodeName={slurm.node}", "State=DOWN", "Reason=test")
     os.kill(trainer, signal.SIGKILL)  # the power is off
     until(lambda: slurm.jobs("PENDING"), run)
     slurm.start_node()
-    slurm.ask("scontrol", "update", f"NodeName={node}", "State=RESUME")
+    until(lambda: not slurm.runs_on_the_node(job), run)
+    slurm.ask("scontrol", "update", f"NodeName={slurm.node}", "State=RESUME")
     slurm.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
     code, output = run.finish(PATIENCE)
     assert code == 0, output

@@ -128,8 +128,9 @@ def test_a_node_that_goes_down_and_comes_back_runs_the_job_again(work, slurm):
     slurm.end("slurmd", signal.SIGKILL)
     slurm.ask("scontrol", "update", f"NodeName={slurm.node}", "State=DOWN", "Reason=test")
     one.until(lambda: slurm.jobs("PENDING"))
-    one.let_go()
     slurm.start_node()
+    one.until(lambda: not slurm.runs_on_the_node(job))  # what is left of the job, which a power cut would have ended
+    one.let_go()
     slurm.ask("scontrol", "update", f"NodeName={slurm.node}", "State=RESUME")
     slurm.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
     one.ends()

@@ -67,6 +67,7 @@ ACCOUNTING = """
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={port}
+AccountingStoragePass={folder}/munge.socket
 AccountingStorageTRES=gres/gpu
 """
 SLURMDBD_CONF = """
@@ -96,7 +97,7 @@ def free_ports(n):
         return [one.getsockname()[1] for one in sockets]
 
 
-def wait_until(condition, seconds=30, what="a condition"):
+def wait_until(condition, seconds=120, what="a condition"):
     """The first true value that the condition gives."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -109,14 +110,14 @@ class Slurm:
     """The daemons, and what a test does to them."""
 
     def __init__(self, folder, min_job_age=300, accounting=False):
-        self.folder, self.accounting = folder, accounting
+        self.folder, self.accounting, self.node = folder, accounting, HOST
         self.processes = {}
         for name in ("state", "spool", "database"):
             (folder / name).mkdir()
         self.ports = free_ports(4)
         values = {"folder": folder, "ports": self.ports, "host": HOST, "user": getpass.getuser()}
         values |= {"min_job_age": min_job_age}
-        values["accounting"] = ACCOUNTING.format(port=self.ports[2]) if accounting else ""
+        values["accounting"] = ACCOUNTING.format(port=self.ports[2], folder=folder) if accounting else ""
         self.write("slurm.conf", SLURM_CONF.format(**values))
         self.write("gres.conf", f"NodeName={HOST} Name=gpu File=/dev/null\n")
         self.write("cgroup.conf", "CgroupAutomount=no\n")
@@ -162,7 +163,8 @@ class Slurm:
         client = ["mariadb", "--no-defaults", f"--socket={sock}", "--user=root", f"--execute={sql}"]
         wait_until(lambda: subprocess.run(client, capture_output=True).returncode == 0, what="MariaDB")
         self.launch("slurmdbd", "-D")
-        wait_until(lambda: self.answers("sacctmgr", "--immediate", "add", "cluster", "tests"), what="slurmdbd")
+        wait_until(lambda: self.answers("sacctmgr", "show", "cluster"), what="slurmdbd")
+        self.ask("sacctmgr", "--immediate", "add", "cluster", "tests")
 
     def start_controller(self):
         self.launch("slurmctld", "-D", "-f", self.environment["SLURM_CONF"])
@@ -188,9 +190,9 @@ class Slurm:
             process.wait()
 
     def stop(self):
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
+        with contextlib.suppress(OSError, subprocess.SubprocessError, AssertionError):
             subprocess.run(["scancel", f"--user={getpass.getuser()}"], env=self.environment, timeout=20)
-            wait_until(lambda: not self.jobs(), seconds=20)
+            wait_until(lambda: not self.jobs(), seconds=30)
         for name in ("slurmd", "slurmctld", "slurmdbd", "mariadbd", "munged"):
             if name in self.processes:
                 self.end(name)
@@ -203,6 +205,10 @@ class Slurm:
 
     def answers(self, *command):
         return subprocess.run(command, env=self.environment, capture_output=True, timeout=60).returncode == 0
+
+    def runs_on_the_node(self, job):
+        """Whether a step of a job is there, by the sockets that steps listen on."""
+        return bool(list((self.folder / "spool").glob(f"{self.node}_{job}.*")))
 
     def jobs(self, *states):
         """The numbers of the jobs that are not over, or of those in some states."""
@@ -240,6 +246,7 @@ def slurm_with_accounting(tmp_path_factory):
     yield from started(tmp_path_factory, accounting=True)
 
 
+PATIENCE = 900  # seconds that a run may take on a busy machine
 RUN = "math_sft_pass/pass_n4/seed1"
 ROOT = "results/seconds"
 
@@ -265,7 +272,7 @@ class OnSlurm:
 
     def try_to_run(self, *targets, **how):
         """Run on Slurm: exit code, and all that was printed."""
-        return self.start(*targets, **how).finish()
+        return self.start(*targets, **how).finish(PATIENCE)
 
     def run(self, *targets, **how):
         """Run on Slurm, which must succeed: all that was printed."""
@@ -280,6 +287,11 @@ class OnSlurm:
         """The log of a job so far."""
         file = self / f"{ROOT}/logs/{rule}/{run}.log"
         return file.read_text() if file.exists() else ""
+
+    def controllers_log(self):
+        """What the last Snakemake said so far."""
+        logs = sorted((self / ".snakemake/log").glob("*.log"), key=lambda file: file.stat().st_mtime)
+        return logs[-1].read_text()
 
     def manifest(self, rule, run=RUN):
         recipe, objective, seed = run.split("/")
@@ -319,7 +331,7 @@ def undisturbed(prepared, tmp_path_factory):
     wrong. They are made beside the first test, and waited for when they are asked for."""
     whole = OnSlurm(prepared.copy(tmp_path_factory.mktemp("undisturbed") / "repository"))
     running = whole.repository.start(f"{ROOT}/scores/{RUN}.parquet", preset="seconds")
-    end = functools.cache(running.finish)
+    end = functools.cache(lambda: running.finish(PATIENCE))
 
     def hashes(rule):
         code, output = end()

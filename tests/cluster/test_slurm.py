@@ -4,11 +4,13 @@ import shutil
 import signal
 import time
 
+from cluster.conftest import PATIENCE
+
 MODEL = "results/seconds/models/math_sft_pass/pass_n4/seed1"
 SAMPLES = "results/seconds/samples/math_sft_pass/pass_n4/seed1.parquet"
 
 
-def until(condition, run, seconds=120):
+def until(condition, run, seconds=PATIENCE):
     """Wait for a condition while a controller runs."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -33,7 +35,7 @@ def test_a_cancelled_job_is_said_to_be_cancelled_and_goes_on_from_its_checkpoint
     until(cluster.checkpoints, run)
     (job,) = slurm.jobs()
     slurm.ask("scancel", job)
-    code, output = run.finish(60)
+    code, output = run.finish(PATIENCE)
     assert code == 1
     assert f"Slurm job {job} is not done: it was cancelled" in output
     cluster.run(MODEL)
@@ -50,15 +52,15 @@ def test_a_controller_told_to_end_cancels_its_jobs_and_leaves_no_lock(on, slurm)
     until(lambda: slurm.jobs("RUNNING"), run)
     first, second = slurm.jobs()
     run.process.send_signal(signal.SIGTERM)
-    code, output = run.finish(60)
+    code, output = run.finish(PATIENCE)
     assert code != 0
     assert "; the same command goes on from their checkpoints" in output
     until_over(slurm, first)
     until_over(slurm, second)
-    assert not list((cluster / ".snakemake/locks").iterdir())
+    assert not list((cluster / ".snakemake").glob("locks/*"))
 
 
-def until_over(slurm, job, seconds=30):
+def until_over(slurm, job, seconds=120):
     deadline = time.monotonic() + seconds
     while job in slurm.jobs():
         assert time.monotonic() < deadline

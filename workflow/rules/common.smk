@@ -17,6 +17,7 @@ from compute_aligned.config.resolving import (
 )
 from compute_aligned.planning.plan import flattened
 from compute_aligned.provenance.hashing import code_hash
+from compute_aligned.provenance.manifests import load_manifests
 
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 RESOURCES = PRESET["resources"]
@@ -130,9 +131,27 @@ def category_of(wildcards):
     return ", ".join(PLAN.experiments_of[wildcards.item])
 
 
+def jobs_now():
+    """What each job that made something of the results would be given now; None where no rule makes its files."""
+    jobs = {id(job): job for job in load_manifests(Path(RESULTS)).values()}.values()
+    return [{key: job[key] for key in ("rule", "wildcards")} | given_now(job) for job in jobs]
+
+
+def given_now(job):
+    """Params and inputs that a job of some rule and wildcards would get now."""
+    made = [entry["path"] for entry in job["outputs"]]
+    of = workflow.get_rule(job["rule"]) if workflow.is_rule(job["rule"]) else None
+    if of is None or not all(any(output.match(name) for output in of.output) for name in made):
+        return {"params": None, "inputs": None}
+    files, output = of.expand_input(job["wildcards"])[0], of.expand_output(job["wildcards"])[0]
+    params, _ = of.expand_params(job["wildcards"], files, output, None)
+    return {"params": dict(params.items()), "inputs": [str(file) for file in files]}
+
+
 def command_of_this_preset():
     """How this preset is run from the command line, with the values given there."""
     files = [os.path.relpath(file) for file in workflow.configfiles]
-    values = [shlex.quote(f"{key}={json.dumps(value)}") for key, value in workflow.config_settings.config.items()]
+    given = {key: value for key, value in workflow.config_settings.config.items() if key != "bundle_samples"}
+    values = [shlex.quote(f"{key}={json.dumps(value)}") for key, value in given.items()]
     # --cores last: the options before it would take a target for one of their values.
     return " ".join(["snakemake --configfile", *files, *(["--config", *values] if values else []), "--cores 2"])

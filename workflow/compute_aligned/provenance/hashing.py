@@ -11,6 +11,8 @@ PACKAGE = Path(__file__).parents[1]
 # The room that verifies, writes, records and keeps jobs apart. It refuses or lets through; what an output holds is
 # decided by those who call it. So a new line in manifests, logs or sentences retrains nothing.
 BOOKKEEPING = "provenance."
+# Modules of that room that write an output themselves.
+WRITERS = ("provenance.crate", "provenance.bundle")
 
 
 def sha256_file(path: Path) -> str:
@@ -51,8 +53,8 @@ def hash_settings(*values) -> str:
 def code_hash(script: Path, unused: Sequence[str] = ()) -> str:
     """Hash of the parsed source of a script and of the package modules that it imports, directly or not.
 
-    Comments, blank lines and docstrings do not count; nor does BOOKKEEPING; so a rule reruns when, and only when, code
-    changed that decides what its outputs hold.
+    Comments, blank lines and docstrings do not count; nor does BOOKKEEPING but its WRITERS; so a rule reruns when, and
+    only when, code changed that decides what its outputs hold.
 
     Args:
         script: the script.
@@ -62,12 +64,16 @@ def code_hash(script: Path, unused: Sequence[str] = ()) -> str:
     pending, seen = [Path(script)], {}
     while pending:
         path = pending.pop()
-        if path in seen or _module(path).startswith(BOOKKEEPING) or _module(path) in unused:
+        if path in seen or _is_bookkeeping(_module(path)) or _module(path) in unused:
             continue
         seen[path], imported = _read_source(path, path.read_text(), PACKAGE)
         pending += imported
     source = "\0".join(seen[path] for path in sorted(seen, key=str))
     return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def _is_bookkeeping(module: str) -> bool:
+    return module.startswith(BOOKKEEPING) and module not in WRITERS
 
 
 def _module(path: Path) -> str:

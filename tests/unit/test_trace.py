@@ -193,6 +193,21 @@ def test_as_plain_values(ask):
     assert code == 0 and json.loads(output)["findings"] == []
 
 
+def test_settings_that_runs_share_are_told_once():
+    runs = [{"seed": 1, "epochs": 2}, {"seed": 2, "epochs": 2}]
+    job = {"params": {"code": "c", "settings": runs, "target": "answer"}}
+    assert trace.settings_of(job) == {"target": "answer", "seed": [1, 2], "epochs": 2}
+    assert trace.settings_of({"params": {"settings": {"n": 3}}}) == {"settings": {"n": 3}}
+
+
+def test_jobs_are_indented_by_how_far_away_they_are(ask):
+    _, output = ask("tables/table2.csv", "--arm", "pass_n4", "--k", "4")
+    indents = {
+        line.split("- ")[1].split()[0]: line.index("-") for line in output.splitlines() if line.lstrip()[:2] == "- "
+    }
+    assert indents["table"] == 0 and indents["measure"] == 2 and indents["grade"] == 4 and indents["sample"] == 6
+
+
 def test_findings_have_their_kind_in_json(results, ask):
     (results / "claims.csv").unlink()
     code, output = ask(ROOT, "--json")

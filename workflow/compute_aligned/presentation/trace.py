@@ -330,13 +330,26 @@ def tell(
     if found.false:
         return [], [], found
     lines = [heading]
-    lines += [line for job in (jobs if in_full else jobs[:1]) for line in _job_lines(job, folder)]
+    depths = _depths(jobs, folder)
+    for job in jobs if in_full else jobs[:1]:
+        lines += ["  " * depths[id(job)] + line for line in _job_lines(job, folder)]
     if not in_full and len(jobs) > 1:
         counts = Counter(job["rule"] for job in jobs[1:])
         lines.append("- behind it: " + ", ".join(f"{number} {rule}" for rule, number in counts.items()))
         read = {entry["path"]: entry for entry, _ in read_without_manifest(folder, jobs[1:])}
         lines += [_read_line(entry) for entry in read.values()]
     return [*lines, *_common_lines(folder, name, jobs)], [_job_facts(job, folder) for job in jobs], found
+
+
+def _depths(jobs: list[dict], folder: Folder) -> dict[int, int]:
+    """How many jobs each is away from the first; they come nearest first."""
+    depths = {id(jobs[0]): 0}
+    for job in jobs:
+        for entry in job["inputs"]:
+            source = folder.manifests.get(entry["path"])
+            if source is not None and id(job) in depths:
+                depths.setdefault(id(source), depths[id(job)] + 1)
+    return depths
 
 
 def _common_lines(folder: Folder, name: str, jobs: list[dict]) -> list[str]:
@@ -365,23 +378,31 @@ def _job_facts(job: dict, folder: Folder) -> dict:
     keys = ("rule", "wildcards", "started", "ended", "python", "packages", "host", "machine", "gpu", "slurm_job_id")
     sides = {side: [{key: entry[key] for key in ("path", "sha256")} for entry in job[side]] for side in SIDES}
     told = {key: job[key] for key in keys if job.get(key) is not None}
-    settings = {key: value for key, value in job["params"].items() if key not in UNTOLD}
-    return {**told, "code": job["params"].get("code"), "commit": code_state(job), "settings": settings, **sides}
+    return {**told, "code": job["params"].get("code"), "commit": code_state(job), "settings": settings_of(job), **sides}
 
 
 SIDES = ("inputs", "outputs")
 
 
+def settings_of(job: dict) -> dict:
+    """What a job was told; of several runs once what they share, and a list of what each has of its own."""
+    told = {key: value for key, value in job["params"].items() if key not in UNTOLD}
+    runs = told.pop("settings", None)
+    if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
+        return told if runs is None else told | {"settings": runs}
+    values = {key: [run.get(key) for run in runs] for run in runs for key in run}
+    return told | {key: of[0] if all(value == of[0] for value in of) else of for key, of in values.items()}
+
+
 def _job_lines(job: dict, folder: Folder) -> list[str]:
     made = ", ".join(f"{entry['path']} ({entry['sha256'][:12]})" for entry in job["outputs"])
     wildcards = "".join(f" {key}={value}" for key, value in job["wildcards"].items())
-    settings = {key: value for key, value in job["params"].items() if key not in UNTOLD}
     where = "".join(f", {job[key]}" for key in ("host", "machine", "gpu") if job.get(key))
     return [
         f"- {job['rule']}{wildcards}: {made}",
         f"    code {job['params'].get('code')}, commit {code_state(job)}, {job.get('ended', 'no time')[:19]}, "
         f"python {job.get('python')}{where}",
-        f"    {settings}",
+        f"    {settings_of(job)}",
         *(_read_line(entry) for entry, _ in read_without_manifest(folder, [job])),
     ]
 

@@ -308,8 +308,27 @@ def test_what_was_changed_in_a_bundle_is_found(results, ask, bundle):
     (root / "tables/table2.csv").write_text("changed")
     (root / "metrics/e.summary.csv").unlink()
     (root / "tables/mine.csv").write_text("mine")
+    (root / "logs").mkdir()
+    (root / "logs/figure.log").write_text("drawn again")  # is none of its business
     code, output = ask(str(root))
     assert code == 1 and "3 complaints" in output
+
+
+def test_what_jobs_read_from_outside_travels_along_unless_it_was_changed_since(results, ask):
+    Path("config").mkdir()
+    for name in ("reported.csv", "changed.csv"):
+        Path("config", name).write_text("x")
+    read = ["config/reported.csv", "config/changed.csv"]
+    results.make("weight_table", {"tables/table1.csv": "t"}, read, wildcards={"item": "table1"})
+    Path("config/changed.csv").write_text("y")
+    target = Path("results/mini-bundle.zip")
+    assert write_bundle(Path(ROOT), target) == ["config/changed.csv is not in it: it was changed since a job read it"]
+    assert ask(str(target))[0] == 0
+    root = unpack(target, results.folder / "elsewhere")
+    (root / "settings/config/reported.csv").write_text("z")
+    code, output = ask(str(root), "--json")
+    (finding,) = json.loads(output)["findings"]
+    assert code == 1 and finding["kind"] == "altered" and finding["sentence"].startswith("config/reported.csv: its SHA")
 
 
 def test_a_folder_with_a_fault_is_not_bundled(results):

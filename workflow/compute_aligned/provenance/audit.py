@@ -191,10 +191,13 @@ def verify_artifacts(folder: Folder, names: Iterable[str], jobs: Iterable[dict],
             f"{name} was made again, in another way with the same content, since it was read for {all_made(of)}"
         )
     outside, missing = _compare_outside(folder, jobs)
-    if folder.is_reference:  # made elsewhere, from other files than those that lie here now
-        found.notes += outside
-    else:
-        found.false += [Finding("stale", sentence) for sentence in outside]
+    for file, sentence in outside:
+        if file.is_relative_to(folder.root):  # the copy in a bundle
+            found.false.append(Finding("altered", sentence))
+        elif folder.is_reference:  # made elsewhere, from other files than those that lie here now
+            found.notes.append(sentence)
+        else:
+            found.false.append(Finding("stale", sentence))
     found.notes += missing
     if not folder.is_reference:  # its manifests say with what it was made
         found.doubtful += [Finding("stale", sentence) for sentence in other_versions(jobs)]
@@ -385,10 +388,12 @@ def incomplete_metrics(folder: Folder) -> list[str]:
 
 def _artifact_files(folder: Folder) -> Iterator[Path]:
     """Files of a folder that should have a manifest."""
+    beside = (PUBLISHED, WRITTEN_BY_HAND) if folder.is_reference else BY_PRODUCTS
+    if folder.kind == "bundle":  # jobs that draw again from it run in it
+        beside += (*BY_PRODUCTS, SETTINGS)
     for file in sorted(folder.root.rglob("*")):
         part = file.relative_to(folder.root).parts[0]
         provenance = manifest_folder(folder.root).name
-        beside = (PUBLISHED, WRITTEN_BY_HAND, SETTINGS) if folder.is_reference else BY_PRODUCTS
         if not file.is_dir() and part not in (*beside, provenance) and file.name != ".snakemake_timestamp":
             yield file
 
@@ -401,8 +406,9 @@ def read_without_manifest(folder: Folder, jobs: Iterable[dict]) -> Iterator[tupl
                 yield entry, job
 
 
-def _compare_outside(folder: Folder, jobs: Iterable[dict]) -> tuple[list[str], list[str]]:
-    """Sentences on inputs from outside the folder that are another version now, and on those that are not there."""
+def _compare_outside(folder: Folder, jobs: Iterable[dict]) -> tuple[list[tuple[Path, str]], list[str]]:
+    """Sentences on inputs from outside the folder that are another version now, each with the file that was compared,
+    and on those that are not there."""
     readers: dict[tuple[str, str], list[dict]] = {}
     for entry, job in read_without_manifest(folder, jobs):
         if not folder.holds(entry["path"]):
@@ -410,7 +416,10 @@ def _compare_outside(folder: Folder, jobs: Iterable[dict]) -> tuple[list[str], l
     lying = {path: folder.source(path) for path, _ in readers}
     now = {path: describe(file)["sha256"] for path, file in lying.items() if file.exists()}
     other = [
-        f"{path}: its SHA-256 is {now[path][:12]}..., it was {sha256[:12]}... when it was read for {all_made(of)}"
+        (
+            lying[path],
+            f"{path}: its SHA-256 is {now[path][:12]}..., it was {sha256[:12]}... when it was read for {all_made(of)}",
+        )
         for (path, sha256), of in sorted(readers.items())
         if now.get(path, sha256) != sha256
     ]

@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from .artifacts import whole
+from .hashing import describe
 from .manifests import Manifests, readable_manifests, verify
 from .published import PUBLISHED, in_folder, published_text, without_private
 
@@ -91,11 +92,20 @@ def _files(path: Path) -> list[Path]:
 
 def _settings(manifests: Manifests, root: Path) -> tuple[list[Path], list[str]]:
     """What jobs read from outside the results folder, and the configuration; and what of it is left out, and why."""
-    read = {Path(entry["path"]) for job in manifests.values() for entry in job["inputs"]}
-    outside = {path for path in read if not path.is_relative_to(root)}
-    held = {path for path in outside if path.is_file() and not path.is_absolute() and ".." not in path.parts}
-    left_out = [f"{path} is not in it: it is no file under this folder" for path in sorted(outside - held)]
-    return sorted(held | set(Path().glob(CONFIGURATION))), left_out
+    read: dict[Path, set[str]] = {}
+    for job in manifests.values():
+        for entry in job["inputs"]:
+            if not Path(entry["path"]).is_relative_to(root):
+                read.setdefault(Path(entry["path"]), set()).add(entry["sha256"])
+    held, left_out = set(Path().glob(CONFIGURATION)), []
+    for path, hashes in sorted(read.items()):
+        if not path.is_file() or path.is_absolute() or ".." in path.parts:
+            left_out.append(f"{path} is not in it: it is no file under this folder")
+        elif hashes != {describe(path)["sha256"]}:
+            left_out.append(f"{path} is not in it: it was changed since a job read it")
+        else:
+            held.add(path)
+    return sorted(held), left_out
 
 
 def unpack(archive: Path, into: Path) -> Path:

@@ -367,6 +367,25 @@ def test_the_committed_references_are_what_their_manifests_say(preset):
     assert "not kept in a reference" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("path", "code", "told"),
+    [
+        (
+            "tiny/tables/table2.csv --arm pass_n16 --k 16",
+            0,
+            "computed again from each problem's value; the scores are not",
+        ),
+        ("tiny/claims.csv --claim C03", 0, "C03: "),
+        ("small/tables/table2.csv --arm pass_n16 --k 4", 2, "an older version made it, without a column experiment"),
+    ],
+)
+def test_the_committed_references_answer_for_single_numbers(capsys, monkeypatch, path, code, told):
+    monkeypatch.setattr(sys, "argv", ["audit", *f"{REPO}/results/reference/{path}".split()])
+    found = trace.main()
+    said = capsys.readouterr()
+    assert found == code and told in said.out + said.err and "NOT EQUAL" not in said.out
+
+
 def test_a_reference_is_not_written_from_manifests_that_cannot_be_read(results, tmp_path):
     (results / "provenance/grade/all.json").write_text("[]")
     with pytest.raises(ValueError, match="provenance/grade/all.json: cannot be read as a manifest"):

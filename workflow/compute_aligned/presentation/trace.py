@@ -135,6 +135,8 @@ def numbers_of(folder: Folder, file: Path, job: dict) -> pd.DataFrame:
         raise NoAnswer(f"{file}: no number of it was measured on a model; it is computed in closed form")
     if "objective" not in table and "arm" not in table:
         raise NoAnswer(f"{file}: its rows are not one model each; without --model and --k audit says what made it")
+    if "experiment" not in table:
+        raise NoAnswer(f"{file}: an older version made it, without a column experiment; compare it by eye")
     return long_form(table)
 
 
@@ -168,13 +170,15 @@ def recomputed(folder: Folder, number: dict) -> dict:
         from: what it was computed from; NUMBERS; and apart: how far each is from what stands there, where it is.
     """
     job = measuring_job(folder, number["experiment"])
-    if job is None:
+    try:
+        return {"from": None} if job is None else _measured_again(folder, number, job)
+    except KeyError:  # an older version measured it, whose settings had other names
         return {"from": None}
+
+
+def _measured_again(folder: Folder, number: dict, job: dict) -> dict:
     experiment = job["params"]["experiment"]
-    own, baseline = (
-        [run for run in job["params"]["runs"] if arm_of(run) == name] for name in _pair(experiment, number)
-    )
-    runs = own + [run for run in baseline if run not in own]
+    runs = [run for run in job["params"]["runs"] if arm_of(run) in (number["arm"], experiment["baseline"])]
     ks = [min(experiment["ks"]), max(experiment["ks"])] if number["metric"] == "gain" else [int(number["k"])]
     asked = experiment | {"ks": ks}
     names = [scores_of(job, run) for run in runs]
@@ -186,7 +190,7 @@ def recomputed(folder: Folder, number: dict) -> dict:
             parts.append(problem_metrics(asked, run, scores))
         per_problem = pd.concat(parts, ignore_index=True)
     else:
-        source, name = "each problem's value; the scores are not kept here", f"{_stem(job)}.problems.parquet"
+        source, name = "each problem's value; the scores are not kept here", _problems_of(job)
         verify(folder.file(name), folder.manifests, name)
         per_problem = read_artifact("problem_metrics", folder.file(name))
     table = long_form(summarise(asked, runs, per_problem, NOTHING_REPORTED, 0))
@@ -199,18 +203,14 @@ def recomputed(folder: Folder, number: dict) -> dict:
 NOTHING_REPORTED = pd.DataFrame(columns=["paper_item", "experiment", "k", "metric", "model", "value"])
 
 
-def _pair(experiment: dict, number: dict) -> tuple[str, str]:
-    return number["arm"], experiment["baseline"]
-
-
-def _stem(job: dict) -> str:
-    return job["outputs"][0]["path"].removesuffix(".csv")
+def _problems_of(job: dict) -> str:
+    return next(entry["path"] for entry in job["outputs"] if entry["path"].endswith(".problems.parquet"))
 
 
 def told_recomputed(again: dict, metric: str) -> str:
     """Whether a number measured once more is what stands there, in words."""
     if again["from"] is None:
-        return "not computed again: nothing is on record of the runs that it was measured on"
+        return "not computed again: what is on record of the runs behind it is not enough"
     told = []
     for name, unit in (("value", UNITS[metric]), ("difference", DIFFERENCE_UNITS[metric])):
         if name in again["apart"]:
@@ -223,23 +223,23 @@ def told_recomputed(again: dict, metric: str) -> str:
 def judged_again(folder: Folder, job: dict, claim: str, row: pd.Series) -> dict:
     """A verdict judged once more from the metrics by the code at hand: verdict, effect, whether they are equal."""
 
-    def here(value):
-        if isinstance(value, str):
-            return str(folder.file(value))
-        inside = value.items() if isinstance(value, dict) else enumerate(value)
-        return (
-            {key: here(part) for key, part in inside} if isinstance(value, dict) else [here(part) for _, part in inside]
-        )
-
     params = job["params"]
-    if any(not Path(file).is_file() for file in _texts(here(params["files"]))):
+    files = _lying(params["files"], folder)
+    if any(not Path(file).is_file() for file in _texts(files)):
         return {"verdict": None}
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "claims.csv"
-        judge_claims(params["claims"], here(params["files"]), params["baselines"], params["preset"], str(file))
+        judge_claims(params["claims"], files, params["baselines"], params["preset"], str(file))
         again = pd.read_csv(file).set_index("claim").loc[claim]
     same = again["verdict"] == row["verdict"] and _same(again.get("effect"), row.get("effect"))
     return {"verdict": again["verdict"], "effect": _plain(again.get("effect")), "equal": bool(same)}
+
+
+def _lying(value: object, folder: Folder) -> object:
+    """Nested lists and mappings of paths as manifests name them, with where the files lie in their place."""
+    if isinstance(value, dict):
+        return {key: _lying(part, folder) for key, part in value.items()}
+    return [_lying(part, folder) for part in value] if isinstance(value, list) else str(folder.file(value))
 
 
 def _same(one: object, other: object) -> bool:
@@ -256,7 +256,7 @@ def _plain(value: object) -> object:
 # --- one problem -----------------------------------------------------------------------------------------------------
 
 
-def told_problem(folder: Folder, number: dict | None, arm: str, experiment: str, problem: str) -> list[str]:
+def told_problem(folder: Folder, arm: str, experiment: str, problem: str) -> list[str]:
     """One problem's completions by an arm's runs, and how each was graded; what came several times is one line.
 
     Raises:
@@ -535,7 +535,7 @@ def _answer_number(
     if found.false:
         return [], {}, found
     if asked.problem is not None:
-        lines = told_problem(folder, number, asked.model, number["experiment"], asked.problem)
+        lines = told_problem(folder, asked.model, number["experiment"], asked.problem)
         return lines, {"problem": asked.problem, "jobs": jobs}, found
     again = recomputed(folder, number)
     if any(abs(apart) > ROUNDING for apart in again.get("apart", {}).values()):

@@ -80,7 +80,7 @@ rule bundle:
     threads: 1
     params:
         python=sys.executable,
-        results=RESULTS,
+        results=lambda wildcards, input: str(Path(input.report).parent),
         samples="--samples" if BUNDLE_SAMPLES else "",
     message:
         "Packing {RESULTS} for another machine"

@@ -41,6 +41,9 @@ if not workflow.overwrite_configfiles:
     configfile: os.path.relpath(REPOSITORY / "config" / "tiny.yaml")
 
 
+# What `--config` may say besides a preset's values: whether `bundle` packs all samples, too.
+BUNDLE_SAMPLES = config.pop("bundle_samples", False)
+
 try:
     for file in workflow.configfiles:
         read_yaml(file)  # Snakemake keeps the last of two equal keys in silence

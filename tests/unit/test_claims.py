@@ -16,6 +16,7 @@ from compute_aligned.analysis.evidence import judge_claims, results
 from compute_aligned.analysis.measuring import experiment_summary
 from compute_aligned.config.loading import load_settings
 from compute_aligned.config.resolving import compared_arms
+from compute_aligned.config.settings.measuring import MeasuringSettings
 from compute_aligned.objectives import sft_objective
 from compute_aligned.presentation.terminal import describe_claims
 from compute_aligned.provenance.artifacts import read_artifact, write_artifact
@@ -651,6 +652,7 @@ def paper_result(name):
     )
     asked = {
         "name": name,
+        "trainer": "sft",
         "labels": labels,
         "beyond_paper": experiment.get("beyond_paper", []),
         "reported_as": experiment.get("reported_as", {}),
@@ -661,7 +663,7 @@ def paper_result(name):
     }
     runs = [{"name": arm, "recipe": recipes[arm]} for arm in arms]
     summary = experiment_summary(
-        asked, runs, problems, read_artifact("reported", REPO / "config" / "reported.csv"), 128
+        MeasuringSettings(**asked), runs, problems, read_artifact("reported", REPO / "config" / "reported.csv"), 128
     )
     # Differences from the baseline, which is all that the paper gives of some figures.
     summary.loc[summary["objective"] == experiment["baseline"], "reported_difference"] = 0.0
@@ -677,9 +679,9 @@ def test_a_summary_bounds_shares_that_are_all_0_and_gives_the_baseline_no_differ
     asked |= {"reported_from": "e", "gain": False, "baseline": "ce", "metric": "pass", "paper_item": "Table 9"}
     reported = read_artifact("reported", REPO / "config" / "reported.csv")
     runs = [{"name": arm, "recipe": "r"} for arm in ("ce", "new")]
-    summary = experiment_summary(asked, runs, pd.DataFrame(problems, columns=columns), reported, 8).set_index(
-        "objective"
-    )
+    asked = MeasuringSettings(**asked, trainer="sft")
+    summary = experiment_summary(asked, runs, pd.DataFrame(problems, columns=columns), reported, 8)
+    summary = summary.set_index("objective")
     bound = stats.binomtest(0, 40).proportion_ci(method="exact").high
     assert summary["low"].tolist() == [0, 0] and summary["high"].tolist() == pytest.approx([bound, bound])
     ends = ["difference_low", "difference_high", "difference_p"]

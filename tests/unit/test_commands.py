@@ -36,7 +36,9 @@ def call(tmp_path, monkeypatch):
     return called
 
 
-@pytest.mark.parametrize("command", ["summary", "reference", "claims", "pin", "plan", "preflight", "memory", "compare"])
+@pytest.mark.parametrize(
+    "command", ["summary", "reference", "claims", "pin", "plan", "preflight", "memory", "compare", "bundle"]
+)
 def test_a_command_without_a_path_says_how_it_is_used(call, command, capsys):
     assert call(command) == 2
     assert "the following arguments are required" in capsys.readouterr().err
@@ -45,13 +47,15 @@ def test_a_command_without_a_path_says_how_it_is_used(call, command, capsys):
 @pytest.mark.parametrize("command", ["", "aduit"])
 def test_a_command_that_does_not_exist_is_answered_with_those_that_do(call, command):
     assert call(command).endswith(
-        "wanted one of the commands audit, claims, compare, config, memory, pin, plan, preflight, reference, "
+        "wanted one of the commands audit, bundle, claims, compare, config, memory, pin, plan, preflight, reference, "
         "summary, timing"
     )
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("command", ["summary", "reference", "claims", "pin", "plan", "preflight", "memory", "compare"])
+@pytest.mark.parametrize(
+    "command", ["summary", "reference", "claims", "pin", "plan", "preflight", "memory", "compare", "bundle"]
+)
 def test_a_wrong_path_ends_in_one_sentence_that_names_it(call, command, path):
     path += ".csv" if command == "claims" and path != "folder" else ""
     before = sorted(Path().rglob("*"))

@@ -4,7 +4,8 @@ import runpy
 import sys
 
 COMMANDS = {
-    "audit": "provenance.audit",
+    "audit": "presentation.trace",
+    "bundle": "provenance.bundle",
     "claims": "presentation.claims_table",
     "compare": "presentation.compare",
     "config": "config.reference",

@@ -15,6 +15,7 @@ from compute_aligned.config.resolving import (
 from compute_aligned.planning.command_line import command_of, stop_unless_writable, values_of
 from compute_aligned.planning.plan import flattened
 from compute_aligned.provenance.hashing import code_hash
+from compute_aligned.provenance.manifests import load_manifests
 
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 RESOURCES = PRESET["resources"]
@@ -109,3 +110,20 @@ def code_of_item(script):
 def category_of(wildcards):
     """Where `snakemake --report` puts a table or figure: under its experiment, or the two that share a table."""
     return ", ".join(PLAN.experiments_of[wildcards.item])
+
+
+def jobs_now():
+    """What each job that made something of the results would be given now; None where no rule makes its files."""
+    jobs = {id(job): job for job in load_manifests(Path(RESULTS)).values()}.values()
+    return [{key: job[key] for key in ("rule", "wildcards")} | given_now(job) for job in jobs]
+
+
+def given_now(job):
+    """Params and inputs that a job of some rule and wildcards would get now."""
+    made = [entry["path"] for entry in job["outputs"]]
+    of = workflow.get_rule(job["rule"]) if workflow.is_rule(job["rule"]) else None
+    if of is None or not all(any(output.match(name) for output in of.output) for name in made):
+        return {"params": None, "inputs": None}
+    files, output = of.expand_input(job["wildcards"])[0], of.expand_output(job["wildcards"])[0]
+    params, _ = of.expand_params(job["wildcards"], files, output, None)
+    return {"params": dict(params.items()), "inputs": [str(file) for file in files]}

@@ -1,29 +1,31 @@
-"""Before a run: what it will cost, whether it will work, and pinning what it is made from. After it: verifying it."""
+"""Before a run: what it will cost, whether it will work, and pinning what it is made from. After it: verifying,
+describing and packing it."""
 
 
 localrules:
     audit,
+    bundle,
     check,
+    crate,
     pin,
     plan,
+    redraw,
 
 
 rule audit:
-    input:
-        PLAN.everything(),
-        LAYOUT.report,
     log:
         f"{RESULTS}/logs/audit.log",
     conda:
         "../../envs/compute_aligned.yaml"
     threads: 1
     params:
-        python=sys.executable,
-        results=lambda wildcards, input: str(Path(input[0]).parents[1]),
+        results=RESULTS,
+        now=lambda wildcards: jobs_now(),
+        wanted=PLAN.everything(),
     message:
-        "Verifying every artifact of {RESULTS} against its manifest, and what each was made from"
-    shell:
-        "{params.python:q} -m compute_aligned audit {params.results:q} 2>&1 | tee {log}"
+        "Verifying everything in {RESULTS}: what it is, what it was made from, and what would be made now"
+    script:
+        "../scripts/audit_results.py"
 
 
 rule check:
@@ -40,6 +42,60 @@ rule check:
         "Checking every artifact of {RESULTS}"
     script:
         "../scripts/check_results.py"
+
+
+rule crate:
+    input:
+        shown=PLAN.everything(),
+        report=LAYOUT.report,
+        workflow=os.path.relpath(f"{workflow.basedir}/Snakefile"),
+        citation=os.path.relpath(f"{workflow.basedir}/CITATION.cff"),
+    output:
+        crate=f"{RESULTS}/ro-crate-metadata.json",
+        workflow=f"{RESULTS}/Snakefile",
+    log:
+        f"{RESULTS}/logs/crate.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/crate.tsv"
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    params:
+        code=code_of("make_crate.py"),
+    message:
+        "Describing {RESULTS} as a Provenance Run Crate"
+    script:
+        "../scripts/make_crate.py"
+
+
+rule bundle:
+    input:
+        shown=PLAN.everything(),
+        report=LAYOUT.report,
+        crate=rules.crate.output,
+    output:
+        f"{RESULTS}-bundle.zip",
+    log:
+        f"{RESULTS}/logs/bundle.log",
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    params:
+        python=sys.executable,
+        results=lambda wildcards, input: str(Path(input.report).parent),
+        samples="--samples" if BUNDLE_SAMPLES else "",
+    message:
+        "Packing {RESULTS} for another machine"
+    shell:
+        "{params.python:q} -m compute_aligned bundle {params.results:q} {params.samples} 2>&1 | tee {log}"
+
+
+# All that is drawn from metrics, without the page: what can be made again from a bundle.
+rule redraw:
+    input:
+        PLAN.everything(),
+    message:
+        "Everything in {RESULTS} is drawn again"
 
 
 rule pin:

@@ -15,7 +15,7 @@ from matplotlib import mathtext
 from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import MaxNLocator
 
-from ..provenance.manifests import Manifests, recorded_output
+from ..provenance.manifests import Manifests, manifest_digest, recorded_output
 from ..units import DIFFERENCE_UNITS, UNITS
 from . import numbers
 from .numbers import typographic
@@ -244,7 +244,7 @@ def duration(seconds: float) -> str:
 
 
 def origin(path: Path, manifests: Manifests) -> dict:
-    """Where an artifact came from: path, hash, manifest, commit and time, as text.
+    """Where an artifact came from: path, hash, root hash, manifest, commit and time, as text.
 
     Args:
         path: the artifact.
@@ -254,6 +254,7 @@ def origin(path: Path, manifests: Manifests) -> dict:
     return {
         "path": str(path),
         "sha256": recorded_output(manifest, str(path))["sha256"][:12],
+        "root": manifest_digest(manifest),
         "manifest": str(manifests.files[str(path)]),
         "commit": commit(manifest),
         "ended": manifest["ended"][:16].replace("T", " "),

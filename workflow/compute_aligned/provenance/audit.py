@@ -1,29 +1,21 @@
-"""Verify results and references, and walk back from a file or a number to samples, weights, data, config and code.
+"""Verify what lies in a results folder, a reference or a bundle against its manifests, and these against each other."""
 
-`python -m compute_aligned audit results/tiny` verifies every artifact and what it was made from;
-`python -m compute_aligned audit results/tiny/figures/fig1.png` says what made a file;
-`python -m compute_aligned audit results/tiny/tables/table2.csv --model pass_n16 --k 16` walks back from one number;
-`python -m compute_aligned audit results/tiny/claims.csv --claim C03` from one verdict.
-
-The exit code is 0 if nothing is wrong, 1 if something is or a number is not there, 2 if the question makes no sense.
-"""
-
-import argparse
+import datetime
+import json
 import os
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
-from ..units import METRIC_NAMES
+from .bundle import DRAWN, SETTINGS, is_one_of
 from .hashing import describe
-from .job import other_versions
+from .job import installed_versions, other_versions
 from .manifests import (
     Manifests,
-    UnverifiedArtifact,
     false_links,
     jobs_behind,
     load_manifests,
@@ -38,12 +30,10 @@ from .published import PUBLISHED, published_manifests
 # Folders of a results folder that hold by-products; every other file is an artifact and has a manifest.
 BY_PRODUCTS = ("logs", "benchmarks", "checkpoints", ".snakemake")
 WRITTEN_BY_HAND = "README.md"  # in a reference
-# Params that a story leaves out: told elsewhere, folders, and those that are as long as the configuration.
-UNTOLD = ("code", "checkpoints", "runs", "claims", "files")
 
 
 class NoAnswer(ValueError):
-    """A question that makes no sense for what is at a path."""
+    """A question that makes no sense for what is at a path, or of which nothing is there."""
 
 
 # --- folders ---------------------------------------------------------------------------------------------------------
@@ -56,12 +46,18 @@ class Folder:
     Attributes:
         root: the folder, relative to the one in which Snakemake runs.
         manifests: by the paths that they give to artifacts, which those of a copied folder have no longer.
-        is_reference: whether it is a reference.
+        is_reference: whether it is a reference, or a bundle, which is one with settings and manifests beside it.
     """
 
     root: Path
     manifests: Manifests
     is_reference: bool
+
+    @property
+    def kind(self) -> str:
+        """What to call it."""
+        bundle = "bundle" if manifest_folder(self.root).is_dir() else "reference"
+        return bundle if self.is_reference else "results folder"
 
     @property
     def recorded_root(self) -> Path:
@@ -77,6 +73,11 @@ class Folder:
     def name(self, file: Path) -> str:
         """What manifests call a file of the folder."""
         return str(self.recorded_root / file.relative_to(self.root))
+
+    def source(self, name: str) -> Path:
+        """Where a file lies that jobs read from outside the folder; a bundle has a copy."""
+        copy = self.root / SETTINGS / name
+        return copy if copy.exists() else Path(name)
 
     def holds(self, name: str) -> bool:
         """Whether a path that manifests name lies in the folder."""
@@ -109,39 +110,53 @@ def working_folder(root: Path) -> Path:
 # --- verifying -------------------------------------------------------------------------------------------------------
 
 
+class Finding(NamedTuple):
+    """What is wrong: one of KINDS, and a sentence that says of what."""
+
+    kind: str
+    sentence: str
+
+
+# What a finding says of an artifact: its content is not what its manifest says; it is not there; no manifest says what
+# made it; a manifest is not what it was; it was made by other code, settings, inputs or packages than now; what it
+# shows was made by two versions of the code or of a package; seeds or problems are missing from it.
+KINDS = ("altered", "missing", "unknown", "manifest altered", "stale", "mixed", "incomplete")
+
+
 @dataclass
 class Findings:
     """What came out of verifying some artifacts.
 
     Attributes:
         verified: number of artifacts that are what their manifests say.
-        false: a sentence for each artifact that is not, or was not made from what is there.
-        stale: a sentence for each version of a package that made some and is not the one installed.
+        false: of each artifact that is not, or was not made from what is there.
+        doubtful: of what is as its manifests say, and yet not what one would make now, or not of one piece.
         notes: what is no fault and should be known.
     """
 
     verified: int = 0
-    false: list[str] = field(default_factory=list)
-    stale: list[str] = field(default_factory=list)
+    false: list[Finding] = field(default_factory=list)
+    doubtful: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
-    def complaints(self) -> list[str]:
-        return [*self.false, *self.stale]
+    def complaints(self) -> list[Finding]:
+        return [*self.false, *self.doubtful]
 
     def lines(self) -> list[str]:
         """All of it as text; the count is the last line."""
         count = f"{self.verified} artifacts verified, {len(self.complaints)} complaints"
-        return [*self.complaints, *(f"note: {note}" for note in self.notes), count]
+        return [*(one.sentence for one in self.complaints), *(f"note: {note}" for note in self.notes), count]
 
 
-def verify_artifacts(folder: Folder, names: Iterable[str], jobs: Iterable[dict]) -> Findings:
+def verify_artifacts(folder: Folder, names: Iterable[str], jobs: Iterable[dict], fast: bool = False) -> Findings:
     """Check artifacts against their manifests, and what each was made from against what is there.
 
     Args:
         folder: where they lie.
         names: the artifacts; each is read once.
         jobs: the manifests of the jobs whose inputs are checked.
+        fast: whether what has the size that its manifest says, and was not written since, is believed unread.
     """
     found = Findings()
     left_out = Counter()
@@ -150,58 +165,240 @@ def verify_artifacts(folder: Folder, names: Iterable[str], jobs: Iterable[dict])
         if folder.is_left_out(name):
             left_out[Path(name).relative_to(folder.recorded_root).parts[0]] += 1
         elif not os.path.lexists(file):
-            found.false.append(f"{file}: its manifest exists, the artifact does not")
+            found.false.append(Finding("missing", f"{file}: its manifest exists, the artifact does not"))
+        elif fast and _looks_untouched(file, folder.manifests[name], name):
+            found.verified += 1
         else:
             try:
                 verify(file, folder.manifests, name)
                 found.verified += 1
             except (ValueError, OSError) as error:
-                found.false.append(str(error))
+                found.false.append(Finding("altered", str(error)))
     if left_out:
         kinds = ", ".join(f"{number} of {kind}" for kind, number in left_out.items())
         found.notes.append(
-            f"{left_out.total()} artifacts are not kept in a reference ({kinds}); their hashes are on record"
+            f"{left_out.total()} artifacts are not kept in a {folder.kind} ({kinds}); their hashes are on record"
         )
     jobs = list(jobs)
-    found.false += dict.fromkeys(sentence for job in jobs for sentence in false_links(job, folder.manifests))
-    unknown = ((entry["path"], job) for entry, job in _read_without_manifest(folder, jobs))
+    links = dict.fromkeys(sentence for job in jobs for sentence in false_links(job, folder.manifests))
+    found.false += [Finding("stale" if ": made from " in link else "manifest altered", link) for link in links]
+    unknown = ((entry["path"], job) for entry, job in read_without_manifest(folder, jobs))
     for name, of in _by_path((name, job) for name, job in unknown if folder.holds(name)):
-        found.false.append(f"{name}: no manifest says where it came from; it was read for {_all_made(of)}")
+        sentence = f"{name}: no manifest says where it came from; it was read for {all_made(of)}"
+        found.false.append(Finding("unknown", sentence))
     for name, of in _by_path((name, job) for job in jobs for name in remade_inputs(job, folder.manifests)):
         found.notes.append(
-            f"{name} was made again, in another way with the same content, since it was read for {_all_made(of)}"
+            f"{name} was made again, in another way with the same content, since it was read for {all_made(of)}"
         )
     outside, missing = _compare_outside(folder, jobs)
-    (found.notes if folder.is_reference else found.false).extend(outside)
+    for file, sentence in outside:
+        if file.is_relative_to(folder.root):  # the copy in a bundle
+            found.false.append(Finding("altered", sentence))
+        elif folder.is_reference:  # made elsewhere, from other files than those that lie here now
+            found.notes.append(sentence)
+        else:
+            found.false.append(Finding("stale", sentence))
     found.notes += missing
-    if not folder.is_reference:  # a reference was made elsewhere; its manifests say with what
-        found.stale += other_versions(jobs)
+    if not folder.is_reference:  # its manifests say with what it was made
+        found.doubtful += [Finding("stale", sentence) for sentence in other_versions(jobs)]
+        if found.doubtful:
+            found.notes.append(_how_to_make_again(jobs))
     return found
 
 
-def verify_folder(folder: Folder) -> Findings:
-    """Check everything in a results folder or reference."""
+def _looks_untouched(file: Path, manifest: dict, name: str) -> bool:
+    """Whether a file, or each file of a folder, has its recorded size and no later time than its manifest's."""
+    entry = recorded_output(manifest, name)
+    parts = entry.get("files", [{"path": "", "size": entry.get("size")}])
+    ended = datetime.datetime.fromisoformat(manifest["ended"]).timestamp() if "ended" in manifest else 0
+    if "files" in entry and {part["path"] for part in parts} != _files_in(file):
+        return False
+    stats = [(part, (file / part["path"]).stat()) for part in parts if (file / part["path"]).is_file()]
+    return len(stats) == len(parts) and all(s.st_size == part["size"] and s.st_mtime <= ended for part, s in stats)
+
+
+def _files_in(folder: Path) -> set[str]:
+    files = (file for file in folder.rglob("*") if file.is_file() and file.name != ".snakemake_timestamp")
+    return {str(file.relative_to(folder)) for file in files}
+
+
+def _how_to_make_again(jobs: Iterable[dict]) -> str:
+    """What to type where packages were upgraded since."""
+    installed = installed_versions()
+    rules = {
+        job["rule"]
+        for job in jobs
+        for name, version in job.get("packages", {}).items()
+        if installed.get(name, version) != version
+    }
+    return (
+        "an upgrade makes nothing again by itself: install what constraints.txt pins, or run "
+        f"`snakemake --cores 2 --forcerun {' '.join(sorted(rules))}`"
+    )
+
+
+def verify_folder(folder: Folder, fast: bool = False, now: Iterable[dict] = (), wanted: Iterable[str] = ()) -> Findings:
+    """Check everything in a results folder, reference or bundle.
+
+    Args:
+        folder: the folder.
+        fast: as in ``verify_artifacts``.
+        now: what its jobs would be given now: rule, wildcards, params and inputs (paths); both None where the preset
+            has no such job any more.
+        wanted: the files that the preset should have made.
+    """
     manifests = folder.manifests
-    found = verify_artifacts(folder, manifests, {id(job): job for job in manifests.values()}.values())
-    found.false[:0] = manifests.unreadable
-    known = set(manifests) | {entry["path"] for job in manifests.values() for entry in job["inputs"]}
+    jobs = unique(manifests)
+    found = verify_artifacts(folder, manifests, jobs, fast)
+    found.false[:0] = [Finding("manifest altered", sentence) for sentence in manifests.unreadable]
+    known = set(manifests) | {entry["path"] for job in jobs for entry in job["inputs"]}
     for file in _artifact_files(folder):
         if not known & {folder.name(path) for path in (file, *file.parents) if path.is_relative_to(folder.root)}:
-            found.false.append(f"{file}: no manifest says where it came from")
+            found.false.append(Finding("unknown", f"{file}: no manifest says where it came from"))
+    found.false += [Finding("manifest altered", sentence) for sentence in impossible_manifests(folder)]
+    not_made = sorted(set(wanted) - set(manifests))
+    if not_made:
+        sentence = f"{not_made[0]}: not made" + (f", nor {len(not_made) - 1} other files" if len(not_made) > 1 else "")
+        found.doubtful.append(Finding("missing", f"{sentence} of the tables, figures and verdicts of this preset"))
+    stale, gone = _compare_with_now(jobs, now)
+    found.doubtful += [Finding("stale", sentence) for sentence in stale]
+    found.notes += gone
+    found.doubtful += [Finding("mixed", sentence) for sentence in mixed_items(folder)]
+    found.doubtful += [Finding("incomplete", sentence) for sentence in incomplete_metrics(folder)]
     return found
+
+
+def unique(manifests: Manifests) -> list[dict]:
+    """The manifests of all jobs, each once."""
+    return list({id(job): job for job in manifests.values()}.values())
+
+
+def impossible_manifests(folder: Folder) -> list[str]:
+    """A sentence for each manifest that no job can have written as it is."""
+    now = datetime.datetime.now(datetime.UTC).isoformat()
+    sentences = []
+    for job in unique(folder.manifests):
+        file = folder.manifests.files[job["outputs"][0]["path"]]
+        name = "_".join(map(str, job["wildcards"].values())).replace("/", "_") or "all"
+        if not folder.is_reference and (file.parent.name, file.stem) != (job["rule"], name):
+            sentences.append(f"{file}: holds the manifest of a job of {job['rule']}, {name}; it was moved or exchanged")
+        if job.get("started", "") > job.get("ended", job.get("started", "")):
+            sentences.append(f"{file}: says that the job ended before it started")
+        if job.get("ended", "") > now:
+            sentences.append(f"{file}: says that the job ended {job['ended'][:19]}, which is yet to come")
+    return sentences
+
+
+def _compare_with_now(jobs: list[dict], now: Iterable[dict]) -> tuple[list[str], list[str]]:
+    """Sentences on jobs that would be other jobs now, those of one rule and difference in one; and on those gone."""
+    by_name = {_job_name(job): job for job in now}
+    other: dict[tuple[str, tuple[str, ...]], list[dict]] = {}
+    gone = []
+    for job in jobs:
+        today = by_name.get(_job_name(job))
+        if today is None:
+            continue
+        if today["params"] is None:
+            gone.append(job)
+            continue
+        params = json.loads(json.dumps(today["params"]))
+        keys = sorted(key for key in {*params, *job["params"]} if params.get(key) != job["params"].get(key))
+        if list(dict.fromkeys(today["inputs"])) != [entry["path"] for entry in job["inputs"]]:
+            keys.append("inputs")
+        if keys:
+            other.setdefault((job["rule"], tuple(keys)), []).append(job)
+    sentences = [
+        f"{_all_of(of)}: made by {rule} with other {' and '.join(keys)} than now; Snakemake would make it again"
+        for (rule, keys), of in other.items()
+    ]
+    notes = [f"{_all_of(gone)}: this preset makes no such file any more"] if gone else []
+    return sentences, notes
+
+
+def _job_name(job: dict) -> tuple:
+    return job["rule"], tuple(sorted((key, str(value)) for key, value in job["wildcards"].items()))
+
+
+def mixed_items(folder: Folder) -> list[str]:
+    """A sentence for each mixture of versions that made tables, figures or verdicts.
+
+    Versions of a package are compared among all jobs behind it; those of the code among the jobs of one rule, since a
+    table that is drawn anew at a later commit is no mixture, and one whose runs were trained by two versions is.
+    """
+    mixtures: dict[str, list[dict]] = {}
+    for job in unique(folder.manifests):
+        if not any(is_one_of(entry["path"], DRAWN) for entry in job["outputs"]):
+            continue
+        versions: dict[str, set[str]] = {}
+        commits: dict[str, set[str]] = {}
+        for behind in jobs_behind([job["outputs"][0]["path"]], folder.manifests):
+            for package, version in behind.get("packages", {}).items():
+                versions.setdefault(package, set()).add(version)
+            commits.setdefault(behind["rule"], set()).add(code_state(behind))
+        two = [f"{package} {' and '.join(sorted(of))}" for package, of in sorted(versions.items()) if len(of) > 1]
+        two += [f"{rule} at {' and '.join(sorted(of))}" for rule, of in sorted(commits.items()) if len(of) > 1]
+        if two:
+            mixtures.setdefault("; ".join(two), []).append(job)
+    return [f"{_all_of(of)}: made by more than one version: {two}" for two, of in mixtures.items()]
+
+
+def code_state(job: dict) -> str:
+    """The commit of a job's code, and the hash of the difference from it where there was one."""
+    git = job.get("git") or {}
+    if "commit" not in git:
+        return "no git checkout"
+    difference = git.get("difference_sha256")
+    return git["commit"][:12] + (
+        f" + changes {difference[:12]}" if difference else " + changes" * bool(git.get("dirty"))
+    )
+
+
+def arm_of(run: dict) -> str:
+    """The arm that a run is of, as the metrics call it."""
+    return run.get("name", run["objective"])  # runs of older versions have no name of their own
+
+
+def incomplete_metrics(folder: Folder) -> list[str]:
+    """A sentence for each experiment some of whose seeds or problems are missing from its metrics."""
+    sentences = []
+    for job in unique(folder.manifests):
+        runs, experiment = job["params"].get("runs"), job["params"].get("experiment")
+        file = folder.file(job["outputs"][0]["path"])
+        if job["rule"] != "measure" or not isinstance(experiment, dict) or not file.is_file():
+            continue
+        try:
+            metrics = pd.read_csv(file)
+            found = set(metrics[["objective", "seed", "k"]].itertuples(index=False, name=None))
+            numbers = sorted(set(metrics["n_problems"]))
+        except (ValueError, KeyError, OSError):  # altered, which is said elsewhere
+            continue
+        wanted = {(arm_of(run), run["seed"], k) for run in runs for k in experiment["ks"]}
+        seeds = {name: sorted({run["seed"] for run in runs if arm_of(run) == name}) for name, _, _ in wanted}
+        missing = sorted(wanted - found)
+        if missing:
+            name, seed, k = missing[0]
+            sentences.append(f"{file}: no value of {name}, seed {seed}, at k = {k} ({len(missing)} are missing)")
+        if len(set(map(tuple, seeds.values()))) > 1:
+            least = min(seeds, key=lambda name: len(seeds[name]))
+            sentences.append(f"{file}: {least} has seeds {seeds[least]} alone, others have more")
+        if len(numbers) > 1:
+            sentences.append(f"{file}: runs were measured on different numbers of problems: {numbers}")
+    return sentences
 
 
 def _artifact_files(folder: Folder) -> Iterator[Path]:
     """Files of a folder that should have a manifest."""
+    beside = (PUBLISHED, WRITTEN_BY_HAND) if folder.is_reference else BY_PRODUCTS
+    if folder.kind == "bundle":  # jobs that draw again from it run in it
+        beside += (*BY_PRODUCTS, SETTINGS)
     for file in sorted(folder.root.rglob("*")):
         part = file.relative_to(folder.root).parts[0]
         provenance = manifest_folder(folder.root).name
-        beside = (PUBLISHED, WRITTEN_BY_HAND) if folder.is_reference else (*BY_PRODUCTS, provenance)
-        if not file.is_dir() and part not in beside and file.name != ".snakemake_timestamp":
+        if not file.is_dir() and part not in (*beside, provenance) and file.name != ".snakemake_timestamp":
             yield file
 
 
-def _read_without_manifest(folder: Folder, jobs: Iterable[dict]) -> Iterator[tuple[dict, dict]]:
+def read_without_manifest(folder: Folder, jobs: Iterable[dict]) -> Iterator[tuple[dict, dict]]:
     """Inputs that no manifest names, each with the manifest of the job that read it."""
     for job in jobs:
         for entry in job["inputs"]:
@@ -209,20 +406,25 @@ def _read_without_manifest(folder: Folder, jobs: Iterable[dict]) -> Iterator[tup
                 yield entry, job
 
 
-def _compare_outside(folder: Folder, jobs: Iterable[dict]) -> tuple[list[str], list[str]]:
-    """Sentences on inputs from outside the folder that are another version now, and on those that are not there."""
+def _compare_outside(folder: Folder, jobs: Iterable[dict]) -> tuple[list[tuple[Path, str]], list[str]]:
+    """Sentences on inputs from outside the folder that are another version now, each with the file that was compared,
+    and on those that are not there."""
     readers: dict[tuple[str, str], list[dict]] = {}
-    for entry, job in _read_without_manifest(folder, jobs):
+    for entry, job in read_without_manifest(folder, jobs):
         if not folder.holds(entry["path"]):
             readers.setdefault((entry["path"], entry["sha256"]), []).append(job)
-    now = {path: describe(Path(path))["sha256"] for path, _ in readers if Path(path).exists()}
+    lying = {path: folder.source(path) for path, _ in readers}
+    now = {path: describe(file)["sha256"] for path, file in lying.items() if file.exists()}
     other = [
-        f"{path}: its SHA-256 is {now[path][:12]}..., it was {sha256[:12]}... when it was read for {_all_made(of)}"
+        (
+            lying[path],
+            f"{path}: its SHA-256 is {now[path][:12]}..., it was {sha256[:12]}... when it was read for {all_made(of)}",
+        )
         for (path, sha256), of in sorted(readers.items())
         if now.get(path, sha256) != sha256
     ]
     missing = [
-        f"{path} is not here, and so not compared with what was read for {_all_made(of)}"
+        f"{path} is not here, and so not compared with what was read for {all_made(of)}"
         for (path, _), of in sorted(readers.items())
         if path not in now
     ]
@@ -236,157 +438,20 @@ def _by_path(pairs: Iterable[tuple[str, dict]]) -> list[tuple[str, list[dict]]]:
     return list(grouped.items())
 
 
-def _all_made(jobs: list[dict]) -> str:
+def all_made(jobs: list[dict]) -> str:
     return made_by(jobs[0]) + (f", and for {len(jobs) - 1} other jobs" if len(jobs) > 1 else "")
 
 
-# --- telling ---------------------------------------------------------------------------------------------------------
-
-
-def tell(
-    folder: Folder, name: str, heading: str, wanted: Callable[[str], bool] = lambda name: True, in_full: bool = False
-) -> tuple[list[str], Findings]:
-    """What an artifact, or a number in it, was made by and from, once all of it is verified.
-
-    Args:
-        folder: where it lies.
-        name: what the manifests call it.
-        heading: the first line.
-        wanted: path of an input -> whether to follow it; keeps a walk to the runs behind one number.
-        in_full: whether to tell of each job behind it, or of their number.
-
-    Returns:
-        lines of text, none where the chain is false: what is there is not what made it; and what was found.
-    """
-    jobs = jobs_behind([name], folder.manifests, wanted)
-    names = [entry["path"] for job in jobs for entry in job["inputs"] if wanted(entry["path"])]
-    found = verify_artifacts(folder, [name, *(name for name in names if name in folder.manifests)], jobs)
-    if found.false:
-        return [], found
-    lines = [heading, *(line for job in (jobs if in_full else jobs[:1]) for line in _job_lines(job, folder))]
-    if not in_full and len(jobs) > 1:
-        counts = Counter(job["rule"] for job in jobs[1:])
-        lines.append("- behind it: " + ", ".join(f"{number} {rule}" for rule, number in counts.items()))
-        read = {entry["path"]: entry for entry, _ in _read_without_manifest(folder, jobs[1:])}
-        lines += [_read_line(entry) for entry in read.values()]
-    return lines, found
-
-
-def _job_lines(job: dict, folder: Folder) -> list[str]:
-    git = job.get("git") or {}
-    commit = git.get("commit", "no git checkout")[:12] + " + changes" * git.get("dirty", False)
-    made = ", ".join(f"{entry['path']} ({entry['sha256'][:12]})" for entry in job["outputs"])
-    wildcards = "".join(f" {key}={value}" for key, value in job["wildcards"].items())
-    settings = {key: value for key, value in job["params"].items() if key not in UNTOLD}
-    return [
-        f"- {job['rule']}{wildcards}: {made}",
-        f"    code {job['params'].get('code')}, commit {commit}, {job.get('ended', 'no time')[:19]}, "
-        f"python {job.get('python')}",
-        f"    {settings}",
-        *(_read_line(entry) for entry, _ in _read_without_manifest(folder, [job])),
-    ]
-
-
-def _read_line(entry: dict) -> str:
-    return f"    read {entry['path']} ({entry['sha256'][:12]})"
-
-
-def number_of_table(file: Path, model: str, k: int, experiment: str | None) -> tuple[str, str]:
-    """A number of a table in words, and the experiment that it belongs to.
-
-    Args:
-        file: the table's CSV.
-        model: an objective, or a recipe where recipes are compared.
-        k: test budget.
-        experiment: which of the experiments that the table shows, where there are several.
-
-    Raises:
-        ValueError: the table has no such model, k or experiment.
-        NoAnswer: its rows are not models.
-    """
-    if file.suffix != ".csv" or file.parent.name != "tables":
-        raise NoAnswer(f"{file}: --model and --k are for the CSV of a table; without them audit says what made a file")
-    table = pd.read_csv(file)
-    if "strategy" in table:
-        raise ValueError(f"{file}: no number of it was measured on a model; it is computed in closed form")
-    if "arm" not in table:
-        raise NoAnswer(f"{file}: its rows are not one model each; without --model and --k audit says what made it")
-    shown = list(dict.fromkeys(table["experiment"]))
-    if experiment not in shown and (experiment is not None or len(shown) > 1):
-        raise ValueError(f"{file}: --experiment is {experiment}, wanted one of {', '.join(shown)}")
-    experiment = experiment or shown[0]
-    table = table[(table["experiment"] == experiment) & table["k"].notna()]  # the others are numbers of the training
-    found = table[(table["arm"] == model) & (table["k"] == k)]
-    if found.empty:
-        raise ValueError(
-            f"{file}: no number for model {model!r} and k {k}; models are {', '.join(table['arm'].unique())}, "
-            f"k are {', '.join(str(int(budget)) for budget in table['k'].unique())}"
-        )
-    row = found.iloc[0]  # of the experiment's own metric, which comes first
-    name, unit = f"{METRIC_NAMES[row['metric']]}@{k}", " %" if row["unit"] == "%" else ""
-    interval = "" if pd.isna(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
-    return f"{name} of {model}: {row['value']:.2f}{unit}{interval}, in {file}", experiment
-
-
-def follow_model(model: str, experiment: str) -> Callable[[str], bool]:
-    """What to follow from a model's number: runs lie in folders <recipe>/<objective>/..., others did not make it."""
-
-    def wanted(name: str) -> bool:
-        parts = Path(name).parts
-        if "metrics" in parts:
-            return parts[-1].split(".")[0] == experiment
-        stages = {"samples", "scores", "training", "models"} & set(parts)
-        return not stages or model in parts or "warmup" in parts or "base" in parts
-
-    return wanted
-
-
-def verdict_of_claim(file: Path, claim: str, manifest: dict) -> tuple[str, Callable[[str], bool]]:
-    """A verdict in words, and what to follow from it.
-
-    Args:
-        file: ``claims.csv``.
-        claim: the claim, such as C03.
-        manifest: of the job that judged.
-
-    Raises:
-        ValueError: there is no such claim.
-        NoAnswer: it is another file.
-    """
-    if file.name != "claims.csv":
-        raise NoAnswer(f"{file}: --claim is for claims.csv; without it audit says what made a file")
-    claims = pd.read_csv(file).set_index("claim")
-    if claim not in claims.index:
-        raise ValueError(f"{file}: no claim {claim!r}; claims are {', '.join(claims.index)}")
-    row = claims.loc[claim]
-    read = {entry["path"] for entry in manifest["inputs"]}
-    files, judged = (manifest["params"].get(name) for name in ("files", "claims"))
-    about = set()
-    if isinstance(files, dict) and isinstance(judged, dict):
-        parts = judged.get("claims", {}).get(claim, {}).get("parts", [])  # one may read another experiment's alignment
-        for experiment in [row["experiment"], *(part["alignment"] for part in parts if "alignment" in part)]:
-            about |= set(_texts(files.get(experiment)))
-    return f"{claim}: {row['verdict']}. {row['reason']}", lambda name: name not in read or name in about
-
-
-def _texts(value: object) -> Iterator[str]:
-    """All strings in nested lists and mappings."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for entry in value.values() if isinstance(value, dict) else value:
-            yield from _texts(entry)
-
-
-# --- asking ----------------------------------------------------------------------------------------------------------
+def _all_of(jobs: list[dict]) -> str:
+    """What some jobs made, as the subject of a sentence."""
+    return made_by(jobs[0]) + (f", and what {len(jobs) - 1} other jobs made" if len(jobs) > 1 else "")
 
 
 def owner(folder: Folder, path: Path) -> str:
     """The artifact that a path is, or is a part of, as manifests call it.
 
     Raises:
-        NoAnswer: it is no artifact.
-        UnverifiedArtifact: no manifest names it.
+        NoAnswer: it is no artifact, or no manifest names it.
     """
     part = path.relative_to(folder.root).parts[0]
     if part in BY_PRODUCTS and not folder.is_reference:
@@ -402,63 +467,4 @@ def owner(folder: Folder, path: Path) -> str:
             return folder.name(above)
     if path.is_dir():
         raise NoAnswer(f"{path}: a part of {folder.root}; wanted that folder, or one artifact of it")
-    raise UnverifiedArtifact("; ".join([f"{path}: no manifest says where it came from", *folder.manifests.unreadable]))
-
-
-def answer(path: Path, root: Path, arguments: argparse.Namespace) -> tuple[list[str], Findings]:
-    """What there is to say of a results folder or reference, or of a path in it, and what is wrong with it."""
-    folder = open_folder(root)
-    number = [name for name in ("model", "k", "experiment") if getattr(arguments, name) is not None]
-    if path == root:
-        if number or arguments.claim:
-            raise NoAnswer(f"{path}: --{(number or ['claim'])[0]} is for a file, not for a whole folder")
-        return [], verify_folder(folder)
-    name = owner(folder, path)
-    manifest = folder.manifests[name]
-    if number and arguments.claim:
-        raise NoAnswer(f"--claim and --{number[0]} ask different questions; wanted one of them")
-    if number or arguments.claim:
-        verify(folder.file(name), folder.manifests, name)  # before anything in it is believed
-    if arguments.claim:
-        heading, wanted = verdict_of_claim(path, arguments.claim, manifest)
-        return tell(folder, name, heading, wanted)
-    if number:
-        if arguments.model is None or arguments.k is None:
-            raise NoAnswer("a number of a table needs --model and --k: which of its numbers?")
-        heading, experiment = number_of_table(path, arguments.model, arguments.k, arguments.experiment)
-        return tell(folder, name, heading, follow_model(arguments.model, experiment), in_full=True)
-    return tell(folder, name, f"{path}: made by a job of rule {manifest['rule']}")
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m compute_aligned audit", description=__doc__.splitlines()[0])
-    parser.add_argument("path", type=Path, help="a results folder, a reference, or a file of one")
-    parser.add_argument("--model", help="of a table's CSV: objective, such as pass_n16")
-    parser.add_argument("--k", type=int, help="of a table's CSV: test budget")
-    parser.add_argument("--experiment", help="of a table's CSV: which of its experiments, where it shows several")
-    parser.add_argument("--claim", help="of claims.csv: claim, such as C03")
-    arguments = parser.parse_args()
-    try:
-        path = Path(os.path.abspath(arguments.path))
-        if not path.exists():
-            raise NoAnswer(f"{arguments.path}: no such file or folder")
-        root = next((above for above in (path, *path.parents) if holds_manifests(above)), None)
-        if root is None:
-            inside = sorted(str(arguments.path / file.name) for file in path.glob("*") if holds_manifests(file))
-            hint = f"; wanted one of {', '.join(inside)}" if inside else ""
-            raise NoAnswer(
-                f"{arguments.path}: no manifests; it is no results folder, no reference, and no part of one{hint}"
-            )
-        # Paths in manifests start where Snakemake ran: from there they are the same wherever audit is called.
-        here = working_folder(root)
-        os.chdir(here)
-        lines, found = answer(path.relative_to(here), root.relative_to(here), arguments)
-        print("\n".join([*lines, *found.lines()]))
-        return 1 if found.complaints else 0
-    except (ValueError, OSError) as error:
-        print(f"audit: {error}", file=sys.stderr)
-        return 2 if isinstance(error, NoAnswer) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    raise NoAnswer("; ".join([f"{path}: no manifest says where it came from", *folder.manifests.unreadable]))

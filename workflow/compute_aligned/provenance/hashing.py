@@ -14,6 +14,8 @@ PACKAGE = Path(__file__).parents[1]
 BOOKKEEPING = "provenance."
 # The package's own `__init__` lists what it offers and computes nothing; a new version number retrains nothing.
 LISTING = "__init__"
+# Modules of that room that write an output themselves.
+WRITERS = ("provenance.crate", "provenance.bundle")
 
 
 def sha256_file(path: Path) -> str:
@@ -75,8 +77,8 @@ def hash_settings(*values) -> str:
 def code_hash(script: Path, unused: Sequence[str] = (), used: Sequence[str] = ()) -> str:
     """Hash of the parsed source of a script and of the package modules that it imports, directly or not.
 
-    Comments, blank lines and docstrings do not count; nor does BOOKKEEPING; so a rule reruns when, and only when, code
-    changed that decides what its outputs hold.
+    Comments, blank lines and docstrings do not count; nor does BOOKKEEPING but its WRITERS; so a rule reruns when, and
+    only when, code changed that decides what its outputs hold.
 
     Args:
         script: the script.
@@ -88,12 +90,16 @@ def code_hash(script: Path, unused: Sequence[str] = (), used: Sequence[str] = ()
     while pending:
         path = pending.pop()
         module = _module(path)
-        if path in seen or module == LISTING or module.startswith(BOOKKEEPING) or module in unused:
+        if path in seen or module == LISTING or _is_bookkeeping(module) or module in unused:
             continue
         seen[path], imported = _read_source(path, path.read_text(), PACKAGE)
         pending += imported
     source = "\0".join(seen[path] for path in sorted(seen, key=str))
     return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def _is_bookkeeping(module: str) -> bool:
+    return module.startswith(BOOKKEEPING) and module not in WRITERS
 
 
 def _module(path: Path) -> str:

@@ -4,6 +4,7 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def write_reference(root: Path, target: Path) -> None:
         ValueError: the results folder is none, or lacks what its manifests name; the reference is as it was.
     """
     manifests = readable_manifests(root)
-    made = sorted(map(_in_folder, manifests))
+    made = sorted(map(in_folder, manifests))
     copied = [file for file in made if is_kept(file)]
     if Path("claims.csv") not in copied:
         raise ValueError(f"{root}: no manifest of a claims.csv in it; wanted the folder of a whole run (results/tiny)")
@@ -49,18 +50,31 @@ def write_reference(root: Path, target: Path) -> None:
         (target / folder).mkdir(parents=True)
     for file in copied:
         shutil.copy(root / file, target / file)
+    (target / PUBLISHED).write_text(published_text(manifests, lambda name: in_folder(name) in copied))
+
+
+def published_text(manifests: Manifests, kept: Callable[[str], bool]) -> str:
+    """All manifests in one text, a line each, without what is private.
+
+    Args:
+        manifests: of the results folder.
+        kept: path of an artifact, as the manifests give it -> whether it is copied along with them.
+    """
     jobs = {id(manifest): manifest for manifest in manifests.values()}
-    published = [{key: value for key, value in job.items() if key not in PRIVATE} for job in jobs.values()]
+    published = [without_private(job) for job in jobs.values()]
     for job in published:
-        job["outputs"] = [
-            entry | {"kept": True} if _in_folder(entry["path"]) in copied else entry for entry in job["outputs"]
-        ]
+        job["outputs"] = [entry | {"kept": True} if kept(entry["path"]) else entry for entry in job["outputs"]]
         # A folder's files stand in the manifest of the job that wrote it.
         job["inputs"] = [{key: entry[key] for key in entry if key != "files"} for entry in job["inputs"]]
-    (target / PUBLISHED).write_text(json.dumps(published, separators=(",", ":")).replace('{"rule"', '\n{"rule"') + "\n")
+    return json.dumps(published, separators=(",", ":")).replace('{"rule"', '\n{"rule"') + "\n"
 
 
-def _in_folder(path: str) -> Path:
+def without_private(manifest: dict) -> dict:
+    """A manifest but for what says where the job ran."""
+    return {key: value for key, value in manifest.items() if key not in PRIVATE}
+
+
+def in_folder(path: str) -> Path:
     """A path without results/<preset>."""
     return Path(*Path(path).parts[2:])
 

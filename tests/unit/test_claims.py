@@ -651,8 +651,8 @@ def paper_result(name):
         columns=["recipe", "objective", "seed", "metric", "k", "problem_id", "value"],
     )
     asked = {
-        "name": name,
         "trainer": "sft",
+        "name": name,
         "labels": labels,
         "beyond_paper": experiment.get("beyond_paper", []),
         "reported_as": experiment.get("reported_as", {}),

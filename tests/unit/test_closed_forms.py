@@ -24,6 +24,7 @@ from compute_aligned.analysis.closed_forms import (
 from compute_aligned.config.files import ConfigError
 from compute_aligned.config.loading import load_settings
 from compute_aligned.config.resolving import closed_form_settings
+from compute_aligned.config.settings.closed_forms import Beta, Normalisation
 from compute_aligned.presentation.figures import weights as of_weights
 from compute_aligned.presentation.figures.style import save_figure
 from compute_aligned.presentation.tables.closed_form import FORMULAS, closed_form, weight_values
@@ -160,8 +161,9 @@ def test_the_lengths_of_a_batch_given_by_hand(monkeypatch):
     """Pass@2 at p = 1/2, 3/4, 7/8: S' = 1, 1/2, 1/4, their mean 7/12; p (1-p) = 1/4, 3/16, 7/64."""
     p = np.tile([1 / 2, 3 / 4, 7 / 8], (2, 1))
     monkeypatch.setattr(np.random, "default_rng", lambda seed: SimpleNamespace(beta=lambda a, b, size: p))
-    by_hand = {"strategies": ["pass_n2"], "prompts": {"by hand": {"a": 1, "b": 1}}, "batches": [3]}
-    (row,) = batch_normalisations(by_hand | {"draws": 2, "seed": 0}).itertuples()
+    prompts = {"by hand": Beta(a=1, b=1)}
+    by_hand = Normalisation.model_construct(strategies=["pass_n2"], prompts=prompts, batches=[3], draws=2, seed=0)
+    (row,) = batch_normalisations(by_hand).itertuples()
     length = math.sqrt((1 * 1 / 4 + 1 / 4 * 3 / 16 + 1 / 16 * 7 / 64) / (1 / 4 + 3 / 16 + 7 / 64))
     assert row.raw == pytest.approx(length, rel=1e-12) and row.normalised == pytest.approx(12 / 7 * length, rel=1e-12)
     assert row.raw_se == pytest.approx(0, abs=1e-15) and row.mean_deviation < 1e-15

@@ -22,7 +22,10 @@ from snakemake.utils import update_config
 from ..config.files import read_yaml
 from ..config.loading import load_settings
 from ..config.resolving import recipes_and_objectives, rl_settings, sampling_settings, training_settings
+from ..config.settings.common import LoadedModel, TrainedModel
+from ..models.sources import read_source
 from ..tasks.loading import load_task
+from ..tasks.sources import read_task
 from .layout import Layout
 from .memory import BYTES, GIB, Architecture, model_config, needed, preset_memory
 from .plan import START, WARMUP, Plan
@@ -114,28 +117,36 @@ class Speeds:
             ValueError: they are not known before it is made.
         """
         model = self.settings["preset"]["models"][self.settings["recipes"][recipe]["model"]]
-        return Architecture.of(model_config(model["source"]))
+        return Architecture.of(model_config(read_source(model["source"])))
 
-    def training(self, recipe: str, chosen: dict) -> float:
+    def training(self, recipe: str, chosen: TrainedModel) -> float:
         """Tokens trained on per second."""
         if (recipe, "training") in self.measured:
             return self.measured[recipe, "training"]
         sizes = self.sizes(recipe)
         weights = sizes.matrices + sizes.other
         # Forward pass, gradients of activations, of weights where all are trained, and checkpointing's second forward.
-        passes = 2 + (not self.is_adapter(recipe)) + chosen["gradient_checkpointing"]
-        peak = self.card.single if chosen["precision"] == "fp32" else self.card.half
+        passes = 2 + (not self.is_adapter(recipe)) + chosen.gradient_checkpointing
+        peak = self.card.single if chosen.precision == "fp32" else self.card.half
         return UTILISATION * peak * 1e12 / (2 * weights * passes)
 
-    def sampling(self, recipe: str, chosen: dict, rows: int, prompt: float) -> float:
-        """Tokens sampled per second, all rows of a batch together."""
+    def sampling(self, recipe: str, chosen: LoadedModel, new_tokens: int, rows: int, prompt: float) -> float:
+        """Tokens sampled per second, all rows of a batch together.
+
+        Args:
+            recipe: whose model.
+            chosen: how it is loaded.
+            new_tokens: longest completion.
+            rows: sequences decoded at once.
+            prompt: mean length, in tokens.
+        """
         if (recipe, "sampling") in self.measured:
             measured_rows = self.settings["preset"]["recipes"][recipe]["evaluation"]["rows_per_batch"]
             return self.measured[recipe, "sampling"] * min(1, rows / measured_rows)
-        sizes, c = self.sizes(recipe), BYTES[chosen["precision"]]
+        sizes, c = self.sizes(recipe), BYTES[chosen.precision]
         # NF4 is read, written in the type that it is multiplied in, and read again.
-        weight_bytes = (sizes.matrices * (0.5 + 2 * c if chosen["quantization"] else c)) + c * sizes.other
-        cache = rows * (prompt + chosen["max_new_tokens"] / 2) * 2 * sizes.keys * sizes.layers * c
+        weight_bytes = (sizes.matrices * (0.5 + 2 * c if chosen.quantization else c)) + c * sizes.other
+        cache = rows * (prompt + new_tokens / 2) * 2 * sizes.keys * sizes.layers * c
         step = sizes.layers * LAYER_SECONDS + (weight_bytes + cache) / (BANDWIDTH_SHARE * self.card.bandwidth * 1e9)
         return rows / step
 
@@ -288,7 +299,7 @@ def _lengths(settings: dict, recipe: str) -> tuple[float, float, float]:
             counts = data["expected"]["test_levels"]
             share = sum(counts[level - 1] for level in method["levels"]) / sum(counts)
         return MATH_TOKENS["prompt"], MATH_TOKENS[method["target"]], share
-    problems = load_task(data)[0]["train"]
+    problems = load_task(read_task(data))[0]["train"]
     sides = ([getattr(p, {"answer": "answer", "solution": "target"}[method["target"]]) for p in problems],)
     prompt = sum(len(p.prompt) for p in problems) / len(problems)
     target = sum(map(len, sides[0])) / len(problems)
@@ -300,21 +311,22 @@ def _training(plan, speeds, recipe, objective, lengths, before, seeds_per_job) -
     supervised = objective == WARMUP or plan.recipe(recipe)["trainer"] == "sft"
     if supervised:
         chosen = training_settings(plan.settings, recipe, objective, plan.seeds[0])
-        n = chosen["train_problems"] or share * plan.preset["data"][plan.recipe(recipe)["task"]]["expected"]["train"]
-        seconds = chosen["epochs"] * n * (prompt + target) / speeds.training(recipe, chosen)
-        if chosen["success_rate"] is not None:
-            rates = chosen["success_rate"] | {key: chosen[key] for key in ("precision", "quantization")}
-            rounds = chosen["epochs"] / rates["refresh_epochs"]
-            tokens = rounds * n * rates["n_samples"] * rates["max_new_tokens"]
-            seconds += tokens / speeds.sampling(recipe, rates, rates["rows_per_batch"], prompt)
+        n = chosen.train_problems or share * plan.preset["data"][plan.recipe(recipe)["task"]]["expected"]["train"]
+        seconds = chosen.epochs * n * (prompt + target) / speeds.training(recipe, chosen)
+        if chosen.success_rate is not None:
+            rates = chosen.success_rate
+            rounds = chosen.epochs / rates.refresh_epochs
+            tokens = rounds * n * rates.n_samples * rates.max_new_tokens
+            seconds += tokens / speeds.sampling(recipe, chosen, rates.max_new_tokens, rates.rows_per_batch, prompt)
     else:
         chosen = rl_settings(plan.settings, recipe, objective, plan.seeds[0])
-        rows = chosen["prompts_per_step"] * chosen["group_size"]
-        sampled = rows * chosen["max_new_tokens"]
+        rows = chosen.prompts_per_step * chosen.group_size
+        sampled = rows * chosen.max_new_tokens
         # The reference goes forward once, a third of what training takes.
-        trained = (sampled + rows * prompt) * (1 + (chosen["beta"] > 0) / 3)
-        seconds = chosen["steps"] * (
-            sampled / speeds.sampling(recipe, chosen, rows, prompt) + trained / speeds.training(recipe, chosen)
+        trained = (sampled + rows * prompt) * (1 + (chosen.beta > 0) / 3)
+        seconds = chosen.steps * (
+            sampled / speeds.sampling(recipe, chosen, chosen.max_new_tokens, rows, prompt)
+            + trained / speeds.training(recipe, chosen)
         )
     weights = 4 * speeds.trained_weights(recipe)
     stage = "warm-up" if objective == WARMUP else "training"
@@ -324,9 +336,9 @@ def _training(plan, speeds, recipe, objective, lengths, before, seeds_per_job) -
 
 def _sampling(plan, speeds, recipe, lengths, before, seeds_per_job) -> GpuJob:
     chosen = sampling_settings(plan.settings, recipe, plan.seeds[0])
-    tokens = chosen["problems"] * chosen["n_samples"] * chosen["max_new_tokens"]
-    rows = min(chosen["rows_per_batch"], chosen["problems"] * chosen["n_samples"])
-    seconds = tokens / speeds.sampling(recipe, chosen, rows, lengths[0])
+    tokens = chosen.problems * chosen.n_samples * chosen.max_new_tokens
+    rows = min(chosen.rows_per_batch, chosen.problems * chosen.n_samples)
+    seconds = tokens / speeds.sampling(recipe, chosen, chosen.max_new_tokens, rows, lengths[0])
     disk = tokens * BYTES_PER_SAMPLED_TOKEN
     return GpuJob(
         recipe,

@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from ..config.resolving import rl_settings, sampling_settings, training_settings
+from ..config.settings.common import LoadedModel
 from ..models.loading import DTYPES, load_model, load_tokenizer
 from ..models.making import character_tokenizer, plain_character_tokenizer
 from ..models.tokenization import encode_example, encode_prompt
@@ -29,7 +30,9 @@ from ..provenance.artifacts import read_artifact, write_artifact
 from ..sampling.evaluation import sample
 from ..tasks import Problem
 from ..tasks.loading import load_task
+from ..tasks.sources import read_task
 from ..training.grpo_run import train_grpo
+from ..training.run_files import RunFiles
 from ..training.sft_run import train_sft
 from .cost import MEASURED, settings_of
 from .layout import Layout
@@ -127,18 +130,18 @@ class Preflight:
     def _supervised(self, recipe: str, warmup: str | None, work: Path, shared: dict) -> dict:
         of, objective = (recipe, self.plan.objectives[recipe][0]) if warmup is None else (warmup, WARMUP)
         settings = training_settings(self.plan.settings, of, objective, self.plan.seeds[0])
-        problems = self.problems(of, settings["batch_size"], settings["max_length"])
-        settings |= {"train_problems": len(problems), "epochs": SUPERVISED_STEPS, "checkpoint_steps": 10**6}
-        facts = train_sft(settings=settings, **self._files(work, shared, problems, "supervised"))
+        problems = self.problems(of, settings.batch_size, settings.max_length)
+        settings = settings | {"train_problems": len(problems), "epochs": SUPERVISED_STEPS, "checkpoint_steps": 10**6}
+        facts = train_sft(self._files(work, shared, problems, "supervised"), settings, self.threads)
         record = read_artifact("training", work / "supervised.parquet")
         _refuse_unless_finite(record["log_p"])
         _refuse_unless_read_back(shared["base"], work / "supervised", settings)
         shared["start"] = work / "supervised"
         seconds = facts["log"][-1]["train_runtime"] / SUPERVISED_STEPS
         tokenizer = load_tokenizer(shared["base"])
-        side = {"answer": "answer", "solution": "target"}[settings["target"]]
+        side = {"answer": "answer", "solution": "target"}[settings.target]
         tokens = sum(
-            len(encode_example(tokenizer, "", p.prompt, getattr(p, side), settings["max_length"])["input_ids"])
+            len(encode_example(tokenizer, "", p.prompt, getattr(p, side), settings.max_length)["input_ids"])
             for p in problems
         )
         checked = "log p finite, weights moved, written and read back"
@@ -146,66 +149,74 @@ class Preflight:
 
     def _grpo(self, recipe: str, work: Path, shared: dict) -> dict:
         settings = rl_settings(self.plan.settings, recipe, self.plan.objectives[recipe][-1], self.plan.seeds[0])
-        problems = self.problems(recipe, settings["prompts_per_step"], None)
-        settings |= {"problems": len(problems), "skipped_problems": 0, "steps": RL_STEPS, "checkpoint_steps": 10**6}
+        problems = self.problems(recipe, settings.prompts_per_step, None)
+        settings = settings | {
+            "problems": len(problems),
+            "skipped_problems": 0,
+            "steps": RL_STEPS,
+            "checkpoint_steps": 10**6,
+        }
         start = time.perf_counter()
-        train_grpo(settings=settings, **self._files(work, shared, problems, "rl"), reward=_variety)
+        train_grpo(self._files(work, shared, problems, "rl"), settings, self.threads, reward=_variety)
         seconds = (time.perf_counter() - start - shared["load"]) / RL_STEPS
         record = read_artifact("rl_training", work / "rl.parquet")
         _refuse_unless_finite(record["kl"])
         _refuse_unless_read_back(shared["base"], work / "rl", settings)
         shared["start"] = work / "rl"
-        tokens = settings["prompts_per_step"] * settings["group_size"] * settings["max_new_tokens"]
+        tokens = settings.prompts_per_step * settings.group_size * settings.max_new_tokens
         checked = "KL finite, weights moved, written and read back"
         return {"seconds": seconds, "tokens_per_second": tokens / seconds, "checked": checked}
 
     def _sampling(self, recipe: str, work: Path, shared: dict) -> dict:
         settings = sampling_settings(self.plan.settings, recipe, self.plan.seeds[0])
-        rows = settings["rows_per_batch"]
-        settings["n_samples"] = min(settings["n_samples"], rows)
-        problems = self.problems(recipe, max(1, rows // settings["n_samples"]), None)
-        settings |= {"problems": len(problems), "problems_per_shard": len(problems)}
+        rows = settings.rows_per_batch
+        settings = settings | {"n_samples": min(settings.n_samples, rows)}
+        problems = self.problems(recipe, max(1, rows // settings.n_samples), None)
+        settings = settings | {"problems": len(problems), "problems_per_shard": len(problems)}
         files = self._files(work, shared, problems, "samples")
         start = time.perf_counter()
         sample(
-            path_to_base=files["path_to_base"],
-            path_to_model=files["path_to_start"],
-            path_to_problems=files["path_to_problems"],
+            path_to_base=files.base,
+            path_to_model=files.start,
+            path_to_problems=files.problems,
             settings=settings,
-            threads=files["threads"],
-            checkpoints=files["checkpoints"],
-            path_to_samples=files["path_to_record"],
-            run=files["run"],
-            code=files["code"],
+            threads=self.threads,
+            checkpoints=files.checkpoints,
+            path_to_samples=files.record,
+            run=files.run,
+            code=files.code,
         )
         seconds = max(time.perf_counter() - start - shared["load"], 1e-9)
-        samples = read_artifact("samples", files["path_to_record"])
+        samples = read_artifact("samples", files.record)
         _refuse_unless_finite(samples["mean_logprob"])
         return {"seconds": seconds, "tokens_per_second": samples["n_tokens"].sum() / seconds, "checked": "log p finite"}
 
-    def _files(self, work: Path, shared: dict, problems: list[Problem], name: str) -> dict:
-        """Where a stage reads and writes, as the functions of the jobs take it."""
+    def _files(self, work: Path, shared: dict, problems: list[Problem], name: str) -> RunFiles:
+        """Where a stage reads and writes."""
         work.mkdir(parents=True, exist_ok=True)
         path = work / f"{name}.problems.parquet"
         write_artifact(pd.DataFrame([dataclasses.asdict(problem) for problem in problems]), "problems", path)
-        return {
-            "path_to_base": str(shared["base"]),
-            "path_to_start": str(shared["start"]),
-            "path_to_problems": str(path),
-            "threads": self.plan.preset["resources"]["train"]["threads"],
-            "checkpoints": str(work / "checkpoints"),
-            "path_to_model": str(work / name),
-            "path_to_record": str(work / f"{name}.parquet"),
-            "run": f"{work.name}/{name}/seed1",
-            "code": "preflight",
-        }
+        return RunFiles(
+            base=str(shared["base"]),
+            start=str(shared["start"]),
+            problems=str(path),
+            model=str(work / name),
+            record=str(work / f"{name}.parquet"),
+            checkpoints=str(work / "checkpoints"),
+            run=f"{work.name}/{name}/seed1",
+            code="preflight",
+        )
+
+    @property
+    def threads(self) -> int:
+        return self.plan.preset["resources"]["train"]["threads"]
 
     def problems(self, recipe: str, n: int, max_length: int | None) -> list[Problem]:
         """Problems of a recipe's task: of MATH as long as they may be, in prompt and, with the prompt, in target."""
         method = self.plan.recipe(recipe)
         data = self.plan.preset["data"][method["task"]]
         if data["loader"] != "math":
-            return load_task(data)[0]["train"][:n]
+            return load_task(read_task(data))[0]["train"][:n]
         tokenizer = load_tokenizer(self.bases[method["model"]])
         prompt = _longest(lambda text: len(encode_prompt(tokenizer, text)) <= method["longest_prompt"])
         target = "1"
@@ -238,11 +249,11 @@ def _refuse_unless_finite(values: pd.Series) -> None:
         raise ValueError(f"{values.name} is not finite in {int(values.isna().sum())} of {len(values)} rows")
 
 
-def _refuse_unless_read_back(base: Path, folder: Path, settings: dict) -> None:
+def _refuse_unless_read_back(base: Path, folder: Path, settings: LoadedModel) -> None:
     """Refuse a model that is not, when it is read, what was written."""
     name = "adapter_model" if (folder / "adapter_config.json").is_file() else "model"
     written = load_file(folder / f"{name}.safetensors")
-    model = load_model(base, folder, settings["precision"], settings["quantization"], trainable=False)
+    model = load_model(base, folder, settings.precision, settings.quantization, trainable=False)
     read = {key.replace(".default.", "."): weight for key, weight in model.named_parameters()}
     both = read.keys() & written.keys()
     if not both or not all(torch.equal(read[key].cpu(), written[key].to(read[key].dtype)) for key in both):

@@ -25,6 +25,7 @@ from ..config.resolving import rl_settings, sampling_settings, training_settings
 from ..config.settings.common import LoadedModel
 from ..models.loading import DTYPES, load_model, load_tokenizer
 from ..models.making import character_tokenizer, plain_character_tokenizer
+from ..models.sources import read_source
 from ..models.tokenization import encode_example, encode_prompt
 from ..provenance.artifacts import read_artifact, write_artifact
 from ..sampling.evaluation import sample
@@ -49,7 +50,7 @@ def random_base_model(source: dict, precision: str, folder: Path) -> None:
     """Write a base model of a preset's architecture with random weights, and a tokenizer of one token per character."""
     make = plain_character_tokenizer if source.get("plain_prompts", False) else character_tokenizer
     tokenizer = make(ALL_CHARACTERS)
-    config = model_config(source)
+    config = model_config(read_source(source))
     config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
     config.pad_token_id = tokenizer.pad_token_id
     torch.manual_seed(1)

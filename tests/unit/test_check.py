@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ def expected(tmp_path):
     rows = [("r", "ce", 1, "pass", k, f"p{i}", v) for k, of_k in values.items() for i, v in enumerate(of_k)]
     per_problem = pd.DataFrame(rows, columns=KEYS)
     write_artifact(per_problem, "problem_metrics", paths["problem_metrics"])
-    write_artifact(run_metrics({"name": "e"}, per_problem, N_SAMPLES), "metrics", paths["metrics"])
+    write_artifact(run_metrics(SimpleNamespace(name="e"), per_problem, N_SAMPLES), "metrics", paths["metrics"])
     run = {"recipe": "r", "objective": "ce", "seed": 1, "scores_kind": "scores", "n_problems": N_PROBLEMS}
     run |= {"n_samples": N_SAMPLES, "measured": [{"arm": "ce", "metrics": paths["metrics"]}]}
     artifacts = [{"kind": kind, "path": paths[kind]} for kind in ("metrics", "problem_metrics")]

@@ -10,10 +10,10 @@ from test_grpo import ADVANTAGES, SETTINGS, digits, without_padding
 from transformers import AutoConfig, AutoModelForCausalLM, TrainerCallback
 
 from compute_aligned.advantages import rl_objective
+from compute_aligned.config.settings.common import SamplingSettings
 from compute_aligned.models.loading import add_adapter, load_model
 from compute_aligned.models.tokenization import IGNORED, encode_example, encode_prompt
 from compute_aligned.objectives import sft_objective
-from compute_aligned.sampling.pools import SamplingSettings
 from compute_aligned.sampling.transformers_backend import sample_pools, uniforms
 from compute_aligned.training.grpo import ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
 from compute_aligned.training.sft import ComputeAlignedSFTTrainer, trainer_arguments

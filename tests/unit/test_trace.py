@@ -14,6 +14,7 @@ import pytest
 from made_by_hand import ROOT, Results
 
 from compute_aligned.analysis.measuring import measure
+from compute_aligned.config.settings.measuring import MeasuringSettings
 from compute_aligned.presentation import trace
 from compute_aligned.provenance.bundle import unpack, write_bundle
 
@@ -114,7 +115,7 @@ def results(tmp_path, monkeypatch, request):
     }  # fmt: skip
     paths = {f"path_to_{name}": str(tmp_path / "scratch" / f"e.{end}") for name, end in names.items()}
     start = [{"name": "start", "recipe": "r", "seed": seed, "scores": runs[0]["scores"]} for seed in SEEDS]
-    measure(EXPERIMENT, runs, start, REPORTED, **paths)
+    measure(MeasuringSettings(**EXPERIMENT), runs, start, REPORTED, **paths)
     made = {f"metrics/{Path(path).name}": Path(path).read_bytes() for path in paths.values()}
     read = [run[key] for key in READ for run in runs]
     results.make("measure", made, read, wildcards={"experiment": "e"}, experiment=EXPERIMENT, runs=RUNS)

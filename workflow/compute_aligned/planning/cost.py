@@ -23,6 +23,7 @@ from ..config.files import read_yaml
 from ..config.loading import load_settings
 from ..config.resolving import recipes_and_objectives, rl_settings, sampling_settings, training_settings
 from ..config.settings.common import LoadedModel, TrainedModel
+from ..models.adapter import Adapter
 from ..models.sources import read_source
 from ..tasks.loading import load_task
 from ..tasks.sources import read_task
@@ -155,8 +156,10 @@ class Speeds:
         return method["adapter"] is not None and self.settings["preset"]["models"][method["model"]]["adapter"]
 
     def trained_weights(self, recipe: str) -> int:
-        sizes, adapter = self.sizes(recipe), self.settings["recipes"][recipe]["adapter"]
-        return sizes.adapter(adapter) if self.is_adapter(recipe) else sizes.matrices + sizes.other
+        sizes = self.sizes(recipe)
+        if not self.is_adapter(recipe):
+            return sizes.matrices + sizes.other
+        return sizes.adapter(Adapter(**self.settings["recipes"][recipe]["adapter"]))
 
 
 def gpu_jobs(plan: Plan, speeds: Speeds) -> dict[str, GpuJob]:
@@ -404,7 +407,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = settings_of(arguments.presets, arguments.config)
     plan = Plan(settings, Layout(f"results/{settings['preset']['preset']}"))
-    if not any(resources["gpu"] for resources in settings["preset"]["resources"].values()):
+    if not any(resources.get("gpu") for resources in settings["preset"]["resources"].values()):
         print(f"Preset {settings['preset']['preset']} needs no GPU; `snakemake -n` lists its jobs.")
         return
     measured_at = Path(plan.layout.root) / MEASURED

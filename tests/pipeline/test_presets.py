@@ -249,9 +249,8 @@ def test_an_unknown_objective_is_refused(fresh):
 
 
 def test_a_claim_about_an_unknown_objective_is_refused(fresh):
-    fresh.replace(
-        "config/claims.yaml", "objectives: [pass_n4], over: [ce], k: [4]", "objectives: [pas_n4], over: [ce], k: [4]"
-    )
+    rest = "\n        over: [ce]\n        k: [4]"
+    fresh.replace("config/claims.yaml", f"objectives: [pass_n4]{rest}", f"objectives: [pas_n4]{rest}")
     line = complaint(fresh)
     assert "config/claims.yaml: claims.C01.parts.0.objectives: found 'pas_n4'" in line
 

@@ -48,7 +48,7 @@ COUNTED_BY = {
     "units": {"measure", "judge_claims", "make_report"} | DRAW | COMPARED,
     "settings": READS_SETTINGS,
     "grading": {"grade", "train_grpo", "train_marginal"},
-    "notation": {"grade", "train_grpo", "train_marginal"},
+    "answer_notation": {"grade", "train_grpo", "train_marginal"},
     "tasks.problems": TRAIN | {"make_problems", "make_base_model", "sample", "score_proteins"} | OF_PROTEINS,
     "tasks.loading": {"make_problems"},
     "tasks.sources": {"make_problems"},

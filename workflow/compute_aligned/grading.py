@@ -25,7 +25,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from .notation import TEXT_BOX, closing, split_bases, split_unit, with_braces, without_end, words
+from .answer_notation import TEXT_BOX, closing, split_bases, split_unit, with_braces, without_end, words
 
 if TYPE_CHECKING:
     from pebble import ProcessPool

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute_aligned.notation import closing, split_bases, split_unit, with_braces, without_end, words
+from compute_aligned.answer_notation import closing, split_bases, split_unit, with_braces, without_end, words
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 from cluster.conftest import PATIENCE
-from cluster.test_slurm import MODEL, until, until_over
+from cluster.test_whole_run import MODEL, until, until_over
 
 pytestmark = pytest.mark.cluster
 SCORES = "results/seconds/scores/math_sft_pass/pass_n4/seed1.parquet"

@@ -68,7 +68,7 @@ class Table:
             for arm in (self.baseline, *dict.fromkeys(arm for arm, _ in self.cells))
             for k in ks
         ]
-        columns = ["recipe", "objective", "seed", "metric", "k", "problem_id", "value"]
+        columns = ["recipe", "arm", "seed", "metric", "k", "problem_id", "value"]
         result = {"problems": pd.DataFrame(rows, columns=columns), "summary": self.summary, "alignment": alignment}
         inside, outside = pd.Series([0.75] * 1 + [0.0] * 99), pd.Series([0.0] * 100)  # a share of 1 %
         result["hydrophobic"] = {
@@ -103,7 +103,7 @@ class Table:
         paper = self.summary.dropna(subset=["reported_difference"])
         means = []
         for arm, k in self.cells:
-            rows = paper[paper["objective"] == arm]
+            rows = paper[paper["arm"] == arm]
             at = np.interp(np.log2(k), np.log2(rows["k"]), rows["reported_difference"]) if len(rows) else 0.0
             means.append(share_of_paper * SCALES[self.metric] * at)
         base = shares.get(self.baseline, 0.0)
@@ -226,7 +226,7 @@ def measured(folder: Path) -> dict:
         baseline = pd.read_csv(REFERENCE / f"{name}.summary.csv")["baseline"].iloc[0]
         scale, ks = SCALES[frame["metric"].iloc[0]], [int(k) for k in frame["k"].unique()]
         arms = {}
-        for arm in frame["objective"].unique():
+        for arm in frame["arm"].unique():
             if arm != baseline:
                 apart = [
                     scale * (seeds_by_problems(at, arm) - seeds_by_problems(at, baseline))

@@ -144,7 +144,7 @@ def row(objective, label, k, value, difference, **changes):
     return {
         "experiment": "e",
         "recipe": "r",
-        "objective": objective,
+        "arm": objective,
         "label": label,
         "beyond_paper": False,
         "baseline": "ce",
@@ -176,7 +176,7 @@ SUMMARY = pd.DataFrame(
 )
 WEIGHTS = pd.DataFrame(
     {
-        "objective": ["ce", "pass_n16"],
+        "arm": ["ce", "pass_n16"],
         "label": ["CE", "Pass@16"],
         "weight_p05": [1.0, 0.00123],
         "weight_p50": [1.0, 0.456],
@@ -224,7 +224,7 @@ def test_the_markdown_table_shows_values_intervals_differences_reported_values_a
 
 
 def test_what_the_paper_does_not_have_stands_below_a_heading():
-    summary = SUMMARY.assign(beyond_paper=SUMMARY["objective"] == "ce")  # which comes first
+    summary = SUMMARY.assign(beyond_paper=SUMMARY["arm"] == "ce")  # which comes first
     lines = squeezed(markdown(summary, WEIGHTS, "x"))
     place = lines.index("| *not in the paper* | | |")
     assert lines[place - 1] == "| Pass@16 | 20.3 [18.3, 22.3] | 53.4 [51.4, 55.4] |"
@@ -256,7 +256,7 @@ def test_the_caption_says_what_was_run():
 
 def test_tables_and_captions_say_where_a_difference_has_the_other_sign_than_the_papers():
     """(reported, low, high) of Pass@16: only an interval wholly on the other side of 0 goes against the paper."""
-    at_16 = (SUMMARY["objective"] == "pass_n16") & (SUMMARY["k"] == 16)
+    at_16 = (SUMMARY["arm"] == "pass_n16") & (SUMMARY["k"] == 16)
     columns = ["reported_difference", "difference_low", "difference_high"]
 
     def sentence(*values):

@@ -56,11 +56,11 @@ def compared_runs(effects, seeds=5, problems=200, noise=0.05, reported=None, sha
         for s in range(1, seeds + 1)
         for i in range(problems)
     ]
-    columns = ["recipe", "objective", "seed", "metric", "k", "problem_id", "value"]
+    columns = ["recipe", "arm", "seed", "metric", "k", "problem_id", "value"]
     summary = pd.DataFrame(
         [
             {
-                "objective": arm,
+                "arm": arm,
                 "label": arm.upper(),
                 "baseline": "ce",
                 "metric": metric,
@@ -127,7 +127,7 @@ def test_an_effect_too_small_to_be_the_papers_contradicts_it_if_the_papers_is_la
 
 def test_with_one_seed_the_p_value_is_that_of_the_paired_t_test_and_the_reason_says_problems_only():
     result = compared_runs({("new", 4): 0.02}, seeds=1, problems=50)
-    values = result["problems"].pivot(index="problem_id", columns="objective", values="value")
+    values = result["problems"].pivot(index="problem_id", columns="arm", values="value")
     row = judged([difference()], result)
     assert row["p"] == pytest.approx(stats.ttest_rel(values["new"], values["ce"]).pvalue)
     assert "over problems only" in row["reason"]
@@ -139,7 +139,7 @@ def test_with_one_seed_the_p_value_is_that_of_the_paired_t_test_and_the_reason_s
 )
 def test_a_margin_is_tested_from_one_side_at_half_the_level(direction, margin, side):
     result = compared_runs({("new", 4): 0.001}, seeds=1, problems=300)
-    values = result["problems"].pivot(index="problem_id", columns="objective", values="value")
+    values = result["problems"].pivot(index="problem_id", columns="arm", values="value")
     apart = 100 * (values["new"] - values["ce"])
     p = stats.ttest_1samp(apart, margin, alternative=side).pvalue
     row = judged([difference(direction)], result)
@@ -358,9 +358,9 @@ def test_an_objective_without_a_weight_is_judged_without_it():
 
 def started(result, gain, spread=0.0):
     """The results with a start that lies `gain` below the baseline at one sample, by seed a little more or less."""
-    at_one = result["problems"].query("objective == 'ce' and k == 1")
+    at_one = result["problems"].query("arm == 'ce' and k == 1")
     off = gain + spread * (at_one["seed"] - at_one["seed"].mean())
-    return result | {"start": at_one.assign(objective="warmup", value=at_one["value"] - off)}
+    return result | {"start": at_one.assign(arm="warmup", value=at_one["value"] - off)}
 
 
 def test_a_baseline_that_did_not_learn_makes_a_claim_untested_either_way():
@@ -444,7 +444,7 @@ def test_where_one_budget_leaves_room_and_contradicts_it_is_that_one_which_count
 )
 def test_headroom_is_what_the_baseline_leaves_between_itself_and_the_end_of_the_metric(part, reported, room):
     result = compared_runs({("new", 4): 0.0, ("old", 4): 0.0}, noise=0.001, reported={("old", 4): 0.0} | reported)
-    centred = result["problems"]["value"] - result["problems"].query("objective == 'ce'")["value"].mean()
+    centred = result["problems"]["value"] - result["problems"].query("arm == 'ce'")["value"].mean()
     result["problems"]["value"] = 0.4 + 0.1 * centred
     assert judged([part], result)["headroom"] is room
 
@@ -482,7 +482,7 @@ def test_data_that_could_hardly_have_shown_the_papers_effect_are_called_underpow
     result = compared_runs(**wide, reported={("new", 4): 0.01})
     row = judged([difference()], result)
     assert row["verdict"] == "inconclusive" and row["detectable"] > row["reported"]
-    values = result["problems"].pivot(index="problem_id", columns="objective", values="value")
+    values = result["problems"].pivot(index="problem_id", columns="arm", values="value")
     se = (values["new"] - values["ce"]).std() / math.sqrt(20)
     chance = stats.nct.sf(stats.t.ppf(0.975, 19), 19, 0.01 / se)
     share = f"at most {100 * chance:.0f} % of the cases."
@@ -648,7 +648,7 @@ def paper_result(name):
             for seed in (1, 2, 3)
             for i in range(20)
         ],
-        columns=["recipe", "objective", "seed", "metric", "k", "problem_id", "value"],
+        columns=["recipe", "arm", "seed", "metric", "k", "problem_id", "value"],
     )
     asked = {
         "trainer": "sft",
@@ -666,22 +666,22 @@ def paper_result(name):
         MeasuringSettings(**asked), runs, problems, read_artifact("reported", REPO / "config" / "reported.csv"), 128
     )
     # Differences from the baseline, which is all that the paper gives of some figures.
-    summary.loc[summary["objective"] == experiment["baseline"], "reported_difference"] = 0.0
-    shift = summary.set_index(["objective", "k"])["reported_difference"]
-    values = problems["value"] + [shift[cell] for cell in zip(problems["objective"], problems["k"], strict=True)]
+    summary.loc[summary["arm"] == experiment["baseline"], "reported_difference"] = 0.0
+    shift = summary.set_index(["arm", "k"])["reported_difference"]
+    values = problems["value"] + [shift[cell] for cell in zip(problems["arm"], problems["k"], strict=True)]
     return {"problems": problems.assign(value=values).dropna(), "summary": summary}
 
 
 def test_a_summary_bounds_shares_that_are_all_0_and_gives_the_baseline_no_difference_to_doubt():
     problems = [("r", arm, 1, "pass", 4, f"p{i}", 0.0) for arm in ("ce", "new") for i in range(40)]
-    columns = ["recipe", "objective", "seed", "metric", "k", "problem_id", "value"]
+    columns = ["recipe", "arm", "seed", "metric", "k", "problem_id", "value"]
     asked = {"name": "e", "labels": {"ce": "CE", "new": "NEW"}, "beyond_paper": [], "reported_as": {}, "ks": [4]}
     asked |= {"reported_from": "e", "gain": False, "baseline": "ce", "metric": "pass", "paper_item": "Table 9"}
     reported = read_artifact("reported", REPO / "config" / "reported.csv")
     runs = [{"name": arm, "recipe": "r"} for arm in ("ce", "new")]
     asked = MeasuringSettings(**asked, trainer="sft")
     summary = experiment_summary(asked, runs, pd.DataFrame(problems, columns=columns), reported, 8)
-    summary = summary.set_index("objective")
+    summary = summary.set_index("arm")
     bound = stats.binomtest(0, 40).proportion_ci(method="exact").high
     assert summary["low"].tolist() == [0, 0] and summary["high"].tolist() == pytest.approx([bound, bound])
     ends = ["difference_low", "difference_high", "difference_p"]
@@ -745,10 +745,10 @@ def test_warm_ups_that_are_compared_lend_their_weights_and_the_table_fits_its_sc
     result = compared_runs({("new", 4): 0.05})
     write_artifact(result["problems"], "problem_metrics", tmp_path / "problems.parquet")
     summary = read_artifact("summary", REFERENCE / "warmup_transfer.summary.csv").iloc[:2]
-    names = {"objective": ["ce", "new"], "label": ["CE", "NEW"], "baseline": "ce", "metric": "pass", "k": 4}
+    names = {"arm": ["ce", "new"], "label": ["CE", "NEW"], "baseline": "ce", "metric": "pass", "k": 4}
     write_artifact(summary.assign(**names), "summary", tmp_path / "summary.csv")
     weights = read_artifact("weights", REFERENCE / "warmup_transfer.weights.csv")
-    write_artifact(weights.assign(objective=["ce", "new"]), "weights", tmp_path / "weights.csv")
+    write_artifact(weights.assign(arm=["ce", "new"]), "weights", tmp_path / "weights.csv")
     record = pd.DataFrame({"step": 1, "log_p": -1.0, "weight": [1.0, 1.0, 1.004], "success_rate": math.nan})
     write_artifact(record, "training", tmp_path / "record.parquet")
     files = {name: tmp_path / f"{name}.{end}" for name, end in (("problems", "parquet"), ("summary", "csv"))}

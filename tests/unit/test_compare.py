@@ -176,12 +176,12 @@ def test_a_moved_cell_is_judged_by_both_intervals(copy, monkeypatch, capsys, mov
 def test_a_figure_is_judged_by_the_data_behind_it_and_not_by_its_looks(copy, reference):
     (copy / "figures" / "fig1.png").write_bytes(b"other colours")
     assert other_than(compare_runs(copy, reference), "equal") == {}
-    path, row = copy / "metrics" / "math_sft_pass.summary.csv", {"objective": "ce", "k": 1}
+    path, row = copy / "metrics" / "math_sft_pass.summary.csv", {"arm": "ce", "k": 1}
     for column in ("value", "low", "high"):
         change(path, row, column, lambda old: old + 1e-4)
     items = compare_runs(copy, reference)
     assert other_than(items, "equal") == {"fig1": "within intervals"}
-    changed = pd.read_csv(path).set_index(["objective", "k"]).loc[("ce", 1)]
+    changed = pd.read_csv(path).set_index(["arm", "k"]).loc[("ce", 1)]
     in_percent = 100 * changed[["value", "low", "high"]].astype(float)
     assert comparison(items, "fig1", "ce Pass@1 value").own == shown(*in_percent)
     for column in ("value", "low", "high"):
@@ -274,16 +274,16 @@ def test_claims_are_compared_by_their_verdicts(copy, tmp_path, reference):
 def test_a_value_of_the_paper_is_inside_the_runs_interval_or_not(copy):
     path = copy / "metrics" / "math_rl_majority.summary.csv"
     for k, low, high in ((1, 0.0, 1.0), (4, 0.0, 0.01)):  # at least one of either
-        change(path, {"objective": "grpo", "k": k}, "low", lambda old, low=low: low)
-        change(path, {"objective": "grpo", "k": k}, "high", lambda old, high=high: high)
+        change(path, {"arm": "grpo", "k": k}, "low", lambda old, low=low: low)
+        change(path, {"arm": "grpo", "k": k}, "high", lambda old, high=high: high)
     frame = pd.read_csv(path)
     frame["value"] = (frame["low"] + frame["high"]) / 2
     frame.to_csv(path, index=False)
     items = compare_with_paper(copy, REPORTED)
     summary = pd.read_csv(path)
-    ours = summary.set_index(["objective", "k"])
+    ours = summary.set_index(["arm", "k"])
     tables = REPORTED[(REPORTED["experiment"] == "math_rl_majority") & (REPORTED["paper_item"] == "Table 5")]
-    labels = dict(zip(summary["label"], summary["objective"], strict=True))
+    labels = dict(zip(summary["label"], summary["arm"], strict=True))
     inside = {}
     for row in tables.itertuples():
         interval = ours.loc[labels[row.model], row.k]
@@ -297,10 +297,10 @@ def test_differences_from_the_baseline_stand_apart_and_the_baselines_own_are_non
     items = compare_with_paper(reference, REPORTED)
     (item,) = [item for item in items if item.name == "math_sft_pass, differences"]
     rows = pd.read_csv(reference / "metrics" / "math_sft_pass.summary.csv")
-    assert len(item.comparisons) == (rows["objective"] != "ce").sum()
+    assert len(item.comparisons) == (rows["arm"] != "ce").sum()
     assert not any(c.name.startswith("ce ") for c in item.comparisons)
     found = comparison(items, "math_sft_pass, differences", "pass_n64 Pass@64 difference")
-    ours = 100 * rows.set_index(["objective", "k"]).loc[("pass_n64", 64)][["difference_low", "difference_high"]]
+    ours = 100 * rows.set_index(["arm", "k"]).loc[("pass_n64", 64)][["difference_low", "difference_high"]]
     inside = ours["difference_low"] <= 67.6 - 59.8 <= ours["difference_high"]
     assert (found.other, found.verdict) == ("7.8", "within intervals" if inside else "different")
     code, output = run(monkeypatch, capsys, reference, "--published")
@@ -361,7 +361,7 @@ def spoil(path, text):
         ),
         (lambda copy: spoil(copy / "manifests.json", "{"), None, ["manifests.json: a manifest is no JSON"]),
         (
-            lambda copy: spoil(copy / "metrics/math_sft_pass.summary.csv", "objective\nce\n"),
+            lambda copy: spoil(copy / "metrics/math_sft_pass.summary.csv", "arm\nce\n"),
             ["--published"],
             ["math_sft_pass.summary.csv: the column 'baseline' is missing"],
         ),

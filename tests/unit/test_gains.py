@@ -32,7 +32,7 @@ def summary():
         {
             "experiment": "alignment_matrix",
             "recipe": "math_sft_pass",
-            "objective": objective,
+            "arm": objective,
             "label": label,
             "beyond_paper": False,
             "baseline": "ce",
@@ -135,7 +135,7 @@ def test_the_rank_correlation_is_that_of_ranks_over_all_trained_budgets(summary,
 
 # --- pass rates ------------------------------------------------------------------------------------------------------
 
-RUNS = [{"objective": name, "label": LABELS[name], "seed": seed} for name in ("ce", "pass_n4") for seed in (1, 2)]
+RUNS = [{"arm": name, "label": LABELS[name], "seed": seed} for name in ("ce", "pass_n4") for seed in (1, 2)]
 
 
 def scores(n_correct, m):
@@ -168,14 +168,14 @@ def pass_rates(tmp_path):
 def test_a_share_counts_the_problems_with_more_right_samples(pass_rates):
     frame, counts = pass_rates
     assert len(frame) == len(RUNS) * 8 and (frame["n_problems"] == 12).all()
-    for (_, rows), row in zip(frame.groupby(["objective", "seed"], sort=False), counts, strict=True):
+    for (_, rows), row in zip(frame.groupby(["arm", "seed"], sort=False), counts, strict=True):
         for c, share in zip(rows["n_correct"], rows["share"], strict=True):
             assert share == sum(n > c for n in row) / 12
 
 
 def test_the_area_below_the_profile_is_the_mean_pass_rate(pass_rates):
     frame, counts = pass_rates
-    areas = frame.groupby(["objective", "seed"], sort=False)["share"].mean()
+    areas = frame.groupby(["arm", "seed"], sort=False)["share"].mean()
     assert areas.to_numpy() == pytest.approx(counts.mean(axis=1) / 8)
 
 

@@ -94,7 +94,7 @@ def majority(answers, k):
 
 def test_of_the_start_stands_the_value_of_each_problem_at_one_sample(votes, tmp_path):
     start = read_artifact("problem_metrics", tmp_path / "start.parquet")
-    assert set(start["objective"]) == {"start"} and set(start["k"]) == {1}
+    assert set(start["arm"]) == {"start"} and set(start["k"]) == {1}
     found = start.set_index(["seed", "problem_id"])["value"]
     assert found.to_dict() == pytest.approx({(1, "a"): 2 / 3, (1, "b"): 0, (2, "a"): 1 / 3, (2, "b"): 1 / 3})
 
@@ -111,7 +111,7 @@ def test_values_and_differences_are_means_over_seeds_and_problems(tmp_path):
     records = {"ce": training([1.0]), "new": training([1.0])}
     facts, metrics, summary, _ = measured(tmp_path, EXPERIMENT | {"ks": [1, 3], "gain": False}, pools, records)
     assert facts == {"n_runs": 4, "n_problems": 2, "n_samples": 3}
-    rows, by_arm = metrics.set_index(["objective", "seed", "k"]), summary.set_index(["objective", "metric", "k"])
+    rows, by_arm = metrics.set_index(["arm", "seed", "k"]), summary.set_index(["arm", "metric", "k"])
     for k in (1, 3):
         found = {run: [majority(pool, k) for pool in problems.values()] for run, problems in answers.items()}
         for (arm, _, seed), values in found.items():
@@ -135,7 +135,7 @@ def test_the_gain_is_the_difference_between_the_largest_and_the_smallest_budget(
     }
     records = {"ce": training([1.0]), "new": training([1.0])}
     _, _, summary, _ = measured(tmp_path, EXPERIMENT | {"ks": [2, 3, 1]}, pools, records)
-    gains = summary[summary["metric"] == "gain"].set_index(["objective", "k"])
+    gains = summary[summary["metric"] == "gain"].set_index(["arm", "k"])
     assert list(gains.index) == [("ce", 3), ("new", 3)]
     assert gains["value"].tolist() == pytest.approx([1 / 4 - 4 / 12, 3 / 4 - 8 / 12])
     assert gains["difference"].tolist() == pytest.approx([0, 1 / 6])
@@ -143,25 +143,25 @@ def test_the_gain_is_the_difference_between_the_largest_and_the_smallest_budget(
 
 def test_the_papers_values_stand_beside_under_their_own_names_and_a_vote_of_one_is_one_sample(votes):
     _, _, summary, _ = votes
-    by_arm = summary.set_index(["objective", "metric", "k"])
+    by_arm = summary.set_index(["arm", "metric", "k"])
     assert by_arm.loc[("ce", "maj", 1), "reported"] == pytest.approx(0.2)
     assert by_arm.loc[("new", "maj", 1), "reported_difference"] == pytest.approx(0.025)
     assert by_arm.loc[("new", "maj", 2), "reported"] == pytest.approx(0.31)
     assert by_arm.loc[("new", "gain", 2), "reported_difference"] == pytest.approx(-0.015)
-    assert by_arm["beyond_paper"].groupby("objective").all().to_dict() == {"ce": False, "new": True}
+    assert by_arm["beyond_paper"].groupby("arm").all().to_dict() == {"ce": False, "new": True}
 
 
 def test_a_difference_that_alone_is_known_stands_without_a_value(tmp_path):
     experiment = EXPERIMENT | {"reported_from": "d", "paper_item": "Fig 9", "reported_as": {}, "gain": False}
     pools = {(arm, "recipe", 1): scores({"a": "rrw", "b": "rww"}) for arm in ("ce", "new")}
     _, _, summary, _ = measured(tmp_path, experiment, pools, {"ce": training([1.0]), "new": training([1.0])})
-    row = summary.set_index(["objective", "k"]).loc[("new", 2)]
+    row = summary.set_index(["arm", "k"]).loc[("new", 2)]
     assert np.isnan(row["reported"]) and row["reported_difference"] == pytest.approx(-0.005)
 
 
 def test_weights_are_described_over_all_sequences(votes):
     _, _, _, weights = votes
-    by_arm = weights.set_index("objective")
+    by_arm = weights.set_index("arm")
     assert by_arm.loc["ce", ["weight_p05", "weight_p50", "weight_p95", "effective_share"]].tolist() == [1, 1, 1, 1]
     assert by_arm.loc["new", "weight_p50"] == 1.5 and by_arm.loc["new", "effective_share"] == pytest.approx(0.5)
     assert by_arm["success_rate_p50"].isna().all() and by_arm["reward_last"].isna().all()
@@ -206,14 +206,14 @@ def test_several_recipes_are_compared_by_reward_with_the_record_of_their_steps(t
     _, _, summary, weights = measured(
         tmp_path, experiment, pools, {"one": steps, "two": steps}, ("protein_scores", "rl_training")
     )
-    by_arm = summary.set_index(["objective", "k"])
+    by_arm = summary.set_index(["arm", "k"])
     assert by_arm.loc[("one", 1), "value"] == pytest.approx(3) and by_arm.loc[("one", 2), "value"] == pytest.approx(
         14 / 3
     )
     assert by_arm.loc[("one", 1), "reported"] == 5.25  # a reward, not a share
     assert by_arm.loc[("two", 1), "difference"] == pytest.approx((16 + 17) / 6 - 3)
     assert set(summary["recipe"]) == {"one", "two"} and set(summary["population"]) == {"seeds only"}
-    row = weights.set_index("objective").loc["one"]
+    row = weights.set_index("arm").loc["one"]
     assert (row["reward_first"], row["reward_last"], row["no_signal_share"]) == (0.5, 18.5, 0.25)
     assert np.isnan(row["kl_last"]) and row["n_rows"] == 40
 

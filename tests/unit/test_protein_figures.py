@@ -187,7 +187,7 @@ def summary_of(ks, width=0.4, reported=True):
 
 def whole_summary(frame):
     """A summary whose other cells are empty."""
-    frame = frame.assign(experiment="e", objective=frame["label"], baseline="GRPO", beyond_paper=False)
+    frame = frame.assign(experiment="e", arm=frame["label"], baseline="GRPO", beyond_paper=False)
     empty = ["value", "low", "high", "difference", "difference_low", "difference_high", "reported"]
     return frame.reindex(columns=list(dict.fromkeys([*frame, *empty, "reported_difference"])))
 

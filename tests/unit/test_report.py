@@ -85,7 +85,7 @@ def summary_of(n_seeds, n_problems):
                 {
                     "experiment": "math_sft_pass",
                     "recipe": "math_sft_pass",
-                    "objective": objective,
+                    "arm": objective,
                     "label": label,
                     "beyond_paper": False,
                     "baseline": "ce",
@@ -111,7 +111,7 @@ def summary_of(n_seeds, n_problems):
 
 WEIGHTS = pd.DataFrame(
     {
-        "objective": ["ce", "pass_n16"],
+        "arm": ["ce", "pass_n16"],
         "label": ["CE", "Pass@16"],
         "weight_p05": [1.0, 0.00123],
         "weight_p50": [1.0, 0.456],

@@ -17,7 +17,7 @@ from compute_aligned.provenance.hashing import describe
 from compute_aligned.provenance.job import installed_versions
 from compute_aligned.provenance.manifests import manifest_digest
 
-METRICS = "objective,seed,k,n_problems\nce,1,1,4\nce,1,4,4\npass_n4,1,1,4\npass_n4,1,4,4\n"
+METRICS = "arm,seed,k,n_problems\nce,1,1,4\nce,1,4,4\npass_n4,1,1,4\npass_n4,1,4,4\n"
 RUNS = [{"name": name, "recipe": "r", "objective": name, "seed": 1} for name in ("ce", "pass_n4")]
 
 

@@ -224,16 +224,16 @@ def power_at(interval: CrossedInterval, distance: float, level: float = 0.05) ->
     return float(np.clip(stats.nct.sf(critical, interval.df, distance / interval.se), 0.0, 1.0))
 
 
-def seeds_by_problems(at_k: pd.DataFrame, objective: str) -> FloatArray:
-    """Values of one objective at one k, shape (seeds, problems), in the same order for every objective.
+def seeds_by_problems(at_k: pd.DataFrame, arm: str) -> FloatArray:
+    """Values of one arm at one k, shape (seeds, problems), in the same order for every arm.
 
     Raises:
         ValueError: a seed lacks a problem that another one has.
     """
-    rows = at_k[at_k["objective"] == objective]
+    rows = at_k[at_k["arm"] == arm]
     matrix = rows.pivot(index="seed", columns="problem_id", values="value")
     if matrix.isna().any(axis=None):
-        raise ValueError(f"objective {objective!r}: its seeds were evaluated on different problems")
+        raise ValueError(f"arm {arm!r}: its seeds were evaluated on different problems")
     return matrix.to_numpy()
 
 

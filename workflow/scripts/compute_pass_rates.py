@@ -14,7 +14,7 @@ def compute_pass_rates(paths_to_scores: Sequence[str], runs: Sequence[dict], pat
 
     Args:
         paths_to_scores: ``scores`` of each run.
-        runs: objective, label and seed of each.
+        runs: arm, label and seed of each.
         path_to_pass_rates: where the shares go.
 
     Raises:

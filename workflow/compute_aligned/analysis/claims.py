@@ -196,7 +196,7 @@ def baseline_learned(result: dict, settings: dict) -> Check | None:
         return None
     scale, ends = SCALES[metric], RANGES[metric]
     trained = scale * seeds_by_problems(at_one, result["summary"]["baseline"].iloc[0])
-    started = scale * seeds_by_problems(start, start["objective"].iloc[0])
+    started = scale * seeds_by_problems(start, start["arm"].iloc[0])
     within = None if ends is None else (scale * ends[0], scale * ends[1])
     return learned(trained, started, settings["level"], _unit(result), within)
 
@@ -206,7 +206,7 @@ def scale_reached(result: dict, settings: dict) -> Check | None:
     if "completions" not in result:
         return None
     problems, baseline = result["problems"], result["summary"]["baseline"].iloc[0]
-    recipe = problems.loc[problems["objective"] == baseline, "recipe"].iloc[0]
+    recipe = problems.loc[problems["arm"] == baseline, "recipe"].iloc[0]
     if recipe not in settings["completions"]:
         return None
     of_paper, rule = settings["completions"][recipe], settings["plateau"]
@@ -441,7 +441,7 @@ def contrast(result: dict, coefficients: dict[tuple[str, int], float]) -> dict:
             the baseline do for values that it does not print.
     """
     problems, metric = result["problems"], result["problems"]["metric"].iloc[0]
-    summary = result["summary"][result["summary"]["metric"] == metric].set_index(["objective", "k"])
+    summary = result["summary"][result["summary"]["metric"] == metric].set_index(["arm", "k"])
     values, reported = 0.0, 0.0
     for (arm, k), coefficient in coefficients.items():
         row = summary.loc[(arm, k)]
@@ -457,7 +457,7 @@ def contrast(result: dict, coefficients: dict[tuple[str, int], float]) -> dict:
     room = None
     if ends is not None:
         baseline = summary["baseline"].iloc[0]
-        means = problems[problems["objective"] == baseline].groupby("k")["value"].mean()
+        means = problems[problems["arm"] == baseline].groupby("k")["value"].mean()
         raised = [(c, SCALES[metric] * means[k]) for (arm, k), c in coefficients.items() if c > 0 and arm != baseline]
         room = tuple(float(sum(c * (end - level) for c, level in raised)) for end in ends)
     reported = round(float(SCALES[metric] * reported), 6)
@@ -574,7 +574,7 @@ def _pairs(part: dict) -> list[tuple[str, str]]:
 
 
 def _labels(result: dict) -> dict[str, str]:
-    return dict(zip(result["summary"]["objective"], result["summary"]["label"], strict=True))
+    return dict(zip(result["summary"]["arm"], result["summary"]["label"], strict=True))
 
 
 def _baseline(result: dict) -> str:

@@ -37,7 +37,7 @@ def results(paths: dict, baseline: dict | None = None) -> dict:
     found = {name: read_artifact(kind, paths[name]) for name, kind in named.items() if name in paths}
     if "weights" in found:
         weights = found.pop("weights")  # of which the shares alone are looked at
-        found["shares"] = dict(zip(weights["objective"], weights["effective_share"], strict=True))
+        found["shares"] = dict(zip(weights["arm"], weights["effective_share"], strict=True))
     for arm, records in paths.get("warmups", {}).items():
         # Where the warm-ups are compared, theirs are the weights in question.
         shares = [effective_share(read_artifact("training", record)["weight"]) for record in records]

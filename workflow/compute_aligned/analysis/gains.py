@@ -18,7 +18,7 @@ def gains(summary: pd.DataFrame) -> pd.DataFrame:
     scale = SCALES["pass"]
     frame = pd.DataFrame(
         {
-            "n": [1 if name == "ce" else int(name.removeprefix("pass_n")) for name in summary["objective"]],
+            "n": [1 if name == "ce" else int(name.removeprefix("pass_n")) for name in summary["arm"]],
             "k": summary["k"],
             "label": summary["label"],
             "value": scale * summary["value"],

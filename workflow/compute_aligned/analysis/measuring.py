@@ -67,9 +67,9 @@ def problem_metrics(settings: MeasuringSettings, run: dict, scores: pd.DataFrame
         values = pool_curve(pool, settings.metric, settings.ks)
         rows += [(k, problem_id, value) for k, value in zip(settings.ks, values, strict=True)]
     frame = pd.DataFrame(rows, columns=["k", "problem_id", "value"])
-    names = {"recipe": run["recipe"], "objective": run["name"], "seed": run["seed"]}
+    names = {"recipe": run["recipe"], "arm": run["name"], "seed": run["seed"]}
     frame = frame.assign(**names, metric=settings.metric)
-    return frame[["recipe", "objective", "seed", "metric", "k", "problem_id", "value"]]
+    return frame[["recipe", "arm", "seed", "metric", "k", "problem_id", "value"]]
 
 
 def pool_curve(pool: pd.DataFrame, metric: str, ks: Sequence[int]) -> np.ndarray:
@@ -85,7 +85,7 @@ def pool_curve(pool: pd.DataFrame, metric: str, ks: Sequence[int]) -> np.ndarray
 def run_metrics(settings: MeasuringSettings, per_problem: pd.DataFrame, n_samples: int) -> pd.DataFrame:
     """Mean and standard error over problems of each run."""
     rows = []
-    keys = ["recipe", "objective", "seed", "metric", "k"]
+    keys = ["recipe", "arm", "seed", "metric", "k"]
     for key, group in per_problem.groupby(keys, sort=False):
         value, se = mean_and_se(group["value"].to_numpy())
         rows.append((settings.name, *key, value, se, len(group), n_samples))
@@ -103,27 +103,25 @@ def experiment_summary(
     ks = settings.ks
     recipes = {run["name"]: run["recipe"] for run in runs}
     values = {
-        (settings.metric, k): {
-            objective: seeds_by_problems(per_problem[per_problem["k"] == k], objective) for objective in recipes
-        }
+        (settings.metric, k): {arm: seeds_by_problems(per_problem[per_problem["k"] == k], arm) for arm in recipes}
         for k in ks
     }
     if settings.gain:
         most, least = (values[settings.metric, k] for k in (max(ks), min(ks)))
-        values["gain", max(ks)] = {objective: most[objective] - least[objective] for objective in most}
+        values["gain", max(ks)] = {arm: most[arm] - least[arm] for arm in most}
     rows = []
     for (metric, k), matrices in values.items():
         paper = _reported(reported, settings, metric, k)
-        for objective, matrix in matrices.items():
+        for arm, matrix in matrices.items():
             interval = crossed_interval(matrix, within=RANGES[metric])
-            difference = _difference(settings, objective, matrices, RANGES[metric])
+            difference = _difference(settings, arm, matrices, RANGES[metric])
             rows.append(
                 {
                     "experiment": settings.name,
-                    "recipe": recipes[objective],
-                    "objective": objective,
-                    "label": settings.labels[objective],
-                    "beyond_paper": objective in settings.beyond_paper,
+                    "recipe": recipes[arm],
+                    "arm": arm,
+                    "label": settings.labels[arm],
+                    "beyond_paper": arm in settings.beyond_paper,
                     "baseline": settings.baseline,
                     "metric": metric,
                     "k": k,
@@ -132,8 +130,8 @@ def experiment_summary(
                     "high": interval.high,
                     **difference,
                     "population": interval.population,
-                    "reported": paper[objective][0],
-                    "reported_difference": paper[objective][1],
+                    "reported": paper[arm][0],
+                    "reported_difference": paper[arm][1],
                     "n_seeds": matrix.shape[0],
                     "n_problems": matrix.shape[1],
                     "n_samples": n_samples,
@@ -143,13 +141,13 @@ def experiment_summary(
 
 
 def _difference(
-    settings: MeasuringSettings, objective: str, matrices: dict[str, np.ndarray], within: tuple[float, float] | None
+    settings: MeasuringSettings, arm: str, matrices: dict[str, np.ndarray], within: tuple[float, float] | None
 ) -> dict:
     """The columns of an arm's paired difference from the baseline; the baseline's own is 0 by definition."""
     names = ("difference", "difference_low", "difference_high", "difference_p")
-    if objective == settings.baseline:
+    if arm == settings.baseline:
         return dict(zip(names, (0.0, np.nan, np.nan, np.nan), strict=True))
-    found = paired_difference(matrices[objective], matrices[settings.baseline], within=within)
+    found = paired_difference(matrices[arm], matrices[settings.baseline], within=within)
     return dict(zip(names, (found.mean, found.low, found.high, found.p_value), strict=True))
 
 
@@ -177,8 +175,8 @@ def _reported(
     names = {name: settings.reported_as.get(name, label) for name, label in settings.labels.items()}
     base = values.get(names[settings.baseline], np.nan)
     return {
-        objective: (values.get(model, np.nan), deltas.get(model, values.get(model, np.nan) - base))
-        for objective, model in names.items()
+        arm: (values.get(model, np.nan), deltas.get(model, values.get(model, np.nan) - base))
+        for arm, model in names.items()
     }
 
 
@@ -188,15 +186,15 @@ QUANTILES = {"p05": 0.05, "p50": 0.5, "p95": 0.95}
 def sft_weights(settings: MeasuringSettings, runs: Sequence[dict]) -> pd.DataFrame:
     """Quantiles of weight, log p and success rate over all sequences and seeds; effective share, mean over seeds.
 
-    Empty where an objective has no scalar weight, or asks for no success rate.
+    Empty where an arm has no scalar weight, or asks for no success rate.
     """
     rows = []
-    for objective, records in _records(settings, runs, "training"):
+    for arm, records in _records(settings, runs, "training"):
         together = pd.concat(records)
         rows.append(
             {
-                "objective": objective,
-                "label": settings.labels[objective],
+                "arm": arm,
+                "label": settings.labels[arm],
                 **{f"weight_{name}": np.quantile(together["weight"], q) for name, q in QUANTILES.items()},
                 "effective_share": np.mean([effective_share(record["weight"]) for record in records]),
                 "log_p_p50": np.median(together["log_p"]),
@@ -212,15 +210,15 @@ def sft_weights(settings: MeasuringSettings, runs: Sequence[dict]) -> pd.DataFra
 def rl_weights(settings: MeasuringSettings, runs: Sequence[dict]) -> pd.DataFrame:
     """The weights of a batch, mean over steps and seeds; share without signal; reward and KL, first and last."""
     rows = []
-    for objective, records in _records(settings, runs, "rl_training"):
+    for arm, records in _records(settings, runs, "rl_training"):
         together = pd.concat(records)
         tenths = [max(1, len(record) // 10) for record in records]
         last = pd.concat([record.tail(n) for record, n in zip(records, tenths, strict=True)])
         first = pd.concat([record.head(n) for record, n in zip(records, tenths, strict=True)])
         rows.append(
             {
-                "objective": objective,
-                "label": settings.labels[objective],
+                "arm": arm,
+                "label": settings.labels[arm],
                 **{f"weight_{name}": together[f"weight_{name}"].mean() for name in QUANTILES},
                 "effective_share": together["effective_share"].mean(),
                 "log_p_p50": together["log_p_p50"].mean(),
@@ -237,5 +235,5 @@ def rl_weights(settings: MeasuringSettings, runs: Sequence[dict]) -> pd.DataFram
 
 
 def _records(settings: MeasuringSettings, runs: Sequence[dict], kind: str) -> Iterator[tuple[str, list[pd.DataFrame]]]:
-    for objective in settings.labels:
-        yield objective, [read_artifact(kind, run["record"]) for run in runs if run["name"] == objective]
+    for arm in settings.labels:
+        yield arm, [read_artifact(kind, run["record"]) for run in runs if run["name"] == arm]

@@ -146,11 +146,10 @@ class Plan:
         }
 
     def labelled_runs(self, experiment: str) -> list[dict]:
-        """Objective, label and seed of each of runs_of."""
+        """Arm, label and seed of each of runs_of."""
         labels = self.labels_of(experiment)
         return [
-            {"objective": run["objective"], "label": labels[run["name"]], "seed": run["seed"]}
-            for run in self.runs_of(experiment)
+            {"arm": run["name"], "label": labels[run["name"]], "seed": run["seed"]} for run in self.runs_of(experiment)
         ]
 
     def measured(self, experiment: str) -> MeasuringSettings:

@@ -31,7 +31,7 @@ within intervals: the paper's value lies in the run's 95 % interval; in closed f
 The paper's values have no interval. not judged: the run's have none either."""
 # Kind of a metrics file -> what tells its rows apart, and whether its numbers are estimates.
 KINDS = {
-    "summary": (["objective", "at"], True),
+    "summary": (["arm", "at"], True),
     "rho": (["figure"], True),
     "alignment": (["train", "test"], False),
     "variance": (["n", "p"], False),
@@ -155,9 +155,9 @@ def paper_numbers(path: Path) -> tuple[dict[str, Number], dict[str, Number]]:
     own = _numbers(frame, path, rows, columns, INTERVALS if kind == "summary" else {}, estimate)
     paper = _numbers(theirs, path, rows, columns, {}, estimate)
     if kind == "summary":
-        for row in frame[frame["objective"] == frame["baseline"]].itertuples():
+        for row in frame[frame["arm"] == frame["baseline"]].itertuples():
             for numbers in (own, paper):
-                numbers.pop(f"{row.objective} {row.at} difference", None)  # 0 by definition
+                numbers.pop(f"{row.arm} {row.at} difference", None)  # 0 by definition
     return own, paper
 
 
@@ -348,7 +348,7 @@ def _read_metrics(path: Path) -> pd.DataFrame:
     """A metrics file; of a summary with metric and k in one column."""
     frame = _read_csv(path)
     if _kind(path) == "summary":
-        _require(frame, path, ["objective", "baseline"])
+        _require(frame, path, ["arm", "baseline"])
         frame = _with_places(frame, path)
     return frame
 

@@ -31,16 +31,13 @@ def long_rows(summary: pd.DataFrame, weights: pd.DataFrame | None = None) -> pd.
     Returns:
         the columns of a ``table`` artifact.
     """
-    arms = summary[["experiment", "objective", "label", "beyond_paper", "baseline"]].rename(
-        columns={"objective": "arm"}
-    )
+    arms = summary[["experiment", "arm", "label", "beyond_paper", "baseline"]]
     rows = arms.assign(metric=summary["metric"], k=summary["k"].astype("Int64"), unit=summary["metric"].map(UNITS))
     scale = summary["metric"].map(SCALES)
     rows = rows.assign(**{column: scale * summary[column] for column in SCALED})
     if weights is None:
         return rows
-    trained = weights.rename(columns={"objective": "arm"})
-    trained = trained.melt(id_vars="arm", value_vars=list(WEIGHT_COLUMNS), var_name="metric").dropna(subset="value")
+    trained = weights.melt(id_vars="arm", value_vars=list(WEIGHT_COLUMNS), var_name="metric").dropna(subset="value")
     trained = arms.drop_duplicates().merge(trained, on="arm")
     trained["unit"] = [WEIGHT_COLUMNS[metric][1] for metric in trained["metric"]]
     return pd.concat([rows, trained.reindex(columns=rows.columns).astype(rows.dtypes)], ignore_index=True)

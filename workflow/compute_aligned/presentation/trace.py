@@ -68,9 +68,9 @@ def long_form(table: pd.DataFrame) -> pd.DataFrame:
     Returns:
         experiment, arm, metric, k and NUMBERS.
     """
-    if "arm" not in table and "metric" in table:
+    if "unit" not in table and "metric" in table:
         scale = table["metric"].map(SCALES)
-        table = table.rename(columns={"objective": "arm"}).assign(**{name: scale * table[name] for name in NUMBERS})
+        table = table.assign(**{name: scale * table[name] for name in NUMBERS})
     if "arm" not in table:
         metrics = {shown: metric for metric, shown in METRIC_NAMES.items()}
         heads = [re.fullmatch(r"(\w+)@(\d+)", column) for column in table]
@@ -421,7 +421,7 @@ def told_metrics(folder: Folder, number: dict) -> list[str]:
     name = job["outputs"][0]["path"]
     verify(folder.file(name), folder.manifests, name)
     metrics = pd.read_csv(folder.file(name))
-    rows = metrics[(metrics["objective"] == number["arm"]) & (metrics["k"] == number["k"])]
+    rows = metrics[(metrics["arm"] == number["arm"]) & (metrics["k"] == number["k"])]
     if rows.empty:
         return []
     values = ", ".join(f"seed {row.seed} {SCALES[row.metric] * row.value:.2f}" for row in rows.itertuples())

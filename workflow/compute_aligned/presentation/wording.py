@@ -14,7 +14,7 @@ def at_budget(metric: str, k: int) -> str:
 
 def baseline_label(summary: pd.DataFrame) -> str:
     """The label of the arm that differences are taken from."""
-    return summary.loc[summary["objective"] == summary["baseline"], "label"].iloc[0]
+    return summary.loc[summary["arm"] == summary["baseline"], "label"].iloc[0]
 
 
 def counted(n: int, what: str) -> str:

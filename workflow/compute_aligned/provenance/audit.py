@@ -368,7 +368,7 @@ def incomplete_metrics(folder: Folder) -> list[str]:
             continue
         try:
             metrics = pd.read_csv(file)
-            found = set(metrics[["objective", "seed", "k"]].itertuples(index=False, name=None))
+            found = set(metrics[["arm", "seed", "k"]].itertuples(index=False, name=None))
             numbers = sorted(set(metrics["n_problems"]))
         except (ValueError, KeyError, OSError):  # altered, which is said elsewhere
             continue

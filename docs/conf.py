@@ -19,6 +19,8 @@ html_theme = "furo"
 html_title = project
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
+smartquotes = False  # of S'(p), too
 
 autodoc_member_order = "bysource"
 default_role = "code"
@@ -28,7 +30,7 @@ DOCSTRINGS = re.compile(r"<!-- (auto\w+) (\S+) -->")
 
 
 def add_what_files_do_not_show(app, name, source):
-    """Navigation, from the lists of the index; and docstrings, where a page has a comment that names a module or class."""
+    """Navigation, from the lists of the index; docstrings, where a page has a comment that names a module or class."""
     if name == "index":
         for heading, pages in PAGES.findall(source[0]):
             names = re.findall(r"\]\((\w+)\.md\)", pages)

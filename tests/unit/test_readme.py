@@ -68,11 +68,18 @@ def test_every_interval_is_one_of_a_reference(page, claims):
     assert set(shown) <= known, set(shown) - known
 
 
-def test_the_price_of_training_for_64_samples():
+def test_what_the_matrix_is_said_to_show():
     summary = pd.read_csv(REFERENCES / "tiny/metrics/alignment_matrix.summary.csv")
-    of_64 = summary[(summary["objective"] == "pass_n64") & (summary["metric"] == "pass")].set_index("k")
-    prices = -100 * of_64["difference"].loc[[1, 2, 4, 8]]
+    gains = 100 * summary[summary["metric"] == "pass"].pivot(index="objective", columns="k", values="difference")
+    prices = -gains.loc["pass_n64", [1, 2, 4, 8]]
     assert f"costs {prices.min():.0f} to {prices.max():.0f} points up to 8." in README
+    best = [0 if name == "ce" else int(name.removeprefix("pass_n")) for name in gains.idxmax()]
+    assert best[:2] == [0, 0]
+    method = (REPO / "docs/method.md").read_text().replace("\n", " ")
+    assert "up to k = 2, then Pass@{}, {}, {}, {} and {} at k = 4, 8, 16, 32 and 64".format(*best[2:]) in method
+    assert f"(Pass@64 at k = 4: −{prices[4]:.1f} points)" in method
+    caption = (REFERENCES / "tiny/figures/alignment_gain.caption.md").read_text()
+    assert re.search(r"rank correlation is (\S+)\. ", method)[1] == re.search(r"rank correlation (\S+)\. ", caption)[1]
 
 
 def test_the_caption_stands_under_the_picture_of_the_reference():

@@ -11,7 +11,7 @@ SNAKEMAKE := $(BIN)/snakemake
 export PYTHONNOUSERSITE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help env reproduce twenty-seeds plan preflight test test-quick test-cluster lint small-weights reference compare
+.PHONY: help env reproduce twenty-seeds plan preflight test test-quick test-cluster lint docs small-weights reference compare
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -53,6 +53,13 @@ lint: env  ## ruff, snakefmt, codespell, snakemake --lint
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/codespell
 	$(SNAKEMAKE) --lint
+
+docs: $(VENV)/docs-installed  ## the pages of docs/ as a site, site/index.html
+	$(BIN)/sphinx-build --quiet --fail-on-warning --builder html --doctree-dir site/.doctrees docs site
+
+$(VENV)/docs-installed: $(VENV)/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
 
 reference: env  ## renew results/reference from CONFIG's results (PRESET=tiny20: from those of twenty seeds)
 	$(BIN)/python -m compute_aligned reference results/$(PRESET)

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 import sys
 
 import pytest
@@ -39,6 +40,11 @@ def test_all_jobs_of_training_and_sampling_are_those_that_snakemake_plans(rows):
     chosen = [experiments["experiments"][name] for name in preset["experiments"]]
     jobs = counted_jobs(chosen, recipes["recipes"], seed_jobs(preset))
     assert rows["all"]["jobs"] == jobs["train_sft"] + jobs["train_grpo"] + jobs["sample"]
+
+
+def test_the_readme_shows_the_plan(rows):
+    shown = re.search(r"```text\n(experiment .*?)```", (REPO / "README.md").read_text(), flags=re.DOTALL).group(1)
+    assert set(shown.splitlines()) - {"..."} <= set(cost.table(list(rows.values()), 50).splitlines())
 
 
 def test_what_experiments_share_is_counted_in_each_and_in_all_once(rows):

@@ -1,21 +1,85 @@
-"""The README shows what the reference holds, and names what exists."""
+"""README.md and docs/claims.md show what the reference holds, and what the commands print."""
 
 import re
+import sys
+from pathlib import Path
 
 import pandas as pd
+import pytest
 import yaml
 from conftest import REPO
 
+from compute_aligned.config.files import read_preset
+from compute_aligned.presentation import trace
 from compute_aligned.presentation.claims_table import claims_table
 from compute_aligned.presentation.figures.matrix import matrix
+from compute_aligned.presentation.terminal import describe_claims, describe_results
 
 README = (REPO / "README.md").read_text()
+CLAIMS_PAGE = (REPO / "docs/claims.md").read_text()
+REFERENCES = REPO / "results/reference"
+VERDICTS = ["reproduced", "contradicted", "inconclusive", "not tested here"]
 
 
-def test_the_claims_are_those_of_the_reference():
-    shown = re.search(r"<!-- claims -->\n(.*?)\n<!-- end of claims -->", README, flags=re.DOTALL).group(1)
+@pytest.fixture(scope="module")
+def claims():
     # Read as it is: a reference keeps the columns and the words for verdicts of the version that made it.
-    assert shown == claims_table(pd.read_csv(REPO / "results/reference/tiny/claims.csv"))
+    return pd.read_csv(REFERENCES / "tiny/claims.csv")
+
+
+def marked(page):
+    return re.search(r"<!-- claims -->\n(.*?)\n<!-- end of claims -->", page, flags=re.DOTALL).group(1)
+
+
+def printed_under(heading):
+    """The lines of the block of output under one of the README's uses, but for what it leaves out."""
+    block = re.search(rf"\*\*{re.escape(heading)}\*\*.*?```text\n(.*?)```", README, flags=re.DOTALL).group(1)
+    return [line.removesuffix("…").rstrip() for line in block.splitlines() if line != "..."]
+
+
+def test_the_claims_page_has_the_table_of_the_reference(claims):
+    assert marked(CLAIMS_PAGE) == claims_table(claims)
+
+
+def test_the_claims_of_the_readme_are_five_rows_of_it(claims):
+    rows = marked(README).splitlines()
+    assert len(rows) == 2 + 5
+    assert set(rows) <= set(claims_table(claims).splitlines())
+
+
+def test_the_verdicts_of_each_reference_are_counted(claims):
+    counted = re.findall(r"^\| \[`results/reference/(\w+)`\]\S+ \| (.*) \|$", README, flags=re.MULTILINE)
+    assert "tiny" in dict(counted)
+    for name, cells in counted:
+        of_reference = pd.read_csv(REFERENCES / name / "claims.csv")
+        counts = [(of_reference["verdict"] == verdict).sum() for verdict in VERDICTS]
+        assert cells == " | ".join(map(str, [int(of_reference["seeds"].max()), *counts]))
+        assert sum(counts) == len(of_reference)
+    assert f"The 30 claims are {len(claims)} statements." in README
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/claims.md", "docs/tutorial.md"])
+def test_every_interval_is_one_of_a_reference(page, claims):
+    tables = [file.read_text() for name in ("tiny", "small") for file in (REFERENCES / name / "tables").glob("*.md")]
+    interval = re.compile(r"[-+]?\d+(?:\.\d+)? \[[-+\d., ]+\]")
+    known = {found for text in [claims_table(claims), *tables] for found in interval.findall(text)}
+    shown = interval.findall((REPO / page).read_text().replace("−", "-"))
+    assert len(shown) > 5
+    assert set(shown) <= known, set(shown) - known
+
+
+def test_what_the_matrix_is_said_to_show():
+    summary = pd.read_csv(REFERENCES / "tiny/metrics/alignment_matrix.summary.csv")
+    gains = 100 * summary[summary["metric"] == "pass"].pivot(index="objective", columns="k", values="difference")
+    prices = -gains.loc["pass_n64", [1, 2, 4, 8]]
+    assert f"costs {prices.min():.0f} to {prices.max():.0f} points up to 8." in README
+    best = [0 if name == "ce" else int(name.removeprefix("pass_n")) for name in gains.idxmax()]
+    assert best[:2] == [0, 0]
+    method = (REPO / "docs/method.md").read_text().replace("\n", " ")
+    assert "up to k = 2, then Pass@{}, {}, {}, {} and {} at k = 4, 8, 16, 32 and 64".format(*best[2:]) in method
+    assert f"(Pass@64 at k = 4: −{prices[4]:.1f} points)" in method
+    caption = (REFERENCES / "tiny/figures/alignment_gain.caption.md").read_text()
+    assert re.search(r"rank correlation is (\S+)\. ", method)[1] == re.search(r"rank correlation (\S+)\. ", caption)[1]
 
 
 def test_the_caption_stands_under_the_picture_of_the_reference():
@@ -25,11 +89,20 @@ def test_the_caption_stands_under_the_picture_of_the_reference():
     assert re.search(rf"gain_matrix\.png\"[^>]*>\n\n<sub>{re.escape(caption)}</sub>\n", README), caption
 
 
-def test_every_file_that_it_links_to_or_shows_exists():
-    links = re.findall(r'(?:\]\(|src=")([^)"#]+)', README)
-    local = [link for link in links if not link.startswith("http")]
-    assert len(local) > 5
-    assert [link for link in local if not (REPO / link).exists()] == []
+def test_a_run_ends_as_shown(claims):
+    said = describe_results(read_preset(REPO / "config/tiny.yaml"), REFERENCES / "tiny")
+    said += f"\n{describe_claims(claims, Path('results/tiny/report.html'))}"
+    assert set(printed_under("1. On a laptop.")) <= set(said.splitlines())
+
+
+def test_an_audit_says_what_is_shown(monkeypatch, capsys):
+    command = re.search(r"^python -m compute_aligned audit (.*)$", README, flags=re.MULTILINE).group(1)
+    monkeypatch.chdir(REPO)
+    monkeypatch.setattr(sys, "argv", ["audit", *command.split()])
+    trace.main()
+    said = capsys.readouterr().out.splitlines()
+    for shown in printed_under("4. An audit."):
+        assert any(line.startswith(shown) for line in said), shown
 
 
 def test_every_code_file_in_its_table_exists():

@@ -11,7 +11,7 @@ SNAKEMAKE := $(BIN)/snakemake
 export PYTHONNOUSERSITE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help env reproduce twenty-seeds plan preflight test test-quick test-cluster lint small-weights reference compare
+.PHONY: help env reproduce twenty-seeds plan preflight test test-quick test-cluster lint rulegraph small-weights reference compare
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -53,6 +53,9 @@ lint: env  ## ruff, snakefmt, codespell, snakemake --lint
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/codespell
 	$(SNAKEMAKE) --lint
+
+rulegraph: env  ## draw the rules of CONFIG and what each reads, docs/rulegraph.svg
+	@$(SNAKEMAKE) --rulegraph --configfile $(CONFIG) | $(BIN)/python docs/draw_rulegraph.py > docs/rulegraph.svg
 
 reference: env  ## renew results/reference from CONFIG's results (PRESET=tiny20: from those of twenty seeds)
 	$(BIN)/python -m compute_aligned reference results/$(PRESET)

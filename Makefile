@@ -11,7 +11,7 @@ SNAKEMAKE := $(BIN)/snakemake
 export PYTHONNOUSERSITE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help env reproduce twenty-seeds plan preflight test test-quick test-cluster lint docs small-weights reference compare
+.PHONY: help env reproduce twenty-seeds plan preflight test test-quick test-cluster lint docs rulegraph small-weights reference compare
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -60,6 +60,9 @@ docs: $(VENV)/docs-installed  ## the pages of docs/ as a site, site/index.html
 $(VENV)/docs-installed: $(VENV)/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
+
+rulegraph: env  ## draw the rules of CONFIG and what each reads, docs/rulegraph.svg
+	@$(SNAKEMAKE) --rulegraph --configfile $(CONFIG) | $(BIN)/python docs/draw_rulegraph.py > docs/rulegraph.svg
 
 reference: env  ## renew results/reference from CONFIG's results (PRESET=tiny20: from those of twenty seeds)
 	$(BIN)/python -m compute_aligned reference results/$(PRESET)

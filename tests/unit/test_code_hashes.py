@@ -99,7 +99,7 @@ COUNTED_BY = {
     "analysis.preconditions": {"judge_claims"},
     "analysis.claims": {"judge_claims"},
     "presentation.wording": {"make_report"} | DRAW | COMPARED,
-    "presentation.numbers": {"make_report"} | MATRIX | WEIGHTS | PROTEINS | TABLES,
+    "presentation.numbers": {"make_report"} | CURVES | MATRIX | WEIGHTS | PROTEINS | TABLES,
     "presentation.rows": {"make_report"} | CURVES | COMPARED,
     "presentation.making": DRAW | TABLES,
     "presentation.tables.forms": TABLES | {"make_report"},

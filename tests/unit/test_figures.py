@@ -16,12 +16,15 @@ from compute_aligned.config.loading import load_settings
 from compute_aligned.planning.layout import Layout
 from compute_aligned.planning.plan import Plan
 from compute_aligned.presentation import making
+from compute_aligned.presentation.figures.curves import pass_rate_figure
+from compute_aligned.presentation.figures.matrix import matrix
 from compute_aligned.presentation.figures.style import COLUMN_WIDTH_IN, LAYOUT
 from compute_aligned.presentation.registry import FIGURES
 
 PRESET = yaml.safe_load((REPO / "config" / "tiny.yaml").read_text())
 PLAN = Plan(load_settings(PRESET, "tiny.yaml", REPO / "config"), Layout(str(REPO / "results" / "reference" / "tiny")))
 SMALLEST_PT = 7
+LONGEST_CAPTION = 900
 LONGEST = 60  # characters of a text in a picture: no sentence
 
 
@@ -103,6 +106,36 @@ def test_a_figure_is_a_column_wide_its_text_legible_whole_and_apart_and_no_sente
         assert not box.shrunk(0.9, 0.9).overlaps(another.shrunk(0.9, 0.9)), (one.get_text(), other.get_text())
 
 
+def test_the_matrix_of_gains_has_one_white_at_0_and_a_loss_as_far_from_it_as_an_equal_gain():
+    summary = pd.read_csv(REPO / "results/reference/tiny/metrics/alignment_matrix.summary.csv")
+    figure, _ = matrix(summary, "", "tiny", "test")
+    (image,) = figure.axes[0].images
+    largest = 100 * summary["difference"].abs().max()
+    assert image.get_clim() == (pytest.approx(-largest), pytest.approx(largest))
+    loss, nothing, gain = (image.cmap(image.norm(value))[:3] for value in (-largest, 0, largest))
+    assert min(nothing) > 0.95 and loss[0] > loss[2] and gain[0] < gain[2]
+    plt.close(figure)
+
+
+def test_pass_rates_are_the_baselines_and_below_the_others_minus_it_paired_by_seed():
+    m, seeds = 4, (1, 2)
+    shares = {"CE": np.array([0.9, 0.6, 0.4, 0.1]), "Pass@4": np.array([0.95, 0.7, 0.2, 0.0])}
+    rows = [
+        {"label": label, "seed": seed, "n_correct": c, "n_samples": m, "share": share[c] + 0.01 * seed}
+        for (label, share), seed, c in itertools.product(shares.items(), seeds, range(m))
+    ]
+    figure = pass_rate_figure(pd.DataFrame(rows), "CE")
+    above, below = figure.axes
+    curve, difference = above.lines[0], below.lines[1]  # after the line at 0
+    np.testing.assert_allclose(curve.get_ydata()[:m], 100 * (shares["CE"] + 0.015))
+    np.testing.assert_allclose(difference.get_ydata()[:m], 100 * (shares["Pass@4"] - shares["CE"]))
+    np.testing.assert_allclose(curve.get_xdata(), [0.5 / m, *np.arange(1, m + 1) / m])
+    (band,) = below.collections  # the seeds differ alike in both arms, so that the paired difference has no width
+    assert np.ptp(band.get_paths()[0].vertices[:, 1]) == pytest.approx(np.ptp(difference.get_ydata()))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["CE", "Pass@4"]
+    plt.close(figure)
+
+
 def test_a_legend_lies_beside_the_panels_and_not_over_curves(drawn):
     figure, _ = drawn
     renderer = figure.canvas.get_renderer()
@@ -114,6 +147,8 @@ def test_a_legend_lies_beside_the_panels_and_not_over_curves(drawn):
 
 def test_a_caption_says_what_is_shown_and_of_what_run_in_one_line_without_markup(drawn):
     _, caption = drawn
-    assert caption.endswith(".") and ("Preset tiny" in caption or "Closed form: no model" in caption)
+    nothing_run = caption.startswith("Closed form: no model is trained or tested. ")
+    assert nothing_run or re.match(r"Trained [^.]+, tested by ", caption) and "Preset tiny" in caption
+    assert caption.endswith(".") and len(caption) < LONGEST_CAPTION
     # It stands in Markdown, in HTML as it is, and in the report of Snakemake.
     assert not set("<>&*`|\n") & set(caption)

@@ -1,4 +1,4 @@
-"""How numbers are written: by their unit, never -0.0, the same wherever they stand."""
+"""How numbers are written: by their unit, no sign at what rounds to 0, the same wherever they stand."""
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,10 @@ from compute_aligned.units import DIFFERENCE_UNITS, SCALES, UNITS
     [
         (12.345, "points", "+", "+12.3"),
         (-0.04, "points", "", "0.0"),
-        (-0.04, "points", "+", "+0.0"),
+        (-0.04, "points", "+", "0.0"),
+        (0.04, "points", "+", "0.0"),
+        (0.06, "points", "+", "+0.1"),
+        (0.0, "factor", "+", "0"),
         (-0.06, "points", "+", "-0.1"),
         (53.4, "%", "", "53.4"),
         (-0.7149, "reward units", "+", "-0.71"),
@@ -29,7 +32,7 @@ from compute_aligned.units import DIFFERENCE_UNITS, SCALES, UNITS
         (pd.NA, "points", "+", "–"),
     ],
 )
-def test_a_number_has_the_decimals_of_its_unit_and_no_negative_zero(value, unit, sign, text):
+def test_a_number_has_the_decimals_of_its_unit_and_no_sign_at_zero(value, unit, sign, text):
     assert numbers.number(value, unit, sign) == text
 
 
@@ -41,7 +44,7 @@ def test_shares_are_shown_to_a_tenth_of_a_percent_and_rewards_to_a_hundredth():
 
 
 def test_an_interval_stands_beside_its_value_or_not_at_all():
-    assert numbers.estimate(1.26, -0.04, 2.5, "points", "+") == "+1.3 [+0.0, +2.5]"
+    assert numbers.estimate(1.26, -0.04, 2.5, "points", "+") == "+1.3 [0.0, +2.5]"
     assert numbers.estimate(1.26, np.nan, np.nan, "points") == "1.3"
     assert numbers.half_width(1.0, 0.5, 3.0) == 2.0
 
@@ -59,5 +62,5 @@ def test_page_and_terminal_say_the_same_number_of_a_claim():
     row = {"effect": -0.71, "low": -0.9, "high": 0.004, "reported": 0.1, "unit": "reward units"}
     claims = pd.DataFrame([row | {"claim": "C", "statement": "S.", "verdict": "v", "detectable": np.nan}])
     line = claims_table(claims).splitlines()[2]
-    assert line == "| C | S. | +0.10 | -0.71 [-0.90, +0.00] reward units | **v** |"
-    assert [claim_number(row[name], row["unit"]) for name in ("effect", "high")] == ["−0.71", "+0.00"]
+    assert line == "| C | S. | +0.10 | -0.71 [-0.90, 0.00] reward units | **v** |"
+    assert [claim_number(row[name], row["unit"]) for name in ("effect", "high")] == ["−0.71", "0.00"]

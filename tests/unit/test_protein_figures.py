@@ -14,7 +14,7 @@ from compute_aligned.presentation.figures.proteins import (
     inversion,
     inversion_figure,
 )
-from compute_aligned.presentation.figures.style import COLUMN_WIDTH_IN, STYLES
+from compute_aligned.presentation.figures.style import BASELINE, BUDGETS, COLUMN_WIDTH_IN, STYLES, styles_of
 from compute_aligned.presentation.figures.training import training, training_figure
 from compute_aligned.tasks.protein import JACKPOT, JACKPOT_ZONE, TRAP, VALLEY
 
@@ -89,7 +89,7 @@ def unconditional():
 
 
 def test_densities_have_mass_1_their_samples_mean_and_the_share_of_valid_samples_in_the_legend(draw, unconditional):
-    figure = draw(hydrophobicity_figure, unconditional)
+    figure = draw(hydrophobicity_figure, unconditional, "GRPO")
     curves = curves_of(figure.axes[0])
     assert list(curves) == [f"{label} (88 % valid)" for label in MODELS]
     for (_, rows), line in zip(unconditional.groupby("label", sort=False), curves.values(), strict=True):
@@ -100,7 +100,7 @@ def test_densities_have_mass_1_their_samples_mean_and_the_share_of_valid_samples
 
 
 def test_trap_valley_and_jackpot_are_named_at_their_places_above_the_curves(draw, unconditional):
-    (axes,) = draw(hydrophobicity_figure, unconditional).axes
+    (axes,) = draw(hydrophobicity_figure, unconditional, "GRPO").axes
     names = {text.get_text(): text for text in axes.texts}
     assert {name: text.xy[0] for name, text in names.items()} == {
         "trap": TRAP,
@@ -116,12 +116,12 @@ def test_trap_valley_and_jackpot_are_named_at_their_places_above_the_curves(draw
 
 def test_models_whose_samples_all_agree_or_are_all_invalid_are_shown_as_such(draw):
     frames = [scores_of("GRPO", [0.75] * 100), scores_of("BoN-2", [np.nan] * 100)]
-    curves = curves_of(draw(hydrophobicity_figure, pd.concat(frames)).axes[0])
+    curves = curves_of(draw(hydrophobicity_figure, pd.concat(frames), "GRPO").axes[0])
     assert list(curves) == ["GRPO (100 % valid)", "BoN-2 (0 % valid)"]
     x, density = curves["GRPO (100 % valid)"].get_data()
     assert x[density.argmax()] == pytest.approx(0.75, abs=0.002)
     assert len(curves["BoN-2 (0 % valid)"].get_xdata()) == 0
-    draw(hydrophobicity_figure, frames[1])
+    draw(hydrophobicity_figure, frames[1], "GRPO")
 
 
 # --- Figure 6 --------------------------------------------------------------------------------------------------------
@@ -182,7 +182,12 @@ def summary_of(ks, width=0.4, reported=True):
             value = 12.1 - (9 - 2 * place) * np.exp(-np.log2(k) / 2.5)
             known = value - 1 if reported else np.nan
             rows.append((label, "bon", k, value, value - width, value + width, known))
-    return whole_summary(pd.DataFrame(rows, columns=["label", "metric", "k", "value", "low", "high", "reported"]))
+    frame = pd.DataFrame(rows, columns=["label", "metric", "k", "value", "low", "high", "reported"])
+    of_grpo = np.tile(frame["value"].iloc[: len(ks)], len(MODELS))
+    difference = (frame["value"] - of_grpo).where(frame["label"] != "GRPO")
+    reported = difference + 0.5 if reported else np.nan
+    paired = {"difference_low": difference - width, "difference_high": difference + width}
+    return whole_summary(frame.assign(difference=difference, **paired, reported_difference=reported))
 
 
 def whole_summary(frame):
@@ -193,30 +198,53 @@ def whole_summary(frame):
 
 
 @pytest.mark.parametrize("ks", [[1, 2, 4, 8, 16, 32, 64], [1, 2, 4, 8, 16, 32]], ids=["figure 7", "figure 8"])
-def test_the_rewards_figure_shows_values_bands_and_reported_values_over_a_log2_axis(draw, ks):
+def test_the_rewards_figure_shows_values_above_and_paired_differences_below_over_a_log2_axis(draw, ks):
     summary = summary_of(ks)
     figure = draw(values_figure, summary)
-    (axes,) = figure.axes
-    curves = curves_of(axes)
-    assert list(curves) == [*MODELS, "paper's values"]
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == [str(k) for k in ks]
-    assert axes.get_xscale() == "log"
-    for (label, rows), band in zip(summary.groupby("label", sort=False), axes.collections, strict=True):
-        np.testing.assert_array_equal(curves[label].get_ydata(), rows["value"])
-        corners = band.get_paths()[0].vertices
-        assert corners[:, 1].min() == rows["low"].min() and corners[:, 1].max() == rows["high"].max()
-        assert any(np.array_equal(line.get_ydata(), rows["reported"]) for line in axes.lines)
+    above, below = figure.axes
+    values, differences = curves_of(above), curves_of(below)
+    assert list(values) == MODELS and list(differences) == [*MODELS[1:], "paper's values"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [*MODELS, "paper's values"]
+    assert [tick.get_text() for tick in below.get_xticklabels()] == [str(k) for k in ks]
+    assert below.get_xscale() == "log"
+    (band,), bands = above.collections, iter(below.collections)
+    assert extent(band) == (summary["low"].iloc[: len(ks)].min(), summary["high"].iloc[: len(ks)].max())  # GRPO's
+    for label, rows in summary.groupby("label", sort=False):
+        np.testing.assert_array_equal(values[label].get_ydata(), rows["value"])
+        if label != "GRPO":
+            np.testing.assert_array_equal(differences[label].get_ydata(), rows["difference"])
+            assert extent(next(bands)) == (rows["difference_low"].min(), rows["difference_high"].max())
+            assert any(np.array_equal(line.get_ydata(), rows["reported_difference"]) for line in below.lines)
+            assert values[label].get_color() == differences[label].get_color()
+    assert_nothing_is_cut_or_overlaps(figure)
+
+
+def extent(band):
+    corners = band.get_paths()[0].vertices[:, 1]
+    return corners.min(), corners.max()
+
+
+@pytest.mark.parametrize("function", [values_figure, difference_figure])
+def test_papers_differences_far_from_ours_are_told_and_leave_the_axis_to_ours(draw, function):
+    summary = summary_of([1, 4])
+    summary.loc[summary["label"] == "BoN-8", "reported_difference"] = [70.0, 40.0]
+    figure = draw(function, summary)
+    axes = figure.axes[-1]
+    assert axes.get_ylim()[1] < 1.2 * summary["difference_high"].max()
+    (papers,) = summary.loc[summary["label"] == "BoN-2", "reported_difference"].agg(["min"])
+    assert list(curves_of(axes))[-1] == f"paper: {papers:+.2f} to +70.00 (off the axis)"
     assert_nothing_is_cut_or_overlaps(figure)
 
 
 def test_without_reported_values_and_intervals_the_figure_promises_none(draw):
     summary = summary_of([1, 2, 4], width=np.nan, reported=False)
-    assert list(curves_of(draw(values_figure, summary).axes[0])) == MODELS
+    figure = draw(values_figure, summary)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == MODELS
 
 
 def test_lines_differ_in_dash_and_marker_so_that_grey_loses_nothing(draw, unconditional):
-    for function, data in ((values_figure, summary_of([1, 2, 4])), (hydrophobicity_figure, unconditional)):
-        lines = [line for name, line in curves_of(draw(function, data).axes[0]).items() if "paper" not in name]
+    for function, *data in ((values_figure, summary_of([1, 2, 4])), (hydrophobicity_figure, unconditional, "GRPO")):
+        lines = curves_of(draw(function, *data).axes[0]).values()
         assert (
             len({str(line._dash_pattern) for line in lines})
             == len({line.get_marker() for line in lines})
@@ -262,7 +290,7 @@ def records_of(labels=MODELS, seeds=(1, 2, 3, 4, 5), **recorded):
 )
 def test_a_panel_per_recorded_number_shows_mean_and_range_of_the_seeds(draw, recorded, panels):
     records = records_of(**recorded)
-    figure = draw(training_figure, records)
+    figure = draw(training_figure, records, "GRPO")
     assert len(figure.axes) == len(panels)
     for axes, (column, factor) in zip(figure.axes, panels.items(), strict=True):
         curves = curves_of(axes)
@@ -277,9 +305,25 @@ def test_a_panel_per_recorded_number_shows_mean_and_range_of_the_seeds(draw, rec
     assert_nothing_is_cut_or_overlaps(figure)
 
 
+def test_an_arm_looks_the_same_whatever_is_drawn_beside_it_and_no_two_look_alike():
+    together = styles_of(["CE", "Pass@2", "Pass@4", "Pass@8", "Pass@16", "Pass@32", "Pass@64"], "CE")
+    assert together["CE"] == BASELINE and len({str(style) for style in together.values()}) == 7
+    for labels in (["Pass@16"], ["Pass@64", "Pass@16", "CE"], ["Pass@16 log", "Pass@16 raw", "Pass@4 raw"]):
+        assert styles_of(labels, "CE")[labels[0]] == together[labels[0].removesuffix(" log")]
+    forms = styles_of(["Maj@4 log", "Maj@8 log", "Maj@4 raw", "Maj@8 raw"])
+    for n in (4, 8):
+        log, raw = forms[f"Maj@{n} log"], forms[f"Maj@{n} raw"]
+        assert log["color"] == raw["color"] and log["marker"] != raw["marker"] and raw["linestyle"] == ":"
+        assert styles_of([f"Maj@{n} raw"])[f"Maj@{n} raw"] == raw
+    thresholds = styles_of(["Maj@64 k=16", "Maj@64 k=22", "Maj@64 k=26", "CAT warmup"])
+    assert thresholds["Maj@64 k=26"] == together["Pass@64"]
+    assert len({style["color"] for style in thresholds.values()}) == 4
+    assert len(styles_of([f"arm {place}" for place in range(9)])) == 9  # more than there are styles
+
+
 @pytest.mark.parametrize("steps", [1, 2, 300])
 def test_any_number_of_steps_and_a_single_seed_are_drawn(draw, steps):
-    figure = draw(training_figure, records_of(seeds=[1], steps=steps))
+    figure = draw(training_figure, records_of(seeds=[1], steps=steps), "GRPO")
     assert len(curves_of(figure.axes[0])["GRPO"].get_xdata()) == steps
     assert_nothing_is_cut_or_overlaps(figure)
 
@@ -289,8 +333,8 @@ def test_models_have_the_colours_that_the_other_figures_of_their_experiment_give
         curves = {name.split(" (")[0]: line for name, line in curves_of(figure.axes[0]).items()}
         return {label: curves[label].get_color() for label in labels}
 
-    trained = draw(training_figure, records_of())
-    assert colours(trained, MODELS) == colours(draw(hydrophobicity_figure, unconditional), MODELS)
+    trained = draw(training_figure, records_of(), "GRPO")
+    assert colours(trained, MODELS) == colours(draw(hydrophobicity_figure, unconditional, "GRPO"), MODELS)
     assert colours(trained, MODELS) == colours(draw(values_figure, summary_of([1, 2, 4])), MODELS)
     labels = ["GRPO", "Pass@4", "Pass@16"]
     trained = draw(training_figure, records_of(labels), "GRPO")
@@ -299,11 +343,11 @@ def test_models_have_the_colours_that_the_other_figures_of_their_experiment_give
     differences = draw(difference_figure, whole_summary(summary.assign(**dict.fromkeys(columns, 0.1))))
     assert colours(trained, labels[1:]) == colours(differences, labels[1:])
     assert differences.axes[0].lines[0].get_color() == colours(trained, labels)["GRPO"] == "black"
-    assert colours(trained, labels)["Pass@4"] == STYLES[0]["color"]
+    assert colours(trained, labels)["Pass@4"] == STYLES[BUDGETS.index(4)]["color"]
 
 
 def test_lines_of_a_training_differ_in_dash_and_marker_too(draw):
-    lines = curves_of(draw(training_figure, records_of()).axes[0]).values()
+    lines = curves_of(draw(training_figure, records_of(), "GRPO").axes[0]).values()
     assert len({str(line._dash_pattern) for line in lines}) == len({line.get_marker() for line in lines}) == 4
 
 
@@ -318,7 +362,7 @@ def test_lines_of_a_training_differ_in_dash_and_marker_too(draw):
 def test_the_caption_of_a_training_says_what_was_run(seeds, reward, said):
     runs = [{"label": label, "seed": seed} for label in MODELS[:2] for seed in seeds]
     records = [record_of(**run).drop(columns=["label", "seed"]) for run in runs]
-    figure, caption = training(records, runs, reward, None, TITLE, "tiny")
+    figure, caption = training(records, runs, reward, "GRPO", TITLE, "tiny")
     assert caption.startswith(TITLE) and "Preset tiny, in training: " in caption
     assert [words for words in said if words not in caption] == []
     assert list(curves_of(figure.axes[0])) == MODELS[:2]
@@ -326,13 +370,13 @@ def test_the_caption_of_a_training_says_what_was_run(seeds, reward, said):
 
 
 def test_the_captions_of_proteins_say_what_was_run(unconditional, conditional):
-    for function, scores, said in (
-        (hydrophobicity, unconditional, ["2 seeds together, one prompt, pools of 512 samples."]),
-        (inversion, conditional, ["seed 1, 150 test prompts, pools of 2 samples."]),
+    for function, scores, baseline, said in (
+        (hydrophobicity, unconditional, ["GRPO"], ["2 seeds together, one prompt, pools of 512 samples."]),
+        (inversion, conditional, [], ["seed 1, 150 test prompts, pools of 2 samples."]),
     ):
         runs = [{"label": label, "seed": seed} for label in MODELS for seed in (1, 2)]
         tables = [scores[scores["label"] == run["label"]].drop(columns="label") for run in runs]
-        _, caption = function(tables, runs, TITLE, "tiny", "test")
+        _, caption = function(tables, runs, *baseline, TITLE, "tiny", "test")
         assert caption.startswith(TITLE)
         assert [words for words in [*said, "has no biological meaning"] if words not in caption] == []
     plt.close("all")

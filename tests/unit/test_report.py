@@ -255,7 +255,7 @@ def test_an_axis_of_nothing_but_0_has_a_width():
 
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
-    [(8.51, "points", "+8.5"), (-0.04, "points", "+0.0"), (-0.112, "reward units", "−0.11"), (None, "points", "–")],
+    [(8.51, "points", "+8.5"), (-0.04, "points", "0.0"), (-0.112, "reward units", "−0.11"), (None, "points", "–")],
 )
 def test_effects_are_rounded_as_their_unit_wants(value, unit, text):
     assert report.claim_number(value, unit) == text

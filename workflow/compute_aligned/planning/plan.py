@@ -238,9 +238,7 @@ class Plan:
         if entry["kind"] == "comparison":
             known["runs"] = [{key: run[key] for key in ("label", "seed")} for run in self.labelled_runs(names[0])]
             known["reward"] = self.recipe(self.baseline_of(names[0])["recipe"])["reward"]
-            # The baseline's label, where another figure of the experiment draws it as a black line at 0.
-            in_black = "difference" in entry["figures"].values()
-            known["in_black"] = self.labels_of(names[0])[entry["baseline"]] if in_black else None
+            known["baseline"] = self.labels_of(names[0])[entry["baseline"]]  # by its label
         return {name: known[name] for name in self.made_by(item).told}
 
     def _entry(self, item: str) -> dict:

@@ -26,7 +26,7 @@ def is_missing(value: float | None) -> bool:
 
 
 def number(value: float | None, unit: str, sign: str = "") -> str:
-    """A value with the decimals of its unit, never -0.0; a dash where there is none.
+    """A value with the decimals of its unit; a dash where there is none. What rounds to 0 has no sign: 0.0.
 
     Args:
         value: in that unit.
@@ -38,12 +38,16 @@ def number(value: float | None, unit: str, sign: str = "") -> str:
     decimals = DECIMALS.get(unit, 2)
     if decimals is None or abs(value) >= HUGE:
         return significant(value, sign=sign)
-    return f"{value:{sign}z.{decimals}f}"
+    return _signed(f"{value:{sign}z.{decimals}f}")
 
 
 def significant(value: float | None, digits: int = 3, sign: str = "") -> str:
     """A value of no fixed scale, such as a weight, to some digits."""
-    return NONE if is_missing(value) else f"{value:{sign}z.{digits}g}"
+    return NONE if is_missing(value) else _signed(f"{value:{sign}z.{digits}g}")
+
+
+def _signed(text: str) -> str:
+    return text if float(text) else text.lstrip("+")
 
 
 def interval(low: float | None, high: float | None, unit: str, sign: str = "") -> str:

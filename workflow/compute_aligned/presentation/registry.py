@@ -33,12 +33,12 @@ FIGURES = {
     "values": Item("figures.curves.values", ("summary",)),
     "matrix": Item("figures.matrix.matrix", ("summary",)),
     "alignment": Item("figures.matrix.alignment", ("summary", "alignment")),
-    "pass_rates": Item("figures.curves.pass_rates", ("pass_rates",)),
+    "pass_rates": Item("figures.curves.pass_rates", ("pass_rates",), ("baseline", "title", "preset", "split")),
     "hydrophobicity": Item(
-        "figures.proteins.hydrophobicity", ("protein_scores",), ("runs", "title", "preset", "split")
+        "figures.proteins.hydrophobicity", ("protein_scores",), ("runs", "baseline", "title", "preset", "split")
     ),
     "inversion": Item("figures.proteins.inversion", ("protein_scores",), ("runs", "title", "preset", "split")),
-    "training": Item("figures.training.training", ("rl_training",), ("runs", "reward", "in_black", "title", "preset")),
+    "training": Item("figures.training.training", ("rl_training",), ("runs", "reward", "baseline", "title", "preset")),
     "weights": Item("figures.weights.weights", ("curves",), ("title", "form", "strategies", "scale")),
     "waste": Item("figures.weights.waste", ("curves", "alignment"), ("title", "train", "strategies")),
     "rho": Item("figures.diagonal.rho", ("diagonal_ratios", "diagonal_rho"), ("item", "title", "preset", "split")),

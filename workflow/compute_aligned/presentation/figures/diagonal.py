@@ -56,11 +56,11 @@ def rho_figure(ratios: pd.DataFrame, rho: pd.Series) -> Figure:
         axes.hist(np.exp(shown), bins=np.exp(edges), color="#c8d3df", edgecolor="#6b7f94", linewidth=0.5)
         if (density := _density_above_zero(shown)) is not None:
             grid = np.linspace(0, np.log(end), 300)
-            axes.plot(np.exp(grid), len(shown) * edges[1] * density(grid), color=STYLES[0]["color"], label="density")
+            axes.plot(np.exp(grid), len(shown) * edges[1] * density(grid), color=STYLES[1]["color"], label="density")
         for value, name, color, linestyle in (
             (1, "ρ = 1", "black", "-"),
             (rho["median"], f"median {_short(rho['median'])}", STYLES[2]["color"], STYLES[2]["linestyle"]),
-            (rho["mean"], f"mean {_short(rho['mean'])}", STYLES[1]["color"], STYLES[1]["linestyle"]),
+            (rho["mean"], f"mean {_short(rho['mean'])}", STYLES[4]["color"], STYLES[4]["linestyle"]),
             (rho["reported_mean"], f"paper's mean {rho['reported_mean']}", STYLES[3]["color"], STYLES[3]["linestyle"]),
         ):
             if value <= end:

@@ -17,7 +17,7 @@ def matrix(summary: pd.DataFrame, title: str, preset: str, split: str) -> tuple[
     """Gains of every train budget at every test budget, and their caption."""
     said = (
         "For what N should a model be trained that is sampled k times? Pass@k of the run trained for N minus that of "
-        "cross-entropy (CE), in points, paired by problem and seed; the lighter, the larger. A box marks the best N of "
+        "cross-entropy (CE), in points, paired by problem and seed: blue a gain, red a loss. A box marks the best N of "
         "each k, a star a 95 % interval without 0, not corrected for the number of cells. Below each k stands Pass@k "
         "of CE."
     )
@@ -44,7 +44,8 @@ def alignment(
 def matrix_figure(summary: pd.DataFrame) -> Figure:
     """Gain over cross-entropy of every train budget N at every test budget k, in points; the best N per k in a box.
 
-    The lightness follows the gain, so that a grey print loses nothing; a star says that the 95 % interval excludes 0.
+    Blue is a gain and red a loss, as far from white as they are large; the numbers have their signs for a grey print. A
+    star says that the 95 % interval excludes 0.
 
     Args:
         summary: a ``summary`` artifact of cross-entropy (N = 1) and Pass@N objectives.
@@ -53,13 +54,21 @@ def matrix_figure(summary: pd.DataFrame) -> Figure:
     matrix = frame.pivot(index="n", columns="k", values="gain")
     with plt.rc_context(LAYOUT):
         figure, ((axes,),) = panels(2.7)
-        image = axes.imshow(matrix, cmap="cividis", origin="lower", aspect="auto")
+        largest = np.nanmax(np.abs(matrix)) or 1
+        axes.imshow(matrix, cmap="RdBu", vmin=-largest, vmax=largest, origin="lower", aspect="auto")
         for row in frame.itertuples():
             x, y = matrix.columns.get_loc(row.k), matrix.index.get_loc(row.n)
-            shade = image.norm(row.gain)
             gain = numbers.typographic(numbers.number(row.gain, "points", "+"))
             text = "0" if row.n == 1 else gain + "*" * row.clear
-            axes.text(x, y, text, ha="center", va="center", fontsize=7, color="white" if shade < 0.55 else "black")
+            axes.text(
+                x,
+                y,
+                text,
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="white" if abs(row.gain) > 0.65 * largest else "black",
+            )
             if row.best:
                 box = {"fill": False, "linewidth": 1.6, "joinstyle": "miter"}
                 axes.add_patch(plt.Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, edgecolor="white", **box))

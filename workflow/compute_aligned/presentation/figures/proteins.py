@@ -1,7 +1,6 @@
 """Rewards of protein sequences."""
 
 from collections.abc import Sequence
-from itertools import cycle
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from ...tasks import protein
 from .. import numbers
 from ..wording import counted, sentences
-from .style import LAYOUT, SHADE, STYLES, of_runs, panels
+from .style import LAYOUT, SHADE, STYLES, of_runs, panels, styles_of
 
 KERNEL_SD = 0.02  # of the density's Gaussian kernel, in units of h; one residue of 64 is 0.016
 
@@ -20,7 +19,7 @@ SYNTHETIC = "The reward is a synthetic function of h and has no biological meani
 
 
 def hydrophobicity(
-    protein_scores: Sequence[pd.DataFrame], runs: Sequence[dict], title: str, preset: str, split: str
+    protein_scores: Sequence[pd.DataFrame], runs: Sequence[dict], baseline: str, title: str, preset: str, split: str
 ) -> tuple[Figure, str]:
     """Densities of all seeds together (paper Figure 5), and their caption."""
     scores = of_runs(protein_scores, runs)
@@ -28,7 +27,8 @@ def hydrophobicity(
         f"Where the samples lie between the trap (h = {protein.TRAP}, a low peak of the reward) and the jackpot "
         f"(h = {protein.JACKPOT}, a high one): density of the hydrophobic fraction h of the valid samples."
     )
-    return hydrophobicity_figure(scores), sentences(title, said, SYNTHETIC, _what_is_shown(scores, preset, split))
+    shown = _what_is_shown(scores, preset, split)
+    return hydrophobicity_figure(scores, baseline), sentences(title, said, SYNTHETIC, shown)
 
 
 def inversion(
@@ -52,7 +52,7 @@ def _what_is_shown(scores: pd.DataFrame, preset: str, split: str) -> str:
     return f"Preset {preset}: {of_seeds}, {prompts}, pools of {n_samples} samples."
 
 
-def hydrophobicity_figure(scores: pd.DataFrame) -> Figure:
+def hydrophobicity_figure(scores: pd.DataFrame, baseline: str) -> Figure:
     """Density of the hydrophobic fraction of the samples, a curve per model.
 
     Over the valid samples, whose share stands in the legend. The kernel is the same for all models, so that a model
@@ -61,13 +61,16 @@ def hydrophobicity_figure(scores: pd.DataFrame) -> Figure:
     Args:
         scores: ``protein_scores`` artifacts of the unconditional task, one below the other, and a column ``label``,
             the model's name; models are drawn in the order in which they occur.
+        baseline: label of the arm that the others are compared with, which is black.
     """
     grid = np.linspace(0, 1, 501)
     with plt.rc_context(LAYOUT):
         figure, ((axes,),) = panels(2.4)
         axes.axvspan(*protein.VALLEY, color=SHADE, linewidth=0)
         highest = 0.0
-        for (label, rows), style in zip(scores.groupby("label", sort=False), cycle(STYLES), strict=False):
+        styles = styles_of(scores["label"], baseline)
+        for label, rows in scores.groupby("label", sort=False):
+            style = styles[label]
             fractions = rows["hydrophobic_fraction"].dropna().to_numpy(dtype=float)
             name = f"{label} ({100 * len(fractions) / len(rows):.0f} % valid)"
             if len(fractions) == 0:
@@ -125,7 +128,7 @@ def inversion_figure(scores: pd.DataFrame) -> Figure:
                 marker="o",
                 markersize=2.6,
                 markerfacecolor="none",
-                markeredgecolor=STYLES[0]["color"],
+                markeredgecolor=STYLES[1]["color"],
                 markeredgewidth=0.6,
                 label="first sample of a prompt",
             )

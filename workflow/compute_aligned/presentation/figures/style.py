@@ -1,6 +1,8 @@
 """What all figures share: widths, a font, a palette that survives grey print, and how they are written."""
 
+import re
 from collections.abc import Iterable
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib
@@ -14,17 +16,22 @@ matplotlib.use("agg")
 
 COLUMN_WIDTH_IN = 3.3  # one column of a two-column page, where labels have their size in print
 PNG_DPI = 300
-# Told apart by marker and dash as well as by colour and by lightness, so that a grey print loses nothing.
+# Told apart by marker and dash as well as by colour and by lightness, so that a grey print loses nothing. Their colours
+# differ for the colour-blind too: by 17 or more in CIELAB under each of the three kinds, from black as well.
 STYLES = [
-    {"color": "#08306b", "marker": "o", "linestyle": "-"},
-    {"color": "#d9731a", "marker": "s", "linestyle": "--"},
-    {"color": "#1b7f4b", "marker": "^", "linestyle": "-."},
-    {"color": "#7a7a7a", "marker": "D", "linestyle": ":"},
-    {"color": "#8e4ec6", "marker": "v", "linestyle": (0, (5, 1, 1, 1, 1, 1))},
-    {"color": "#b3243b", "marker": "P", "linestyle": (0, (8, 2))},
-    {"color": "#2f8fbf", "marker": "X", "linestyle": (0, (2, 1))},
+    {"color": "#5ab4e6", "marker": "o", "linestyle": (0, (2, 1))},
+    {"color": "#0b3d91", "marker": "s", "linestyle": (0, (7, 1.2))},
+    {"color": "#118a66", "marker": "^", "linestyle": "-."},
+    {"color": "#e69f00", "marker": "D", "linestyle": "--"},
+    {"color": "#a3152d", "marker": "P", "linestyle": (0, (8, 1.5, 3, 1.5))},
+    {"color": "#c56bb0", "marker": "v", "linestyle": (0, (5, 1, 1, 1, 1, 1))},
+    {"color": "#9b9b9b", "marker": "X", "linestyle": (0, (1, 1.5))},
 ]
+BUDGETS = [2, 4, 8, 16, 32, 64]  # N whose style is the same in every figure, in the order of STYLES
 BASELINE = {"color": "black", "marker": "", "linestyle": "-"}
+STRONGEST_FIRST = [1, 3, 2, 4, 5, 0, 6]  # places in STYLES, for arms that name no N
+RAW = {"linestyle": ":", "markersize": 4.5}  # the raw form of a weight
+RAW_MARKERS = ["h", "*", "<", ">", "p", "d", "8"]
 SHADE = "#dedede"  # of what is not a curve
 LAYOUT = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
@@ -53,6 +60,34 @@ def panels(height: float, n_rows: int = 1, n_columns: int = 1, **shared):
     """A figure of a column's width, its height in inches, and its panels as an array."""
     size = (COLUMN_WIDTH_IN, height)
     return plt.subplots(n_rows, n_columns, figsize=size, layout="constrained", squeeze=False, **shared)
+
+
+def styles_of(labels: Iterable[str], baseline: str | None = None) -> dict[str, dict]:
+    """Label of an arm -> its style, the same wherever that arm is drawn.
+
+    The baseline is black. The others go by the N that their label names, so that Pass@16 looks the same in every
+    figure. The two forms of a weight, log and raw, share the colour. Of several arms of one N the last keeps its style,
+    and the others take free ones, as those do whose label names no N.
+    """
+    labels = list(dict.fromkeys(labels))
+    others = [label for label in labels if label != baseline]
+    arms = list(dict.fromkeys(map(_without_form, others)))
+    slots: dict[str, int] = {}
+    for arm in reversed(arms):
+        budget = re.search(r"[@-](\d+)", arm)
+        if budget and int(budget[1]) in BUDGETS and (slot := BUDGETS.index(int(budget[1]))) not in slots.values():
+            slots[arm] = slot
+    free = [slot for slot in STRONGEST_FIRST if slot not in slots.values()] or STRONGEST_FIRST
+    slots |= dict(zip([arm for arm in arms if arm not in slots], cycle(free), strict=False))
+    styles = {baseline: BASELINE} if baseline in labels else {}
+    for label in others:
+        slot = slots[_without_form(label)]
+        styles[label] = STYLES[slot] | (RAW | {"marker": RAW_MARKERS[slot]} if label.endswith(" raw") else {})
+    return styles
+
+
+def _without_form(label: str) -> str:
+    return re.sub(r" (log|raw)$", "", label)
 
 
 def save_figure(

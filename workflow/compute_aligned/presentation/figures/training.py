@@ -1,7 +1,6 @@
 """Reinforcement learning over its steps."""
 
 from collections.abc import Sequence
-from itertools import cycle
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -10,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ...tasks.protein import JACKPOT_ZONE
 from ..wording import bands_of_seeds, sentences
-from .style import BASELINE, LAYOUT, STYLES, of_runs, over_seeds, panels
+from .style import LAYOUT, of_runs, over_seeds, panels, styles_of
 
 # What a panel shows: a column of the training record, the factor of its axis, and what the axis says.
 TRAINING_PANELS = {
@@ -25,7 +24,7 @@ def training(
     rl_training: Sequence[pd.DataFrame],
     runs: Sequence[dict],
     reward: str,
-    in_black: str | None,
+    baseline: str,
     title: str,
     preset: str,
 ) -> tuple[Figure, str]:
@@ -35,14 +34,14 @@ def training(
         rl_training: the record of each run.
         runs: ``label`` and ``seed`` of each.
         reward: what the recipes reward: ``answer``, ``hydrophobicity`` or ``inversion``.
-        in_black: see ``training_figure``.
+        baseline: see ``training_figure``.
         title: what is compared.
         preset: name of the preset.
     """
     records = of_runs(rl_training, runs)
     said = [
-        "Reinforcement learning over its optimiser steps: what a step's own completions got, before its update. KL, "
-        "shown where the loss has a KL term, says how far the model had moved from its start. Nothing is smoothed."
+        "The training, over its optimiser steps: what a step's own completions got, before its update. KL, shown where "
+        "the loss has a KL term, says how far the model had moved from its start. Nothing is smoothed."
     ]
     if reward == "answer":
         said.append("The mean reward is the share of right completions; the problems change from step to step.")
@@ -51,10 +50,10 @@ def training(
     if reward == "hydrophobicity":
         said.append("Jackpots: valid completions with h from {} to {}.".format(*JACKPOT_ZONE))
     run = f"Preset {preset}, in training: {bands_of_seeds(records['seed'].nunique())}."
-    return training_figure(records, in_black), sentences(title, *said, run)
+    return training_figure(records, baseline), sentences(title, *said, run)
 
 
-def training_figure(records: pd.DataFrame, in_black: str | None = None) -> Figure:
+def training_figure(records: pd.DataFrame, baseline: str) -> Figure:
     """Reward, jackpots, KL and entropy over the optimiser steps, a curve per model: mean over seeds, lowest to highest.
 
     A panel stands where the runs record its number. Entropy, which the others do without, takes a place that is free.
@@ -62,8 +61,7 @@ def training_figure(records: pd.DataFrame, in_black: str | None = None) -> Figur
     Args:
         records: ``rl_training`` artifacts, one below the other, and two columns more: ``label``, the model's name, and
             ``seed``; models are drawn in the order in which they occur.
-        in_black: label of the baseline, where the experiment's other figures draw it as a black line at 0 and begin the
-            palette with the next model.
+        baseline: label of the arm that the others are compared with, which is black.
     """
     shown = [column for column in TRAINING_PANELS if records[column].notna().any()]
     if len(shown) % 2:
@@ -73,9 +71,9 @@ def training_figure(records: pd.DataFrame, in_black: str | None = None) -> Figur
     with plt.rc_context(LAYOUT):
         figure, places = panels(0.5 + 1.2 * n_rows, n_rows, n_columns, sharex=True)
         models = list(records.groupby("label", sort=False))
-        styles = cycle(STYLES)
+        styles = styles_of(records["label"], baseline)
         for place, (label, rows) in enumerate(models):
-            style = BASELINE if label == in_black else next(styles)
+            style = styles[label]
             for column, axes in zip(shown, places.flat, strict=True):
                 values = TRAINING_PANELS[column][0] * rows.pivot(index="step", columns="seed", values=column)
                 mean, lowest, highest = over_seeds(values)

@@ -1,7 +1,7 @@
 """Weights in closed form over p, and what one strategy's training wastes for another."""
 
+import re
 from collections.abc import Sequence
-from itertools import cycle
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -9,18 +9,18 @@ from matplotlib.figure import Figure
 
 from .. import numbers
 from ..wording import sentences
-from .style import LAYOUT, SHADE, STYLES, panels
+from .style import BASELINE, LAYOUT, SHADE, STYLES, panels, styles_of
 
 WEIGHT_NAMES = {"sft": "SFT weight w = p S′(p) / S(p)", "rl": "RL weight S′(p)"}
 LOG_FLOOR = 0.01  # where a logarithmic axis of weights ends
 
 
-CLOSED_FORM = "Closed form: no model, no seed."
+CLOSED_FORM = "Closed form: no model is trained or tested."
 
 
 def weights(curves: pd.DataFrame, title: str, form: str, strategies: Sequence[str], scale: str) -> tuple[Figure, str]:
     """Weights of strategies over p (paper Figures 11 to 16), and their caption."""
-    return weights_figure(curves, form, strategies, scale), sentences(title, CLOSED_FORM)
+    return weights_figure(curves, form, strategies, scale), sentences(CLOSED_FORM, title)
 
 
 def waste(
@@ -29,11 +29,11 @@ def waste(
     """What one strategy's training wastes for others (paper Figure 17), and its caption."""
     pairs = alignment[(alignment["train"] == train) & alignment["test"].isin(strategies)]
     said = (
-        f"Trained on {pairs['train_label'].iloc[0]}. Shaded: training weight where the test weight is below "
-        f"{pairs['negligible'].iloc[0]:g}, and its share of all training weight. A: cosine of the two weights. p: "
-        "chance that one sample is right."
+        f"Weights: trained for {pairs['train_label'].iloc[0]}, tested by {' or '.join(pairs['test_label'])}. Shaded: "
+        f"training weight where the test weight is below {pairs['negligible'].iloc[0]:g}, and its share of all "
+        "training weight. A: cosine of the two weights. p: chance that one sample is right."
     )
-    return waste_figure(curves, alignment, train, strategies), sentences(title, said, CLOSED_FORM)
+    return waste_figure(curves, alignment, train, strategies), sentences(CLOSED_FORM, title, said)
 
 
 def weights_figure(curves: pd.DataFrame, form: str, strategies: Sequence[str], scale: str) -> Figure:
@@ -50,8 +50,11 @@ def weights_figure(curves: pd.DataFrame, form: str, strategies: Sequence[str], s
     highest = max(rows["weight"].max() for rows in shown.values())
     with plt.rc_context(LAYOUT):
         figure, ((axes,),) = panels(2.4)
-        for rows, style in zip(shown.values(), cycle(STYLES), strict=False):
-            axes.plot(rows["p"], rows["weight"], label=rows["label"].iloc[0], markevery=0.15, **style)
+        labels = {name: rows["label"].iloc[0] for name, rows in shown.items()}
+        single = next((labels[name] for name in shown if re.search(r"_n1(_|$)", name)), None)
+        styles = styles_of(labels.values(), single)
+        for name, rows in shown.items():
+            axes.plot(rows["p"], rows["weight"], label=labels[name], markevery=0.15, **styles[labels[name]])
         axes.set_yscale(scale)
         axes.set_ylim((LOG_FLOOR, 1.5 * highest) if scale == "log" else (0, 1.05 * highest))
         axes.yaxis.set_major_formatter("{x:g}")
@@ -79,8 +82,8 @@ def waste_figure(curves: pd.DataFrame, alignment: pd.DataFrame, train: str, stra
             waste = trained[(trained["p"] >= pair["test_negligible_from"]) & (trained["weight"] >= pair["negligible"])]
             axes.fill_between(waste["p"], waste["weight"], color=SHADE, linewidth=0, label="waste")
             label = f"trained: {pair['train_label']}"
-            axes.plot(trained["p"], trained["weight"], label=label, **STYLES[0] | {"marker": ""})
-            axes.plot(tested["p"], tested["weight"], label="tested", **STYLES[1] | {"marker": ""})
+            axes.plot(trained["p"], trained["weight"], label=label, **BASELINE)
+            axes.plot(tested["p"], tested["weight"], label="tested", **STYLES[3] | {"marker": ""})
             axes.set_xlim(0, 1)
             axes.set_ylim(bottom=0)
             facts = f"waste {100 * pair['wasted_share']:.0f} %, A = {numbers.number(pair['alignment'], 'share')}"

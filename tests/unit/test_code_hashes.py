@@ -53,7 +53,7 @@ COUNTED_BY = {
     "tasks.loading": {"make_problems"},
     "tasks.sources": {"make_problems"},
     "tasks.local_files": {"make_problems"},
-    "tasks.math": {"make_problems"},
+    "tasks.table": {"make_problems"},
     "tasks.arithmetic": {"make_problems", "make_base_model"},
     "tasks.arithmetic_corpus": {"make_base_model"},
     "tasks.protein": {"make_problems", "make_base_model", "train_grpo", "score_proteins"} | OF_PROTEINS,

@@ -66,9 +66,9 @@ def extended(tmp_path_factory):
     for name in ("Snakefile", "pyproject.toml"):
         shutil.copy(REPO / name, folder)
     (folder / "gsm8k").mkdir()
-    for split, questions in {"train": range(300), "test": range(300, 400)}.items():
+    for split, questions in {"train": range(800, 1100), "test": range(1100, 1200)}.items():
         rows = [
-            {"question": f"What is {n}+1?", "answer": f"{n}+1=<<{n}+1={n + 1}>>{n + 1}\n#### {n + 1:,}"}
+            {"question": f"What is {n}+1?", "answer": f"{n}+1=<<{n}+1={n + 1}>>{n + 1:,}\n#### {n + 1:,}"}
             for n in questions
         ]
         (folder / "gsm8k" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -185,7 +185,7 @@ print(json.dumps([objective.weight(gold).tolist(), gradient.tolist()]))
     assert gradient == pytest.approx([-w for w in wanted], rel=1e-6)
 
 
-def test_the_data_set_is_read_and_its_reference_page_is_renewed(extended):
+def test_the_data_set_is_read(extended):
     folder, _ = extended
     splits = in_the_copy(
         folder,
@@ -204,10 +204,16 @@ print(json.dumps({split: [dataclasses.asdict(problem) for problem in problems] f
     }
     assert splits["test"][0] == {
         "problem_id": "test/00000",
-        "prompt": "Problem:\nWhat is 300+1?",
-        "target": "300+1=301\n\\boxed{301}",
-        "answer": "301",
-        "subject": "grade school",
+        "prompt": "Problem:\nWhat is 1100+1?",
+        "target": "1100+1=1101\n\\boxed{1101}",
+        "answer": "1101",
+        "subject": "none",
         "level": 1,
     }
-    assert "gsm8k" in (folder / "docs" / "config.md").read_text().lower()
+
+
+def test_the_data_set_takes_some_twelve_lines_of_a_preset_and_no_code():
+    section = PAGE.read_text().split("\n## A data set\n")[1]
+    blocks = [(language, block) for _, language, block in BLOCK.findall(section)]
+    assert [language for language, _ in blocks] == ["yaml", "sh"]
+    assert len(blocks[0][1].splitlines()) <= 12

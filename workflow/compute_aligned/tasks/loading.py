@@ -22,7 +22,6 @@ def load_task(task: Task) -> tuple[dict[str, list[Problem]], dict]:
         from ..tasks import protein
 
         return {split: [protein.unconditional_problem()] for split in ("train", "validation", "test")}, {}
-    from ..tasks import math
+    from ..tasks import table
 
-    expected = None if task.expected is None else task.expected.plain()
-    return math.load_splits(task.source.plain(), task.validation_size, task.seed, expected)
+    return table.load_splits(task)

@@ -6,7 +6,8 @@ from pathlib import Path
 from ..models.sources import ArithmeticScratch, ProteinScratch, Scratch, read_source
 from ..tasks.loading import load_task
 from ..tasks.problems import Problem
-from ..tasks.sources import Arithmetic, ProteinUnconditional, Table, Task, read_task
+from ..tasks.reasoning_gym import refuse_without_package
+from ..tasks.sources import Arithmetic, ProteinUnconditional, ReasoningGym, Table, Task, read_task
 from .files import ConfigError
 from .resolving import recipes_and_objectives
 
@@ -93,9 +94,12 @@ def _loaded(task: Task, where: str) -> dict[str, list[Problem]]:
         files = (task.source.train_file, task.source.test_file)
         if not all(file is not None and Path(file).is_file() for file in files):
             return {}
-    elif not isinstance(task, Arithmetic):  # the others have one level
+    elif not isinstance(task, Arithmetic | ReasoningGym):  # the others have one level
         return {}
     try:
+        if isinstance(task, ReasoningGym):  # drawing them may take minutes
+            refuse_without_package()
+            return {}
         return load_task(task)[0]
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from None

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
 from ..settings import Count, Seed, Settings, Text, Whole
+from .questions import Questions, Value
 
 PROMPT = "Problem:\n{problem}"  # P Sec. 3.1, C: the whole user turn; no system prompt, no instruction to box
 PLACEHOLDER = re.compile(r"\{(\w+)\}")  # in a prompt; \boxed{} is none
@@ -130,6 +131,9 @@ def _template(text: str) -> str:
     return text
 
 
+Prompt = Annotated[Text, AfterValidator(_template)]
+
+
 class Table(Settings):
     """A table of questions and answers.
 
@@ -146,7 +150,7 @@ class Table(Settings):
     """hub and revision, or train_file and test_file (.jsonl, .json, .csv, .parquet), which go before the hub"""
     columns: Columns
     """the table's columns, by what they hold"""
-    prompt: Annotated[Text, AfterValidator(_template)] = PROMPT
+    prompt: Prompt = PROMPT
     """the user turn; {problem} stands for the question, {name} for the column of that name; left out it is the paper's,
     "Problem:" and the question on the next line"""
     answer_pattern: Annotated[Text, AfterValidator(partial(_pattern, groups=1))] | None = None
@@ -167,8 +171,32 @@ class Table(Settings):
         return self
 
 
+class ReasoningGym(Settings):
+    """Procedural questions of the package reasoning-gym (tasks/reasoning_gym.py), which scores the answers, too."""
+
+    loader: Literal["reasoning_gym"]
+    """questions of a task of the package reasoning-gym, whose own scorer says which answers are right"""
+    seed: Seed
+    """seed of the questions and of the choice of problems"""
+    task: Text
+    """the task's name, such as leg_counting"""
+    settings: dict[str, Value] = {}
+    """the task's own settings by name, such as max_animals; those left out are its defaults"""
+    sizes: Sizes
+    """problems per split"""
+    prompt: Prompt = PROMPT
+    """the user turn; {problem} stands for the question; left out it is the paper's, "Problem:" and the question on the
+    next line"""
+
+    @property
+    def questions(self) -> Questions:
+        """What its scorer needs to know."""
+        n = sum(self.sizes.by_split().values())
+        return Questions(task=self.task, settings=self.settings, seed=self.seed, n=n, prompt=self.prompt)
+
+
 Task = Annotated[
-    Arithmetic | ProteinConditional | ProteinUnconditional | Table,
+    Arithmetic | ProteinConditional | ProteinUnconditional | Table | ReasoningGym,
     Field(discriminator="loader"),
 ]
 

@@ -123,7 +123,7 @@ def test_every_block_of_the_page_belongs_to_a_file_or_is_a_command():
         ("An objective that is no strategy", ["models/math_sft_pass/focal_g2/"]),
         ("A model", ["results/mine/models/base/math", "results/mine/tables/table2.csv"]),
         ("A data set", ["results/mine/data/math/train.parquet", "results/mine/tables/table2.csv"]),
-        ("Endless problems", ["results/endless/data/math/train.parquet", "rule grade_by_task:"]),
+        ("Endless problems", ["results/endless/data/math/train.parquet", "by the task's own scorer"]),
     ],
 )
 def test_the_commands_plan_the_new_runs(extended, heading, planned):

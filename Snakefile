@@ -25,6 +25,7 @@ if config.get("sampling_backend") != "vllm":
 
 from compute_aligned.config.files import ConfigError, read_yaml
 from compute_aligned.config.loading import load_settings
+from compute_aligned.config.problems import check_problems
 from compute_aligned.planning.layout import Layout
 from compute_aligned.planning.plan import Plan
 from compute_aligned.provenance.job import LATENCY_WAIT
@@ -47,11 +48,10 @@ BUNDLE_SAMPLES = config.pop("bundle_samples", False)
 try:
     for file in workflow.configfiles:
         read_yaml(file)  # Snakemake keeps the last of two equal keys in silence
-    SETTINGS = load_settings(
-        config,
-        " + ".join(str(file) for file in workflow.configfiles),
-        REPOSITORY / "config",
-    )
+    PRESET_FILE = " + ".join(str(file) for file in workflow.configfiles)
+    SETTINGS = load_settings(config, PRESET_FILE, REPOSITORY / "config")
+    if workflow.is_main_process:
+        check_problems(SETTINGS, PRESET_FILE)
 except ConfigError as error:
     # One sentence per mistake; Snakemake would print a traceback.
     print(error, file=sys.stderr)

@@ -241,6 +241,14 @@ def test_a_budget_larger_than_the_pool_is_refused(fresh):
     assert "8 samples" in line
 
 
+def test_more_problems_than_there_are_of_a_recipes_levels_are_refused_before_the_first_job(fresh):
+    preset = fresh.config("seconds")
+    preset["recipes"]["math_sft_majority"]["train_problems"] = preset["data"]["math"]["sizes"]["train"]  # of all levels
+    fresh.write_config("seconds", preset)
+    line = complaint(fresh, preset="seconds")
+    assert "config/seconds.yaml: recipes.math_sft_majority.train_problems: found 80, wanted no more than" in line
+
+
 def test_an_unknown_objective_is_refused(fresh):
     fresh.replace("config/recipes.yaml", "objectives: [ce, pass_n4, ", "objectives: [ce, pas_n4, ")
     line = complaint(fresh)

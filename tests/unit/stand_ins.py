@@ -13,9 +13,9 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import GPT2Config, GPT2LMHeadModel, MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
 
 from compute_aligned.advantages import batch_advantages, batch_weights
-from compute_aligned.tasks.math import PROMPT
 from compute_aligned.tasks.protein import PROMPT as PROTEIN_PROMPT
 from compute_aligned.tasks.protein import RESIDUES
+from compute_aligned.tasks.sources import PROMPT
 
 # Mistral-7B-Instruct-v0.2's, as its tokenizer_config.json holds it.
 MISTRAL_CHAT_TEMPLATE = (

@@ -38,7 +38,7 @@ COMPARED = TABLES - {"make_table closed_form"}
 SFT = {"train_sft", "train_marginal"}
 TRAIN = SFT | {"train_grpo"}
 READS_SETTINGS = TRAIN | {"make_problems", "make_base_model", "sample", "compute_closed_forms"}
-READS_SETTINGS |= {"measure_diagonal", "measure"}
+READS_SETTINGS |= {"measure_diagonal", "measure", "grade_by_task"}
 COUNTED_BY = {
     "operators": TRAIN | {"compute_closed_forms"},
     "objectives": TRAIN | {"compute_closed_forms"},
@@ -47,13 +47,17 @@ COUNTED_BY = {
     "statistics": {"measure", "judge_claims"},
     "units": {"measure", "judge_claims", "make_report"} | DRAW | COMPARED,
     "settings": READS_SETTINGS,
-    "grading": {"grade", "train_grpo", "train_marginal"},
-    "answer_notation": {"grade", "train_grpo", "train_marginal"},
-    "tasks.problems": TRAIN | {"make_problems", "make_base_model", "sample", "score_proteins"} | OF_PROTEINS,
+    "grading": {"grade", "grade_by_task", "train_grpo", "train_marginal"},
+    "answer_notation": {"grade", "grade_by_task", "train_grpo", "train_marginal"},
+    "tasks.problems": TRAIN
+    | {"make_problems", "make_base_model", "sample", "grade_by_task", "score_proteins"}
+    | OF_PROTEINS,
     "tasks.loading": {"make_problems"},
     "tasks.sources": {"make_problems"},
     "tasks.local_files": {"make_problems"},
-    "tasks.math": {"make_problems"},
+    "tasks.table": {"make_problems"},
+    "tasks.questions": TRAIN | {"make_problems", "grade_by_task"},
+    "tasks.reasoning_gym": {"make_problems", "train_grpo", "train_marginal", "grade_by_task"},
     "tasks.arithmetic": {"make_problems", "make_base_model"},
     "tasks.arithmetic_corpus": {"make_base_model"},
     "tasks.protein": {"make_problems", "make_base_model", "train_grpo", "score_proteins"} | OF_PROTEINS,
@@ -122,7 +126,7 @@ COUNTED_BY = {
 # settings) and commands: no job counts them.
 COUNTED_BY_NONE = ["provenance.", "planning.", "__main__", "sampling.vllm_backend"]
 COUNTED_BY_NONE += [
-    f"config.{name}" for name in ("checks", "files", "loading", "pin", "reference", "resolving", "seeds")
+    f"config.{name}" for name in ("checks", "files", "loading", "pin", "problems", "reference", "resolving", "seeds")
 ]
 COUNTED_BY_NONE += [f"config.{name}" for name in ("presets", "recipes", "experiments", "claims", "sentences")]
 COUNTED_BY_NONE += ["presentation.claims_table", "presentation.compare", "presentation.terminal"]

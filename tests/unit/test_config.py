@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from conftest import REPO
 
 from compute_aligned.config.files import ConfigError, read_preset, read_yaml
 from compute_aligned.config.loading import load_settings
+from compute_aligned.config.problems import check_problems
 from compute_aligned.config.resolving import (
     closed_form_settings,
     diagonal_settings,
@@ -23,6 +25,7 @@ from compute_aligned.config.resolving import (
     sampling_settings,
     training_settings,
 )
+from compute_aligned.tasks.arithmetic import ALPHABET
 
 CONFIG = REPO / "config"
 PRESETS = ["tiny", "small", "paper"]
@@ -142,6 +145,21 @@ def test_every_key_of_a_preset_is_needed_so_none_can_come_from_another_preset(na
         ("recipes", {}, ["recipes", "'math_sft_pass' needs the recipe 'math_sft_pass'"]),
         ("models", {}, ["models", "'math_sft_pass' needs an entry 'math'"]),
         ("data", {}, ["data", "'math_sft_pass' needs an entry 'math'"]),
+        (
+            "data.sums",
+            {"loader": "protein_unconditional"},
+            ["data", "found 'sums'", "the task of a recipe", "math, prot"],
+        ),
+        (
+            "models.sums",
+            preset()["models"]["math"],
+            ["models", "found 'sums'", "wanted the model of a recipe", "are math, protein"],
+        ),
+        # problems
+        (f"{TINY_RECIPE}.train_problems", 5601, ["found 5601", "the train split of data.math has 5600 problems"]),
+        (f"{TINY_RECIPE}.evaluation.problems", 1201, ["problems: found 1201", "the test split of data.math has 1200"]),
+        ("recipes.math_rl_pass.rl.problems", 5000, ["rl.problems: found 5000 after the 2000 of the warm-up", "5600"]),
+        ("data.protein_conditional.sizes.test", 149, ["protein_conditional.evaluation.problems: found 150", "has 149"]),
         ("models.math.source.held_out", "sums", ["source.held_out", "found 'sums'", "wanted an entry of data: math"]),
     ],
 )
@@ -149,6 +167,94 @@ def test_a_preset_that_cannot_be_run_is_refused_in_one_sentence(key, value, said
     sentence = complaint(changed((key, value)))
     assert sentence.startswith("my.yaml: ")
     assert [word for word in said if word not in sentence] == [], sentence
+
+
+def own_table(folder, rows=40, held_out=5, question="What is {n}+1?", **changes):
+    """Tiny with a table of one's own in place of generated arithmetic, of which recipes take fifteen problems."""
+    for split, numbers in {"train": range(rows), "test": range(rows, rows + 20)}.items():
+        rows = [{"question": question.format(n=n), "answer": n + 1, "level": 1 + n % 2} for n in numbers]
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = {
+        "loader": "table",
+        "seed": 1,
+        "validation_size": held_out,
+        "source": {f"{split}_file": str(folder / f"{split}.jsonl") for split in ("train", "test")},
+        "columns": {"problem": "question", "answer": "answer", "level": "level"},
+    }
+    content = changed(("data.math", table | changes))
+    for recipe in content["recipes"].values():
+        recipe |= {"train_problems": 15} if "train_problems" in recipe else {}
+        recipe["evaluation"] |= {"problems": 1}
+        if "rl" in recipe:
+            recipe["rl"] |= {"problems": 1}
+    return content
+
+
+def complaint_about_problems(content):
+    settings = load_settings(content, "my.yaml", CONFIG)
+    with pytest.raises(ConfigError) as error:
+        check_problems(settings, "my.yaml")
+    sentence = str(error.value)
+    assert "\n" not in sentence, sentence
+    return sentence
+
+
+def test_local_data_are_looked_at_before_the_first_job(tmp_path):
+    content = own_table(tmp_path, prompt="{problem}")
+    assert re.sub(r"train/\d+", "train/...", complaint_about_problems(content)) == (
+        "my.yaml: data.math: problem train/...: found the character 'W', which models.math, a model of kind "
+        f"arithmetic_scratch that is made here, has no token for; wanted one of {ALPHABET!r}, or another model"
+    )
+    content = own_table(tmp_path, question="{n}+1=", prompt="{problem}")
+    check_problems(load_settings(content, "my.yaml", CONFIG), "my.yaml")
+    content["recipes"]["math_sft_majority"]["train_problems"] = 36
+    assert complaint_about_problems(content) == (
+        "my.yaml: recipes.math_sft_majority.train_problems: found 36, wanted no more than there are: the train split "
+        "of data.math has 35 problems of levels [1, 2, 3]"
+    )
+    content = own_table(tmp_path, held_out=200)
+    file = tmp_path / "train.jsonl"
+    assert complaint_about_problems(content) == (
+        f"my.yaml: data.math: {file}: a validation split of 200 problems was asked for, the training data has 40; "
+        "wanted a smaller validation_size"
+    )
+    content = own_table(tmp_path)
+    file.write_text('{"question": "1+1", "answer": 2, "level": 6}\n')
+    assert f"my.yaml: data.math: {file}, line 1: train row 0: column 'level'" in complaint_about_problems(content)
+    file.unlink()  # Snakemake says that it is missing, unless what was read from it is there
+    check_problems(load_settings(content, "my.yaml", CONFIG), "my.yaml")
+
+
+def test_generated_problems_are_counted_by_level():
+    content = changed(("recipes.math_sft_majority.train_problems", 3500))  # of 5,600, but of levels 1 to 3
+    assert complaint_about_problems(content) == (
+        "my.yaml: recipes.math_sft_majority.train_problems: found 3500, wanted no more than there are: the train split "
+        "of data.math has 3336 problems of levels [1, 2, 3]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"train_problems": 11501},
+            "train_problems: found 11501, wanted no more than there are: the train split of data",
+        ),
+        (
+            {"evaluation": {"problems": 501}},
+            "problems: found 501, wanted no more than there are: the test split of data",
+        ),
+    ],
+)
+def test_the_rows_that_are_expected_of_a_table_on_the_hub_are_what_recipes_may_take(changes, said):
+    content = preset("paper")
+    recipe = content["recipes"]["math_sft_pass"]
+    content["recipes"]["math_sft_pass"] = (
+        recipe | changes | {"evaluation": recipe["evaluation"] | changes.get("evaluation", {})}
+    )
+    assert said in complaint(content)
+    content = changed(("data.math.validation_size", 12000), name="paper")
+    assert "data.math.validation_size: found 12000 of 12000 expected rows, wanted fewer" in complaint(content)
 
 
 NAME = "wanted a name like ^[A-Za-z0-9]"

@@ -10,6 +10,7 @@ import sys
 import pytest
 import yaml
 from conftest import REPO
+from procedural import write_package
 
 pytestmark = pytest.mark.slow
 PAGE = REPO / "docs" / "extending.md"
@@ -66,12 +67,13 @@ def extended(tmp_path_factory):
     for name in ("Snakefile", "pyproject.toml"):
         shutil.copy(REPO / name, folder)
     (folder / "gsm8k").mkdir()
-    for split, questions in {"train": range(300), "test": range(300, 400)}.items():
+    for split, questions in {"train": range(200, 1200), "test": range(1200, 1400)}.items():
         rows = [
-            {"question": f"What is {n}+1?", "answer": f"{n}+1=<<{n}+1={n + 1}>>{n + 1}\n#### {n + 1:,}"}
+            {"question": f"What is {n}+1?", "answer": f"{n}+1=<<{n}+1={n + 1}>>{n + 1:,}\n#### {n + 1:,}"}
             for n in questions
         ]
         (folder / "gsm8k" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_package(folder / "site")
     printed = {}
     for section in PAGE.read_text().split("\n## ")[1:]:
         heading = section.splitlines()[0]
@@ -90,7 +92,8 @@ def shell(folder, command):
     """Exit code and output of one of the page's commands, with this interpreter and the copy's package."""
     command = re.sub("^snakemake", "python -m snakemake", command)
     command = re.sub("^python", re.escape(sys.executable), command)
-    environment = os.environ | {"PYTHONPATH": str(folder / "workflow")}
+    # With a stand-in of reasoning-gym, which is optional.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(folder / name) for name in ("workflow", "site"))}
     environment.pop("SNAKEMAKE_PROFILE", None)
     done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
@@ -120,6 +123,7 @@ def test_every_block_of_the_page_belongs_to_a_file_or_is_a_command():
         ("An objective that is no strategy", ["models/math_sft_pass/focal_g2/"]),
         ("A model", ["results/mine/models/base/math", "results/mine/tables/table2.csv"]),
         ("A data set", ["results/mine/data/math/train.parquet", "results/mine/tables/table2.csv"]),
+        ("Endless problems", ["results/endless/data/math/train.parquet", "by the task's own scorer"]),
     ],
 )
 def test_the_commands_plan_the_new_runs(extended, heading, planned):
@@ -185,7 +189,7 @@ print(json.dumps([objective.weight(gold).tolist(), gradient.tolist()]))
     assert gradient == pytest.approx([-w for w in wanted], rel=1e-6)
 
 
-def test_the_data_set_is_read_and_its_reference_page_is_renewed(extended):
+def test_the_data_set_is_read(extended):
     folder, _ = extended
     splits = in_the_copy(
         folder,
@@ -199,15 +203,21 @@ print(json.dumps({split: [dataclasses.asdict(problem) for problem in problems] f
     )
     assert {split: len(problems) for split, problems in splits.items()} == {
         "validation": 200,
-        "train": 100,
-        "test": 100,
+        "train": 800,
+        "test": 200,
     }
     assert splits["test"][0] == {
         "problem_id": "test/00000",
-        "prompt": "Problem:\nWhat is 300+1?",
-        "target": "300+1=301\n\\boxed{301}",
-        "answer": "301",
-        "subject": "grade school",
+        "prompt": "Problem:\nWhat is 1200+1?",
+        "target": "1200+1=1201\n\\boxed{1201}",
+        "answer": "1201",
+        "subject": "none",
         "level": 1,
     }
-    assert "gsm8k" in (folder / "docs" / "config.md").read_text().lower()
+
+
+def test_the_data_set_takes_some_twelve_lines_of_a_preset_and_no_code():
+    section = PAGE.read_text().split("\n## A data set\n")[1].split("\n## ")[0]
+    blocks = [(language, block) for _, language, block in BLOCK.findall(section)]
+    assert [language for language, _ in blocks] == ["yaml", "sh"]
+    assert len(blocks[0][1].splitlines()) <= 12

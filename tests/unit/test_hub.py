@@ -83,10 +83,10 @@ def test_the_data_set_is_read_at_the_resolved_commit_which_the_manifest_records(
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     data = {
-        "loader": "math",
+        "loader": "table",
         "seed": 0,
         "validation_size": 1,
-        "expected": None,
+        "columns": {name: name for name in ("problem", "solution", "answer", "subject", "level")},
         "source": {"hub": "someone/MATH", "revision": "main"},
     }
     paths = {split: str(tmp_path / f"{split}.parquet") for split in ("train", "validation", "test")}

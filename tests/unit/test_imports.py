@@ -16,6 +16,7 @@ TRAINERS = ("trl", "peft", "bitsandbytes", "datasets", "transformers.trainer")
         ("make_base_model", (*TRAINERS, "matplotlib", "scipy.stats")),
         ("train_grpo", ("vllm", "matplotlib", "scipy.stats", "sklearn", "tensorboard")),
         ("grade", ("torch", "transformers", "math_verify", "matplotlib", "scipy")),
+        ("grade_by_task", ("torch", "transformers", "math_verify", "reasoning_gym", "matplotlib", "scipy")),
         ("score_proteins", ("torch", "transformers", "matplotlib", "scipy")),
         ("measure", ("torch", "transformers", "matplotlib")),
         ("make_table", ("torch", "transformers", "matplotlib", "scipy")),

@@ -33,8 +33,7 @@ from compute_aligned.sampling import evaluation as sample_script
 from compute_aligned.sampling import transformers_backend as sampling
 from compute_aligned.tasks import Problem
 from compute_aligned.tasks.loading import load_task
-from compute_aligned.tasks.math import PROMPT
-from compute_aligned.tasks.sources import read_task
+from compute_aligned.tasks.sources import PROMPT, read_task
 from compute_aligned.training import grpo_run as grpo_script
 from compute_aligned.training.run_files import RunFiles
 from compute_aligned.training.sft import gold_completions

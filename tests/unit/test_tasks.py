@@ -1,6 +1,8 @@
 """Problems: splits that share nothing, solutions that are true, rows that are refused by name."""
 
 import csv
+import dataclasses
+import hashlib
 import io
 import json
 import math
@@ -15,12 +17,14 @@ from conftest import REPO
 from make_problems import make_problems
 
 import compute_aligned.tasks.arithmetic as arithmetic_task
+from compute_aligned.config.files import ConfigError, check_content
+from compute_aligned.config.presets import Preset
+from compute_aligned.grading import extract_answer, math_verify_verdict
 from compute_aligned.provenance.artifacts import read_artifact
 from compute_aligned.provenance.hashing import sha256_file
 from compute_aligned.tasks import Problem, refuse_overlap, select
 from compute_aligned.tasks.arithmetic import ALPHABET, generate_splits
 from compute_aligned.tasks.loading import load_task
-from compute_aligned.tasks.math import load_splits
 from compute_aligned.tasks.sources import read_task
 
 SIZES = {"train": 2000, "validation": 300, "test": 300}  # those of the tiny preset
@@ -172,9 +176,27 @@ def write_rows(tmp_path):
     return write
 
 
-def load(source, validation_size=3, seed=1, expected=None):
+COLUMNS = {name: name for name in ("problem", "solution", "answer", "subject", "level")} | {"id": "unique_id"}
+
+
+def table(source, validation_size=3, seed=1, **changes):
+    """What a preset says of such rows."""
+    return {
+        "loader": "table",
+        "seed": seed,
+        "validation_size": validation_size,
+        "columns": COLUMNS,
+        "source": source,
+    } | changes
+
+
+def load_splits(source, **changes):
+    return load_task(read_task(table(source, **changes)))
+
+
+def load(source, **changes):
     """The splits alone."""
-    return load_splits(source, validation_size, seed, expected)[0]
+    return load_splits(source, **changes)[0]
 
 
 TRAIN, TEST = [math_row(n) for n in range(10)], [math_row(n) for n in range(100, 105)]
@@ -210,9 +232,9 @@ def test_the_level_may_be_written_as_in_the_original_data(write_rows):
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [
-        ("solution", "", ["MATH train row 4", "'solution'", "missing or empty"]),
-        ("answer", None, ["MATH train row 4", "'answer'", "missing or empty"]),
-        ("level", 7, ["MATH train row 4", "level is 7", "wanted 1 to 5"]),
+        ("solution", "", ["train row 4", "'solution'", "missing or empty"]),
+        ("answer", None, ["train row 4", "'answer'", "missing or empty"]),
+        ("level", 7, ["train row 4", "level is 7", "wanted 1 to 5"]),
     ],
 )
 def test_a_bad_row_is_named(write_rows, column, value, said):
@@ -250,7 +272,7 @@ def test_a_value_of_another_type_is_refused_with_its_file_row_and_column(write_r
     with pytest.raises(ValueError) as error:
         load(source)
     line = ", line 1" if ending == "jsonl" else ""
-    assert one_sentence(error).startswith(f"{source['train_file']}{line}: MATH train row 0: {said}")
+    assert one_sentence(error).startswith(f"{source['train_file']}{line}: train row 0: {said}")
     assert len(str(error.value)) < 400
 
 
@@ -260,6 +282,171 @@ def test_whole_numbers_are_read_as_the_text_that_they_are(write_rows):
         splits = load(write_rows(rows, TEST, ending))
         found = {p.problem_id: p.answer for p in splits["train"] + splits["validation"]}
         assert found == {str(number): row["answer"] for number, row in enumerate(TRAIN)}
+
+
+# --- tables of other columns -----------------------------------------------------------------------------------------
+
+GSM8K = {
+    "columns": {"problem": "question", "answer": "answer", "solution": "answer"},
+    "answer_pattern": r"#### (.+)$",
+    "remove_pattern": r"<<.*?>>|(?<=\d),(?=\d{3})",
+}
+CHOICES = {
+    "columns": {"problem": "question", "answer": "key"},
+    "prompt": "{problem}\nA. {A}\nB. {B}\nEnd with \\boxed{}.",
+}
+
+
+def word_problem(n, answer="9,{n:03}+1=<<9{n:03}+1=9{m:03}>>9,{m:03}\nIt is so.\n#### 9,{m:03} "):
+    return {"question": f"What is 9{n:03}+1?", "answer": answer.format(n=n, m=n + 1)}
+
+
+def choice(n):
+    return {"question": f"Is {n} odd?", "A": "yes", "B": n, "key": "AB"[n % 2]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "prompt", "target", "answer"),
+    [
+        # A pattern takes the answer out of the solution, and the box that the grader reads stands in its place.
+        (word_problem, GSM8K, "Problem:\nWhat is 9100+1?", "9100+1=9101\nIt is so.\n\\boxed{9101}", "9101"),
+        (choice, CHOICES, "Is 100 odd?\nA. yes\nB. 100\nEnd with \\boxed{}.", "\\boxed{A}", "A"),
+        # A box that is there stays, and so does the text around it.
+        (
+            lambda n: {"question": f"{n}?", "worked": f" \\boxed{{{n}}}.\n#### {n} or so", "answer": n},
+            {"columns": {"problem": "question", "answer": "answer", "solution": "worked"}},
+            "Problem:\n100?",
+            " \\boxed{100}.\n#### 100 or so",
+            "100",
+        ),
+        (
+            lambda n: {"question": f"{n}?", "worked": f"{n} is \\boxed {n}"},
+            {
+                "columns": {"problem": "question", "answer": "worked", "solution": "worked"},
+                "answer_pattern": r"boxed (\d+)",
+            },
+            "Problem:\n100?",
+            "100 is \\boxed 100",
+            "100",
+        ),
+        # Where patterns match several times the last one counts.
+        (
+            lambda n: {"question": f"{n}?", "worked": f"#### 1\nno, #### {n}\nSo."},
+            {
+                "columns": {"problem": "question", "answer": "worked", "solution": "worked"},
+                "answer_pattern": r"#### (\d+)",
+            },
+            "Problem:\n100?",
+            "#### 1\nno,\nSo.\n\\boxed{100}",
+            "100",
+        ),
+    ],
+)
+def test_a_table_is_read_as_its_columns_and_patterns_say(write_rows, rows, changes, prompt, target, answer):
+    source = write_rows(list(map(rows, range(10))), list(map(rows, range(100, 103))))
+    splits = load(source, **changes)
+    assert {split: len(problems) for split, problems in splits.items()} == {"validation": 3, "train": 7, "test": 3}
+    assert splits["test"][0] == Problem("test/00000", prompt, target, answer, "none", 1)
+    for problem in splits["train"]:
+        assert extract_answer(problem.target, False) == problem.answer
+
+
+@pytest.mark.parametrize(
+    ("row", "changes", "said"),
+    [
+        (
+            {"answer": "It is 5."},
+            {},
+            ": train row 4: column 'answer': found 'It is 5.', wanted a text in which the an",
+        ),
+        ({"answer": "#### \t"}, {}, ": train row 4: column 'answer': found '#### \\t', wanted a text in which the an"),
+        (
+            {"answer": "#### x"},
+            {"remove_pattern": "x"},
+            ": train row 4: column 'answer': remove_pattern leaves nothing",
+        ),
+        (
+            {},
+            {"prompt": "{problem} {hint}"},
+            ": train row 0: column 'hint', named in the prompt, is missing; found que",
+        ),
+        ({}, {"columns": GSM8K["columns"] | {"problem": "text"}}, ": train row 0: column 'text', named as columns.pro"),
+    ],
+)
+def test_what_a_row_lacks_is_said_with_its_line(write_rows, row, changes, said):
+    rows = [word_problem(n) | (row if n == 4 else {}) for n in range(10)]
+    source = write_rows(rows, [word_problem(100)])
+    with pytest.raises(ValueError) as error:
+        load(source, **GSM8K | changes)
+    assert said in one_sentence(error) and one_sentence(error).startswith(f"{source['train_file']}, line ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"answer_pattern": "#### .+"},
+            "answer_pattern: found '#### .+', wanted a regular expression with one group (...)",
+        ),
+        (
+            {"answer_pattern": "(#### (.+)"},
+            "answer_pattern: found '(#### (.+)', wanted a regular expression (missing ), ",
+        ),
+        ({"remove_pattern": "(x)"}, "remove_pattern: found '(x)', wanted a regular expression without a group"),
+        ({"prompt": "{question}"}, "prompt: found '{question}', wanted a text with {problem} in it"),
+        ({"prompt": "{problem} \\boxed{answer}"}, "wanted a prompt without {answer}, which holds the answer"),
+        ({"columns": {"problem": "question"}}, "columns: the key 'answer' is missing; found problem"),
+        (
+            {"columns": GSM8K["columns"] | {"question": "q"}},
+            "columns: unknown key 'question'; allowed are problem, answer",
+        ),
+        ({"source": {"train_file": "a"}}, "source: the key 'test_file' is missing beside 'train_file'"),
+    ],
+)
+def test_what_a_table_may_not_say_is_refused_with_the_key(changes, said):
+    preset = yaml.safe_load((REPO / "config" / "small.yaml").read_text())
+    preset["data"]["math"] = table(**{"source": {"train_file": "a", "test_file": "b"}} | GSM8K | changes)
+    with pytest.raises(ConfigError) as error:
+        check_content(preset, Preset, "mine.yaml")
+    assert said in one_sentence(error) and one_sentence(error).startswith("mine.yaml: data.math")
+
+
+def test_a_subset_and_parts_of_a_split_of_the_hub_are_asked_for(monkeypatch):
+    asked = []
+
+    def load_dataset(hub, **options):
+        asked.append((hub, options))
+        return [word_problem(n + 100 * (options["split"] != "train[:90%]")) for n in range(5)]
+
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    source = {"hub": "openai/gsm8k", "revision": "c0", "subset": "main", "train_split": "train[:90%]"}
+    load(source | {"test_split": "train[90%:]"}, **GSM8K)
+    options = [{"revision": "c0", "split": split, "name": "main"} for split in ("train[:90%]", "train[90%:]")]
+    assert asked == [("openai/gsm8k", option) for option in options]
+
+
+def test_rows_of_csv_are_those_of_json_lines_however_they_are_quoted(write_rows, tmp_path):
+    train, test = list(map(word_problem, range(10))), list(map(word_problem, range(100, 103)))
+    test[1]["question"] = 'A "comma", a\u2028mark\r\nand lines\n\nin one cell'
+    source = write_rows(train, test)
+    for split, rows in (("train", train), ("test", test)):
+        (tmp_path / f"{split}.csv").write_bytes(b"\xef\xbb\xbf" + as_csv(rows))
+    assert load({key: value.replace("jsonl", "csv") for key, value in source.items()}, **GSM8K) == load(source, **GSM8K)
+    assert load(source, **GSM8K)["test"][1].prompt.endswith("in one cell")
+
+
+def test_levels_of_csv_are_texts(write_rows, tmp_path):
+    source = write_rows(TRAIN, TEST)
+    (tmp_path / "train.csv").write_bytes(as_csv(TRAIN))
+    assert load(source | {"train_file": str(tmp_path / "train.csv")}) == load(source)
+
+
+def test_the_letters_of_a_multiple_choice_are_told_apart():
+    letters = "ABCDEFGHIJ"
+    for gold in letters:
+        for answer in (gold, f"\\text{{{gold}}}", f"({gold})"):
+            assert math_verify_verdict(answer, gold), answer
+        assert [answer for answer in letters if answer != gold and math_verify_verdict(answer, gold)] == []
 
 
 LINES = [json.dumps(row) for row in TRAIN]
@@ -290,6 +477,18 @@ def as_parquet(rows):
         ("rows.parquet", as_parquet(TRAIN[:0]), ": found no rows, wanted at least one"),
         ("rows.parquet", "\n".join(LINES).encode(), ": found no whole Parquet file, wanted one ("),
         ("rows.jsonl", as_parquet(TRAIN), ": found a Parquet file, wanted JSON; its name should end in .parquet"),
+        ("rows.csv", as_parquet(TRAIN), ": found a Parquet file, wanted CSV; its name should end in .parquet"),
+        ("rows.csv", b"", ": found no rows, wanted at least one"),
+        ("rows.csv", b"problem,answer\n", ": found no rows, wanted at least one"),
+        ("rows.csv", b"problem,problem\n1,2\n", ", line 1: found column 'problem' twice, wanted it once"),
+        ("rows.csv", as_csv(TRAIN[:2]) + b"\n4\n", ", line 5: found 1 values, wanted 6, one of each column"),
+        ("rows.csv", as_csv(TRAIN[:2]) + b'"3,4\n', ", line 4: found no CSV, wanted comma-separated values ("),
+        ("rows.csv", b"problem,answer\n1,\xfc\n", ", line 2: found the byte 0xfc, which is no UTF-8"),
+        (
+            "rows.csv",
+            b"problem;solution\n1;2\n",
+            ", line 2: test row 0: column 'problem', named as columns.problem, is missing; found problem;solution",
+        ),
         (
             "rows.jsonl",
             as_csv(TRAIN),
@@ -320,7 +519,7 @@ def as_parquet(rows):
         (
             "rows.jsonl",
             LINES[0].replace("What", r"\ud800").encode(),
-            ", line 1: MATH test row 0: column 'problem': found",
+            ", line 1: test row 0: column 'problem': found",
         ),
     ],
 )
@@ -356,7 +555,7 @@ def test_a_file_replaced_at_its_path_with_its_size_and_time_is_read_anew(write_r
     source = write_rows(TRAIN, TEST, ending)
     file = tmp_path / f"test.{ending}"
     paths = {split: str(tmp_path / f"{split} problems.parquet") for split in ("train", "validation", "test")}
-    data = {"loader": "math", "seed": 1, "validation_size": 3, "expected": None, "source": source}
+    data = table(source)
 
     def answers():
         make_problems(read_task(data), paths)
@@ -376,19 +575,19 @@ def test_rows_of_the_hub_are_checked_alike(monkeypatch):
         return [*(TRAIN if split == "train" else TEST), math_row(300, answer=0.5)]
 
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
-    with pytest.raises(ValueError, match="someone/math: MATH train row 10: column 'answer': found 0.5, wanted a text"):
+    with pytest.raises(ValueError, match="someone/math: train row 10: column 'answer': found 0.5, wanted a text"):
         load({"hub": "someone/math", "revision": "main"})
 
 
 def test_a_missing_column_is_named(write_rows):
     rows = [{key: value for key, value in row.items() if key != "subject"} for row in TEST]
-    with pytest.raises(ValueError, match="MATH test row 0: column 'subject'"):
+    with pytest.raises(ValueError, match="test row 0: column 'subject'"):
         load(write_rows(TRAIN, rows))
 
 
 def test_a_training_problem_that_stands_in_the_test_split_is_left_out_of_training_and_counted(write_rows):
     repeated = math_row(3, problem="What \n is  3+1? ", unique_id="algebra/3 again")
-    splits, found = load_splits(write_rows(TRAIN, [*TEST, repeated]), validation_size=3, seed=1, expected=None)
+    splits, found = load_splits(write_rows(TRAIN, [*TEST, repeated]))
     assert [problem.problem_id for problem in splits["test"]] == [row["unique_id"] for row in [*TEST, repeated]]
     trained = {problem.problem_id for problem in splits["train"] + splits["validation"]}
     assert trained == {row["unique_id"] for row in TRAIN} - {"algebra/3"}
@@ -401,7 +600,7 @@ def test_of_equal_training_problems_the_first_is_kept_so_that_none_is_in_train_a
     again = math_row(100, unique_id="again/100")  # test rows are all kept
     source = write_rows([*TRAIN, *repeats], [*TEST, again])
     for seed in range(5):
-        splits, found = load_splits(source, validation_size=3, seed=seed, expected=None)
+        splits, found = load_splits(source, seed=seed)
         trained = splits["train"] + splits["validation"]
         assert sorted(problem.problem_id for problem in trained) == sorted(row["unique_id"] for row in TRAIN)
         assert found["repeats"] == {"train_in_test": 0, "within_train": 3, "within_test": 1}
@@ -409,7 +608,7 @@ def test_of_equal_training_problems_the_first_is_kept_so_that_none_is_in_train_a
 
 
 def test_an_id_that_stands_twice_is_refused(write_rows):
-    with pytest.raises(ValueError, match="MATH: the id 'algebra/4' stands 2 times in train and test") as error:
+    with pytest.raises(ValueError, match="the id 'algebra/4' stands 2 times in train and test") as error:
         load(write_rows(TRAIN, [*TEST, math_row(200, unique_id="algebra/4")]))
     one_sentence(error)
 
@@ -424,7 +623,7 @@ ROWS = {"train": 10, "test": 5, "test_levels": [1, 1, 1, 1, 1]}
 
 
 def test_data_with_the_expected_rows_are_read(write_rows):
-    _, found = load_splits(write_rows(TRAIN, TEST), validation_size=3, seed=1, expected=ROWS)
+    _, found = load_splits(write_rows(TRAIN, TEST), expected=ROWS)
     assert found["rows"] == ROWS
 
 
@@ -441,7 +640,7 @@ def test_data_with_other_rows_than_expected_are_refused_with_the_way_out(write_r
     with pytest.raises(ValueError) as error:
         load(write_rows(TRAIN, TEST), expected=ROWS | changes)
     sentence = one_sentence(error)
-    assert [words for words in [*said, "data.math.expected", "null"] if words not in sentence] == []
+    assert [words for words in [*said, "`expected`", "null"] if words not in sentence] == []
 
 
 def test_a_missing_file_an_unknown_kind_and_too_large_a_hold_out_are_refused(write_rows, tmp_path):
@@ -449,7 +648,7 @@ def test_a_missing_file_an_unknown_kind_and_too_large_a_hold_out_are_refused(wri
     with pytest.raises(ValueError, match=r"none.jsonl: no such file; it is named as test_file"):
         load(source | {"test_file": str(tmp_path / "none.jsonl")})
     (tmp_path / "rows.xml").write_text("")
-    with pytest.raises(ValueError, match=r"rows.xml: wanted a .jsonl, .json or .parquet file"):
+    with pytest.raises(ValueError, match=r"rows.xml: wanted a .jsonl, .json, .csv or .parquet file"):
         load(source | {"train_file": str(tmp_path / "rows.xml")})
     with pytest.raises(ValueError, match="validation split of 10 problems was asked for, the training data has 10"):
         load(source, validation_size=10)
@@ -478,3 +677,13 @@ def test_the_real_math_rows_are_read_whole():
     assert all(problem.answer == rows[problem.problem_id]["answer"] for problem in splits["test"])
     with pytest.raises(ValueError, match="train: found 4500, expected 12000"):
         load(source, validation_size=200, expected=expected)
+    # The same problems in the same order as ever, so that runs on MATH stay what they were.
+    digests = {
+        split: hashlib.sha256(json.dumps([dataclasses.astuple(problem) for problem in problems]).encode()).hexdigest()
+        for split, problems in splits.items()
+    }
+    assert digests == {
+        "validation": "4dec479cf8ee2edd7f2e35e957ae2e554ed54603ba5d5d5704975075f5edf57b",
+        "train": "4a8ee38a40472cd0c4d9f454ad6741163b0a9ab17e082be9d424aef2a0f3695b",
+        "test": "e81d66d2d612fb73032dd3b15bf0d4a21b22dca21a7110daa282fd7fd6627b2b",
+    }

@@ -22,7 +22,7 @@ from compute_aligned.models.tokenization import (
 )
 from compute_aligned.tasks import Problem
 from compute_aligned.tasks.arithmetic import ALPHABET, WORDS, generate_splits
-from compute_aligned.tasks.math import PROMPT
+from compute_aligned.tasks.sources import PROMPT
 from compute_aligned.training.sft_run import encode_problems, training_problems
 
 TOKENIZER = character_tokenizer(ALPHABET, WORDS)

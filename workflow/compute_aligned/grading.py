@@ -98,7 +98,7 @@ def extract_answer(completion: str, whole_is_answer: bool) -> str | None:
     Source: the paper's released code, which differs in three details of the last number: it drops a unicode
     minus, reads 500 out of 58,500, and keeps the full stop of "is 7."; each would split or misdirect votes.
     """
-    text = _answer_text(completion, whole_is_answer)
+    text = answer_text(completion, whole_is_answer)
     return None if text is None else normalize_answer(text)
 
 
@@ -172,7 +172,7 @@ def grade_many(
     Errors: RuntimeError if no worker process can be kept alive; pickle's own for a verifier without a name.
     """
     pairs = [(completion, gold) for completion, gold in pairs]
-    texts = {pair: _answer_text(pair[0], whole_is_answer) for pair in dict.fromkeys(pairs)}
+    texts = {pair: answer_text(pair[0], whole_is_answer) for pair in dict.fromkeys(pairs)}
     outcomes = {pair: _quick_outcome(text, pair[1]) for pair, text in texts.items()}
     undecided = dict.fromkeys((texts[pair], pair[1]) for pair, outcome in outcomes.items() if outcome is None)
     verified = _verify_in_pool(list(undecided), verifier, time_limit_s, workers)
@@ -186,7 +186,7 @@ def grade_many(
     return [grades[pair] for pair in pairs]
 
 
-def _answer_text(completion: str, whole_is_answer: bool) -> str | None:
+def answer_text(completion: str, whole_is_answer: bool) -> str | None:
     """The answer as it was written, or None where nothing is left of it once normalised."""
     boxes = list(_BOX.finditer(completion))
     if boxes:

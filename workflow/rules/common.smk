@@ -10,6 +10,7 @@ from compute_aligned.config.resolving import (
     diagonal_settings,
     rl_settings,
     sampling_settings,
+    scorer_settings,
     training_settings,
 )
 from compute_aligned.planning.command_line import command_of, stop_unless_writable, values_of

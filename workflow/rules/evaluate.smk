@@ -33,6 +33,35 @@ rule grade:
         "../scripts/grade.py"
 
 
+rule grade_by_task:
+    input:
+        samples=of_runs("samples"),
+        problems=problems_of(PRESET["split"]),
+    output:
+        of_runs("scores"),
+    log:
+        f"{RESULTS}/logs/grade_by_task/{{recipe}}/{{objective}}/{SEED}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/grade_by_task/{{recipe}}/{{objective}}/{SEED}.tsv"
+    wildcard_constraints:
+        recipe=one_of(PLAN.scored_by_task),
+    priority: 20
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    resources:
+        mem_mb=RESOURCES["evaluate"]["mem_mb"],
+        runtime=RESOURCES["evaluate"]["runtime"],
+    params:
+        target=lambda wildcards: PLAN.recipe(wildcards.recipe)["target"],
+        questions=lambda wildcards: scorer_settings(SETTINGS, wildcards.recipe).plain(),
+        code=code_of("grade_by_task.py"),
+    message:
+        f"Grading {{wildcards.recipe}}, {{wildcards.objective}}, {SEED_MESSAGE}, by the task's own scorer"
+    script:
+        "../scripts/grade_by_task.py"
+
+
 rule score_proteins:
     input:
         samples=of_runs("samples"),

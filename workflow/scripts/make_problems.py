@@ -8,7 +8,7 @@ from compute_aligned.models.hub import resolve_revision
 from compute_aligned.provenance.artifacts import write_artifact
 from compute_aligned.provenance.job import job
 from compute_aligned.tasks.loading import load_task
-from compute_aligned.tasks.sources import Math, Task, read_task
+from compute_aligned.tasks.sources import Table, Task, read_task
 
 
 def make_problems(task: Task, paths: dict[str, str]) -> dict:
@@ -23,7 +23,7 @@ def make_problems(task: Task, paths: dict[str, str]) -> dict:
         split.
     """
     source = {}
-    if isinstance(task, Math):
+    if isinstance(task, Table):
         if task.source.train_file is None:
             commit = resolve_revision(task.source.hub, task.source.revision, "dataset")
             task |= {"source": task.source | {"revision": commit}}

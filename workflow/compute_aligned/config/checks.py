@@ -10,6 +10,7 @@ from .resolving import compared_arms, compared_objectives, experiment_recipes, r
 RESERVED_PRESET = "reference"  # committed runs stand in results/reference
 # Keys of a preset's recipe that a supervised stage needs.
 SUPERVISED_STAGE = ["train_problems", "learning_rate", "batch_size", "micro_batch_size", "checkpoint_steps"]
+ROLES = {"models": "model", "data": "task"}  # key of a preset -> that by which a recipe names an entry
 # Kind of experiment -> the kinds of a claim's parts that its results can decide.
 DECIDED_BY = {
     "comparison": ["difference", "slope_in_n", "slope_in_k", "share", "share_below", "gains_by_alignment"],
@@ -74,6 +75,7 @@ def check_settings(settings: dict, files: Files, reported: set[tuple[str, int]])
     for name in preset["experiments"]:
         check_scale_of_experiment(name, settings, files)
         check_needs(name, settings, files)
+    check_names(settings, files)
     check_held_out(preset, files)
     for name in preset["recipes"]:
         check_keys_of_trainer(name, settings, files)
@@ -313,11 +315,11 @@ def check_needs(experiment: str, settings: dict, files: Files) -> None:
             if needed not in preset["recipes"]:
                 where = files.at("preset", "recipes")
                 raise ConfigError(f"{where}: the experiment {experiment!r} needs the recipe {needed!r}")
+            for kind, key in ROLES.items():
+                if recipes[needed][key] not in preset[kind]:
+                    where = files.at("preset", kind)
+                    raise ConfigError(f"{where}: the recipe {needed!r} needs an entry {recipes[needed][key]!r}")
         check_success_rate(recipe, objective, settings, files)
-        for kind, key in (("models", "model"), ("data", "task")):
-            if recipes[recipe][key] not in preset[kind]:
-                where = files.at("preset", kind)
-                raise ConfigError(f"{where}: the recipe {recipe!r} needs an entry {recipes[recipe][key]!r}")
 
 
 def check_success_rate(recipe: str, objective: str, settings: dict, files: Files) -> None:
@@ -330,6 +332,16 @@ def check_success_rate(recipe: str, objective: str, settings: dict, files: Files
         if "success_rate" not in content["recipes"][recipe]:
             where = files.at(name, "recipes", recipe)
             raise ConfigError(f"{where}: the key 'success_rate' is missing; {objective!r} needs it")
+
+
+def check_names(settings: dict, files: Files) -> None:
+    """Whether each entry is the task or model of some recipe, or held out from a model; no run would use another."""
+    held_out = {model["source"].get("held_out") for model in settings["preset"]["models"].values()}
+    for kind, key in ROLES.items():
+        known = dict.fromkeys(recipe[key] for recipe in settings["recipes"].values())
+        names = [name for name in settings["preset"][kind] if kind == "models" or name not in held_out]
+        wanted = f"the {key} of a recipe of {files.folder / 'recipes'}.yaml, which are"
+        refuse_unless_named(names, known, files.at("preset", kind), wanted)
 
 
 def check_held_out(preset: dict, files: Files) -> None:

@@ -8,6 +8,7 @@ from .claims import Claims
 from .experiments import Experiments
 from .files import check_content, read_command_line_values, read_yaml
 from .presets import Preset
+from .problems import check_sizes
 from .recipes import Recipes
 
 BESIDE_THE_PRESET = {"recipes": Recipes, "experiments": Experiments, "claims": Claims}
@@ -39,4 +40,5 @@ def load_settings(preset: dict, preset_file: str, folder: Path) -> dict:
     with open(folder / "reported.csv") as file:
         reported = {(row["experiment"], int(row["k"])) for row in csv.DictReader(file) if row["k"]}
     check_settings(settings, Files(preset_file, folder), reported)
+    check_sizes(settings, preset_file)
     return settings

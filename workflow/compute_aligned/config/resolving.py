@@ -3,6 +3,8 @@
 from typing import TypeVar
 
 from ..settings import Settings
+from ..tasks.questions import Questions
+from ..tasks.sources import ReasoningGym, read_task
 from .seeds import derive_seed
 from .settings.closed_forms import ClosedFormSettings
 from .settings.diagonal import DiagonalPools, DiagonalSettings
@@ -70,6 +72,7 @@ def training_settings(settings: dict, recipe: str, objective: str, seed: int) ->
         seed=derive_seed(method.get("stream", recipe), stage, seed),
         selection_seed=_selection_seed(settings, method),
         adapter=method["adapter"] if model["adapter"] else None,
+        **({} if success_rate is None else _questions(settings, recipe)),
     )
 
 
@@ -87,7 +90,19 @@ def rl_settings(settings: dict, recipe: str, objective: str, seed: int) -> RLSet
         # Fresh problems are those that come after the warm-up's in the same shuffled order.
         skipped_problems=scale["train_problems"] if fresh else 0,
         adapter=method["adapter"] if model["adapter"] and method["warmup"] is None else None,
+        **_questions(settings, recipe),
     )
+
+
+def scorer_settings(settings: dict, recipe: str) -> Questions | None:
+    """The questions of a recipe's task, where the task has a scorer of its own."""
+    task = read_task(settings["preset"]["data"][settings["recipes"][recipe]["task"]])
+    return task.questions if isinstance(task, ReasoningGym) else None
+
+
+def _questions(settings: dict, recipe: str) -> dict[str, Questions]:
+    questions = scorer_settings(settings, recipe)
+    return {} if questions is None else {"questions": questions}
 
 
 def sampling_settings(settings: dict, recipe: str, seed: int) -> EvaluationSettings:
@@ -116,7 +131,8 @@ def _selection_seed(settings: dict, method: dict) -> int:
 
 def _taken(kind: type[S], content: dict, **resolved) -> S:
     """Settings of which some are resolved, and the others are taken as they stand."""
-    return kind(**{name: content[name] for name in kind.model_fields if name not in resolved}, **resolved)
+    taken = {name: content[name] for name in kind.model_fields if name not in resolved and name in content}
+    return kind(**taken, **resolved)
 
 
 def recipes_and_objectives(experiment: dict) -> list[tuple[str, str]]:

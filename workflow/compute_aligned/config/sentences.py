@@ -129,6 +129,7 @@ def _wanted(error: ErrorDetails, schema: dict) -> str:
         "string_too_short": "a text that is not empty",
         "string_pattern_mismatch": "a name like {pattern}",
         "not_unique": "entries that differ",
+        "unfit": "{wanted}",
     }.get(kind, error["msg"]).format_map({name: _plain(value) for name, value in given.items()})
 
 

@@ -27,6 +27,6 @@ def resolve_revision(repository: str, revision: str, kind: str) -> str:
     except ValueError as error:
         local = {
             "model": "a local copy: source: {kind: folder, path: ...}",
-            "dataset": "local copies as train_file and test_file in data.math.source",
+            "dataset": "local copies as train_file and test_file in its source",
         }[kind]
         raise ValueError(f"{error}; without it, name {local}") from error

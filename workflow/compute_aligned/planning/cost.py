@@ -26,7 +26,7 @@ from ..config.settings.common import LoadedModel, TrainedModel
 from ..models.adapter import Adapter
 from ..models.sources import read_source
 from ..tasks.loading import load_task
-from ..tasks.sources import read_task
+from ..tasks.sources import Table, read_task
 from .layout import Layout
 from .memory import BYTES, GIB, Architecture, model_config, needed, preset_memory
 from .plan import START, WARMUP, Plan
@@ -293,28 +293,31 @@ def table(rows: Sequence[dict], at_once: int) -> str:
 
 
 def _lengths(settings: dict, recipe: str) -> tuple[float, float, float]:
-    """Mean tokens of a prompt and of a target, and the share of MATH's problems that a recipe's levels hold."""
+    """Mean tokens of a prompt and of a target, and how many training problems there are of a recipe's levels.
+
+    A table on the hub is not read: it counts as MATH, with the rows that the preset expects of it.
+    """
     method = settings["recipes"][recipe]
-    data = settings["preset"]["data"][method["task"]]
-    if data["loader"] == "math":
-        share = 1.0
-        if data["expected"] is not None:
-            counts = data["expected"]["test_levels"]
-            share = sum(counts[level - 1] for level in method["levels"]) / sum(counts)
-        return MATH_TOKENS["prompt"], MATH_TOKENS[method["target"]], share
-    problems = load_task(read_task(data))[0]["train"]
-    sides = ([getattr(p, {"answer": "answer", "solution": "target"}[method["target"]]) for p in problems],)
-    prompt = sum(len(p.prompt) for p in problems) / len(problems)
-    target = sum(map(len, sides[0])) / len(problems)
-    return 1 + prompt / CHARACTERS_PER_TOKEN, 1 + target / CHARACTERS_PER_TOKEN, 1.0
+    task = read_task(settings["preset"]["data"][method["task"]])
+    if isinstance(task, Table) and task.source.train_file is None:
+        share, rows = 1.0, math.nan
+        if task.expected is not None:
+            rows, counts = task.expected.train, task.expected.test_levels
+            share = 1.0 if counts is None else sum(counts[level - 1] for level in method["levels"]) / sum(counts)
+        return MATH_TOKENS["prompt"], MATH_TOKENS[method["target"]], share * rows
+    problems = load_task(task)[0]["train"]
+    column = {"answer": "answer", "solution": "target"}[method["target"]]
+    prompt, target = (sum(len(getattr(p, key)) for p in problems) / len(problems) for key in ("prompt", column))
+    n = sum(problem.level in method["levels"] for problem in problems)
+    return 1 + prompt / CHARACTERS_PER_TOKEN, 1 + target / CHARACTERS_PER_TOKEN, n
 
 
 def _training(plan, speeds, recipe, objective, lengths, before, seeds_per_job) -> GpuJob:
-    prompt, target, share = lengths
+    prompt, target, n_of_levels = lengths
     supervised = objective == WARMUP or plan.recipe(recipe)["trainer"] == "sft"
     if supervised:
         chosen = training_settings(plan.settings, recipe, objective, plan.seeds[0])
-        n = chosen.train_problems or share * plan.preset["data"][plan.recipe(recipe)["task"]]["expected"]["train"]
+        n = chosen.train_problems or n_of_levels
         seconds = chosen.epochs * n * (prompt + target) / speeds.training(recipe, chosen)
         if chosen.success_rate is not None:
             rates = chosen.success_rate

@@ -23,7 +23,7 @@ from ..config.settings.training import TrainingSettings
 from ..models.adapter import Adapter
 from ..models.sources import Folder, Hub, Source, read_source
 from ..tasks.loading import load_task
-from ..tasks.sources import Math, Task, read_task
+from ..tasks.sources import Table, Task, read_task
 
 GIB = 2**30
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
@@ -357,7 +357,7 @@ def preset_memory(settings: dict) -> dict[tuple[str, str], Phases]:
 
 def _longest(task: Task) -> tuple[float, float]:
     """The longest prompt and example of a generated task, in tokens, of which none is shorter than a character."""
-    if isinstance(task, Math):
+    if isinstance(task, Table):
         return math.inf, math.inf
     problems = load_task(task)[0]["train"]
     # A start token stands in place of an empty prompt, and an end token after the target.

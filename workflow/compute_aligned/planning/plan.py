@@ -6,7 +6,7 @@ from functools import cached_property
 
 from ..advantages import rl_objective
 from ..analysis.metrics_files import METRICS_FILES
-from ..config.resolving import START, WARMUP, compared_arms, recipes_and_objectives
+from ..config.resolving import START, WARMUP, compared_arms, recipes_and_objectives, scorer_settings
 from ..config.settings.measuring import MeasuringSettings
 from ..objectives import sft_objective
 from ..presentation.registry import FIGURES, TABLES, Item
@@ -100,8 +100,17 @@ class Plan:
         return sorted(names)
 
     def rewarded_for(self, *rewards: str) -> list[str]:
-        """The recipes in use that have one of some rewards."""
-        return [recipe for recipe in self.objectives if self.recipe(recipe)["reward"] in rewards]
+        """The recipes in use that have one of some rewards, without those whose task has a scorer of its own."""
+        return [
+            recipe
+            for recipe in self.objectives
+            if self.recipe(recipe)["reward"] in rewards and recipe not in self.scored_by_task
+        ]
+
+    @cached_property
+    def scored_by_task(self) -> list[str]:
+        """The recipes in use whose task has a scorer of its own."""
+        return [recipe for recipe in self.objectives if scorer_settings(self.settings, recipe) is not None]
 
     def runs_of(self, experiment: str) -> list[dict]:
         """The runs that an experiment compares, arm by arm."""

@@ -213,10 +213,10 @@ class Preflight:
         return self.plan.preset["resources"]["train"]["threads"]
 
     def problems(self, recipe: str, n: int, max_length: int | None) -> list[Problem]:
-        """Problems of a recipe's task: of MATH as long as they may be, in prompt and, with the prompt, in target."""
+        """Problems of a recipe's task: of a table as long as they may be, in prompt and, with the prompt, in target."""
         method = self.plan.recipe(recipe)
         data = self.plan.preset["data"][method["task"]]
-        if data["loader"] != "math":
+        if data["loader"] != "table":
             return load_task(read_task(data))[0]["train"][:n]
         tokenizer = load_tokenizer(self.bases[method["model"]])
         prompt = _longest(lambda text: len(encode_prompt(tokenizer, text)) <= method["longest_prompt"])

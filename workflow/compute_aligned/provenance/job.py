@@ -33,8 +33,8 @@ from .manifests import (
 from .writing import whole
 
 PACKAGES_RECORDED = (
-    "accelerate bitsandbytes datasets gguf math-verify matplotlib numpy pandas peft pyarrow scipy snakemake "
-    "tokenizers torch transformers trl vllm"
+    "accelerate bitsandbytes datasets gguf math-verify matplotlib numpy pandas peft pyarrow reasoning-gym scipy "
+    "snakemake tokenizers torch transformers trl vllm"
 ).split()
 # Where the Snakefile tells its jobs how long Snakemake waits for files that a network disk shows late, in seconds.
 LATENCY_WAIT = "COMPUTE_ALIGNED_LATENCY_WAIT"

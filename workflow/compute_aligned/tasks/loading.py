@@ -1,7 +1,7 @@
 """Which task a preset's ``data`` entry means. A new data set is one module beside this one, a class and a case."""
 
 from .problems import Problem
-from .sources import Arithmetic, ProteinConditional, ProteinUnconditional, Task
+from .sources import Arithmetic, ProteinConditional, ProteinUnconditional, ReasoningGym, Task
 
 
 def load_task(task: Task) -> tuple[dict[str, list[Problem]], dict]:
@@ -22,7 +22,10 @@ def load_task(task: Task) -> tuple[dict[str, list[Problem]], dict]:
         from ..tasks import protein
 
         return {split: [protein.unconditional_problem()] for split in ("train", "validation", "test")}, {}
-    from ..tasks import math
+    if isinstance(task, ReasoningGym):
+        from ..tasks import reasoning_gym
 
-    expected = None if task.expected is None else task.expected.plain()
-    return math.load_splits(task.source.plain(), task.validation_size, task.seed, expected)
+        return reasoning_gym.load_splits(task.questions, task.sizes.by_split()), {}
+    from ..tasks import table
+
+    return table.load_splits(task)

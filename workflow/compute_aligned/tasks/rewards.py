@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ..grading import extract_answer, paper_grader
+from ..grading import answer_text, extract_answer, normalize_answer, paper_grader
 from ..tasks import protein
+from ..tasks.reasoning_gym import Scorer
 
 # (completion, gold answer) pairs -> the normalised answer of each, None if it has no valid one, and whether it is right
 Grader = Callable[[Iterable[tuple[str, str]]], list[tuple[str | None, bool]]]
@@ -55,6 +56,36 @@ class AnswerReward:
         grades = self.grade(zip(texts, answer, strict=True))
         log_extra("answer", [answer for answer, _ in grades])
         return [float(correct) for _, correct in grades]
+
+
+class ScorerReward:
+    """1 for an answer that the task's own scorer gives a full score, 0 for any other text.
+
+    Answers are logged as ``AnswerReward`` does; an answer without a verdict within the time limit is worth 0.
+
+    Args:
+        scorer: of the task whose prompts are trained on.
+        whole_is_answer: see ``grading.extract_answer``.
+    """
+
+    __name__ = "correct"
+
+    def __init__(self, scorer: Scorer, whole_is_answer: bool):
+        self.scorer = scorer
+        self.whole_is_answer = whole_is_answer
+
+    def __call__(
+        self,
+        prompts: Sequence[str | list[dict]],
+        completions: Sequence[str | list[dict]],
+        log_extra: Callable[[str, list], None],
+        **columns,
+    ) -> list[float]:
+        """Rewards of a batch; arguments as of ``AnswerReward``, and the prompts say which question was asked."""
+        texts = [answer_text(text, self.whole_is_answer) for text in _texts(completions)]
+        log_extra("answer", [None if text is None else normalize_answer(text) for text in texts])
+        pairs = zip(_texts(prompts), texts, strict=True)
+        return [float(text is not None and bool(self.scorer(prompt, text))) for prompt, text in pairs]
 
 
 class ProteinReward:

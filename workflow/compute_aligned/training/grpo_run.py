@@ -14,7 +14,8 @@ from ..models.loading import add_adapter, check_precision, load_model, load_toke
 from ..models.tokenization import without_long_prompts
 from ..provenance.artifacts import read_artifact, write_artifact
 from ..tasks import Problem, select
-from ..tasks.rewards import AnswerReward, ProteinReward, grade_as_the_paper
+from ..tasks.reasoning_gym import Scorer
+from ..tasks.rewards import AnswerReward, ProteinReward, ScorerReward, grade_as_the_paper
 from .grpo import RECORDED, ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
 from .loop import train_to_the_end
 from .run_files import RunFiles
@@ -98,6 +99,8 @@ def training_prompts(path: str, tokenizer, settings: RLSettings) -> tuple[list[P
 
 def reward_of(settings: RLSettings):
     """The reward function, as TRL calls it."""
+    if settings.questions is not None:
+        return ScorerReward(Scorer(settings.questions), whole_is_answer=settings.target == "answer")
     if settings.reward == "answer":
         return AnswerReward(partial(grade_as_the_paper, whole_is_answer=settings.target == "answer"))
     return ProteinReward()

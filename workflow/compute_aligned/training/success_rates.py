@@ -8,10 +8,11 @@ from torch import Tensor
 
 from ..config.settings.common import SamplingSettings
 from ..config.settings.training import TrainingSettings
-from ..grading import paper_grader
+from ..grading import answer_text, paper_grader
 from ..models.tokenization import encode_prompts
 from ..sampling.transformers_backend import sample_pools, sampling_mode, uniforms
 from ..tasks import Problem
+from ..tasks.reasoning_gym import Scorer
 
 
 class SuccessRates:
@@ -48,11 +49,12 @@ def success_rates(problems: Sequence[Problem], tokenizer, settings: TrainingSett
     if sampling is None:
         return None
     prompts = encode_prompts(tokenizer, problems)
+    scorer = None if settings.questions is None else Scorer(settings.questions)
 
     def measure(model, step: int) -> list[float]:
         whole_is_answer = settings.target == "answer"
         return sampled_success_rates(
-            model, tokenizer, problems, prompts, settings.seed, step, sampling, whole_is_answer
+            model, tokenizer, problems, prompts, settings.seed, step, sampling, whole_is_answer, scorer
         )
 
     steps_per_epoch = math.ceil(len(problems) / settings.batch_size)
@@ -68,8 +70,11 @@ def sampled_success_rates(
     step: int,
     settings: SamplingSettings,
     whole_is_answer: bool,
+    scorer: Scorer | None = None,
 ) -> list[float]:
     """Share of right completions of each problem, by the paper's grader (strings and numbers alone: nothing can hang).
+
+    A task that has a scorer of its own is graded by it.
 
     The random numbers depend on seed, step, problem and place alone, and torch's own generator is left as it was, so
     that a run taken up from a checkpoint draws what it would have drawn.
@@ -82,6 +87,7 @@ def sampled_success_rates(
         step: the optimiser step before which this is.
         settings: how to draw.
         whole_is_answer: whether a completion without a box is the answer itself.
+        scorer: of the problems' task, if it has its own.
     """
     draws = [
         uniforms(seed, f"step {step}|{problem.problem_id}", settings.n_samples, settings.max_new_tokens)
@@ -91,9 +97,16 @@ def sampled_success_rates(
     with sampling_mode(model):
         for index, pool in sample_pools(model, tokenizer, prompts, draws, settings):
             texts = tokenizer.batch_decode([completion.tokens for completion in pool], skip_special_tokens=True)
-            right = [paper_grader(text, problems[index].answer, whole_is_answer) for text in texts]
+            right = [_is_right(text, problems[index], whole_is_answer, scorer) for text in texts]
             rates[index] = sum(right) / len(right)
     return rates
+
+
+def _is_right(completion: str, problem: Problem, whole_is_answer: bool, scorer: Scorer | None) -> bool:
+    if scorer is None:
+        return paper_grader(completion, problem.answer, whole_is_answer)
+    answer = answer_text(completion, whole_is_answer)
+    return answer is not None and bool(scorer(problem.prompt, answer))
 
 
 def base_success_rate(model, tokenizer, problems: Sequence[Problem], max_new_tokens: int) -> float:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ...settings import Count, NotNegative, Positive, Settings, Whole
+from ...tasks.questions import Questions
 from .common import Drawing, Optimiser, TrainedRun
 
 
@@ -53,5 +54,7 @@ class RLSettings(RLScale, RLMethod, Drawing, TrainedRun):
 
     reward: Literal["answer", "hydrophobicity", "inversion"]
     """what makes a completion good: the right answer, or one of the two rewards of protein sequences"""
+    questions: Questions = None
+    """of a task whose own scorer says which answers are right"""
     skipped_problems: Whole
     """problems of the shuffled order that come before the first prompt: the warm-up's, where prompts are fresh"""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ...settings import Count
+from ...tasks.questions import Questions
 from .common import Optimiser, SamplingSettings, TrainedRun
 
 
@@ -35,3 +36,5 @@ class TrainingSettings(SupervisedMethod, TrainedRun):
     """sequences per optimiser step (paper App. H: 4)"""
     success_rate: SuccessRateSettings | None
     """for an objective that asks for success rates; None: it does not"""
+    questions: Questions = None
+    """of a task whose own scorer says which answers are right, where success rates are measured"""

@@ -45,7 +45,7 @@ from ..provenance.audit import (
     working_folder,
 )
 from ..provenance.bundle import unpack
-from ..provenance.manifests import UnverifiedArtifact, jobs_behind, manifest_digest, verify
+from ..provenance.manifests import UnverifiedArtifact, jobs_behind, root_hashes, verify
 from ..units import DIFFERENCE_UNITS, METRIC_NAMES, SCALES, UNITS
 
 # Params that a story leaves out: told elsewhere, folders, and those that are as long as the configuration.
@@ -362,7 +362,7 @@ def _common_lines(folder: Folder, name: str, jobs: list[dict]) -> list[str]:
             versions.setdefault(package, set()).add(version)
     told = ", ".join(f"{package} {' / '.join(sorted(of))}" for package, of in sorted(versions.items()))
     return [
-        f"root hash {manifest_digest(folder.manifests[name])}, of the file and all that led to it",
+        f"root hash {root_hashes([name], folder.manifests)[name]}, of the file and all that led to it",
         f"made with {told or 'packages of which nothing is on record'}",
         f"made again by `{command_for(folder, name)}`",
     ]

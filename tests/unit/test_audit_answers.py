@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import REPO
 from made_by_hand import ROOT, small_results
 
 from compute_aligned.presentation import trace
 from compute_aligned.provenance import audit
+from compute_aligned.provenance.audit import open_folder
 from compute_aligned.provenance.job import installed_versions
 from compute_aligned.provenance.published import write_reference
 
@@ -61,7 +63,7 @@ def test_a_sound_folder_is_verified_whole(ask):
 @pytest.mark.parametrize("path", [ROOT, f"{ROOT}/figures/fig1.png", f"{ROOT}/tables/table2.csv"])
 def test_the_answer_is_the_same_from_wherever_and_however_the_path_is_named(results, ask, tmp_path, form, path):
     (results / "tables/table2.md").write_text("changed")
-    options = ["--model", "ce", "--k", "1"] if path.endswith("table2.csv") else []
+    options = ["--arm", "ce", "--k", "1"] if path.endswith("table2.csv") else []
     named, cwd = {
         "absolute": (results.folder / path, results.folder),
         "dots": (f"results/../config/../{path}", results.folder),
@@ -140,7 +142,7 @@ def test_what_is_no_results_folder_is_no_success(results, ask, path):
 
 
 def test_a_file_made_again_under_other_settings_makes_the_old_table_a_false_story(results, ask):
-    table = [f"{ROOT}/tables/table2.csv", "--model", "ce", "--k", "1"]
+    table = [f"{ROOT}/tables/table2.csv", "--arm", "ce", "--k", "1"]
     assert ask(*table)[0] == 0
     results.make("sample", {"samples/r/ce/seed1.parquet": "other samples"}, [f"{ROOT}/models/r/ce/seed1"], settings=8)
     sentence = f"{ROOT}/scores/r/ce/seed1.parquet: made from an older version of {ROOT}/samples/r/ce/seed1.parquet "
@@ -206,7 +208,7 @@ def test_other_versions_of_packages_are_complaints_a_line_each_and_the_story_is_
         f"torch: 2 artifacts were made with 1.0, such as {ROOT}/scores/r/ce/seed1.parquet; installed is {here}",
         f"torch: 2 artifacts were made with 1.1, such as {ROOT}/figures/fig1.png; installed is {here}",
     ]
-    code, output = ask(f"{ROOT}/tables/table2.csv", "--model", "ce", "--k", "1")
+    code, output = ask(f"{ROOT}/tables/table2.csv", "--arm", "ce", "--k", "1")
     assert code == 1 and output.startswith("Pass@1 of ce: 10.00 % [8.00, 12.00], in ")
     assert "torch: 2 artifacts were made with 1.0" in output and "with 1.1" not in output
 
@@ -242,21 +244,21 @@ def test_of_any_artifact_audit_says_what_made_it_and_from_what(results, ask, fil
 @pytest.mark.parametrize(
     ("question", "code", "sentence"),
     [
-        ("tables/table2.md --model ce --k 1", 2, "table2.md: --model and --k are for the CSV of a table"),
-        ("models/r/ce/seed1 --model ce --k 1", 2, "seed1: --model and --k are for the CSV of a table"),
-        ("claims.csv --model ce --k 1", 2, "claims.csv: --model and --k are for the CSV of a table"),
-        ("tables/table2.csv --model ce", 2, "a number of a table needs --model and --k"),
+        ("tables/table2.md --arm ce --k 1", 2, "table2.md: --arm and --k are for the CSV of a table"),
+        ("models/r/ce/seed1 --arm ce --k 1", 2, "seed1: --arm and --k are for the CSV of a table"),
+        ("claims.csv --arm ce --k 1", 2, "claims.csv: --arm and --k are for the CSV of a table"),
+        ("tables/table2.csv --arm ce", 2, "table2.csv: which of its numbers? Wanted --arm with --k or --problem"),
         ("tables/table2.csv --claim C01", 2, "table2.csv: --claim is for claims.csv"),
         ("claims.csv --claim C01 --k 1", 2, "--claim and --k ask different questions"),
         ("claims.csv --claim C09", 2, "claims.csv: no claim 'C09'; claims are C01, C02"),
-        ("tables/gain_table.csv --model ce --k 1", 2, "gain_table.csv: its rows are not one model each"),
+        ("tables/gain_table.csv --arm ce --k 1", 2, "gain_table.csv: its rows are not one arm each"),
         (
-            "tables/table1.csv --model ce --k 1",
+            "tables/table1.csv --arm ce --k 1",
             2,
             "table1.csv: no number of it was measured on a model; it is computed",
         ),
-        ("tables/table2.csv --model ce --k 9", 2, "no number for model 'ce' and k 9; models are ce, pass_n4, k are 1"),
-        (" --model ce --k 1", 2, "--model is for a file, not for a whole folder"),
+        ("tables/table2.csv --arm ce --k 9", 2, "no number of arm 'ce' at k = 9; arms are ce, pass_n4, k are 1"),
+        (" --arm ce --k 1", 2, "--arm is for a file, not for a whole folder"),
         ("logs/table/table2.log", 2, "table2.log: a by-product (logs), of which no manifest is kept"),
         ("checkpoints/0/r", 2, "a by-product (checkpoints)"),
         ("provenance/table/all.json", 2, f"the manifest of {ROOT}/tables/table2.csv, {ROOT}/tables/table2.md"),
@@ -273,13 +275,15 @@ def test_what_audit_cannot_answer_it_says_in_one_sentence(results, ask, question
 
 def test_a_changed_table_is_not_read(results, ask):
     (results / "tables/table2.csv").write_text("objective\n\xff")
-    code, output = ask(f"{ROOT}/tables/table2.csv", "--model", "ce", "--k", "1")
+    code, output = ask(f"{ROOT}/tables/table2.csv", "--arm", "ce", "--k", "1")
     assert code == 1 and "table2.csv: its SHA-256 is" in output
 
 
 def test_a_verdict_is_traced_through_what_decides_it_alone(ask):
     code, output = ask(f"{ROOT}/claims.csv", "--claim", "C01")
-    assert code == 0 and output.startswith("C01: reproduced. As it was said.\n- claims: ")
+    assert code == 0 and output.startswith(
+        "C01: reproduced. As it was said.\nnot judged again: what is on record of it "
+    )
     assert "- behind it: 1 measure, 1 grade, 1 sample, 1 train_sft\n" in output and "long long" not in output
     code, output = ask(f"{ROOT}/claims.csv", "--claim", "C02")
     assert code == 0 and "- behind it: 1 closed_forms\n" in output
@@ -304,7 +308,7 @@ def test_a_reference_is_verified_as_far_as_it_is_kept(reference, ask):
     note, count = output.splitlines()
     assert code == 0 and count == "12 artifacts verified, 0 complaints"
     assert note.startswith("note: 4 artifacts are not kept in a reference (1 of models, 1 of report.html")
-    code, output = ask("results/reference/mini/tables/table2.csv", "--model", "ce", "--k", "1")
+    code, output = ask("results/reference/mini/tables/table2.csv", "--arm", "ce", "--k", "1")
     assert code == 0 and output.startswith("Pass@1 of ce: 10.00 % ") and "'max_new_tokens': 16" in output
     code, output = ask("results/reference/mini/claims.csv", "--claim", "C01")
     assert code == 0 and "1 train_sft" in output
@@ -376,8 +380,19 @@ def test_the_committed_references_are_what_their_manifests_say(preset):
             0,
             "computed again from each problem's value; the scores are not",
         ),
-        ("tiny/claims.csv --claim C03", 0, "C03: "),
-        ("small/tables/table2.csv --arm pass_n16 --k 4", 2, "an older version made it, without a column experiment"),
+        ("tiny/claims.csv --claim C03", 0, "computed again from the metrics kept here: effect +"),
+        (
+            "tiny/claims.csv --claim C20",
+            0,
+            "not judged again: it is about shares of samples, whose scores are not kept",
+        ),
+        ("tiny/claims.csv --claim C25", 0, "that takes training records and scores that are not kept here"),
+        ("tiny/claims.csv --claim C28b", 0, "judged again from the metrics: contradicted, equal"),
+        (
+            "small/tables/table2.csv --arm pass_n16 --k 4",
+            2,
+            "a table of version 0.1, with a column for each metric and k",
+        ),
     ],
 )
 def test_the_committed_references_answer_for_single_numbers(capsys, monkeypatch, path, code, told):
@@ -385,6 +400,19 @@ def test_the_committed_references_answer_for_single_numbers(capsys, monkeypatch,
     found = trace.main()
     said = capsys.readouterr()
     assert found == code and told in said.out + said.err and "NOT EQUAL" not in said.out
+
+
+@pytest.mark.parametrize(
+    ("claim", "column"), [("C03", "effect"), ("C03", "p"), ("C28b", "effect"), ("C28b", "verdict")]
+)
+def test_a_verdict_that_the_metrics_do_not_give_is_not_equal(monkeypatch, claim, column):
+    monkeypatch.chdir(REPO)
+    folder = open_folder(Path("results/reference/tiny"))
+    row = pd.read_csv(folder.root / "claims.csv").set_index("claim").loc[claim]
+    job = folder.manifests[f"{folder.recorded_root}/claims.csv"]
+    assert trace.judged_again(folder, job, claim, row)["equal"]
+    row[column] = "inconclusive" if column == "verdict" else 1.001 * row[column]
+    assert not trace.judged_again(folder, job, claim, row)["equal"]
 
 
 def test_a_reference_is_not_written_from_manifests_that_cannot_be_read(results, tmp_path):

@@ -324,14 +324,39 @@ def test_what_is_wrong_with_a_reference_is_named(reference, ask):
     (reference / "manifests.json").write_text(json.dumps(jobs))
     code, output = ask("results/reference/mini")
     found = complaints(output)
-    assert code == 1 and len(found) == 4
+    assert code == 1 and len(found) == 5
     for sentence in (
         "results/reference/mini/tables/table2.md: its SHA-256 is",
         "results/reference/mini/figures/fig1.png: its manifest exists, the artifact does not",
         "results/reference/mini/tables/mine.csv: no manifest says where it came from",
         f"{ROOT}/metrics/e.csv and 2 more of its job: made from another version of {ROOT}/scores/r/ce/seed1.parquet",
+        "results/reference/mini/root_hashes.csv: not the root hashes that the manifests beside it give",
     ):
         assert any(line.startswith(sentence) for line in found), sentence
+
+
+def test_a_reference_stores_the_root_hashes_of_the_run_and_is_held_to_them(results, tmp_path, ask, capsys):
+    of_run = ask(f"{ROOT}/tables/table2.csv")[1]
+    folder = tmp_path / "elsewhere" / "results" / "reference" / "mini"
+    write_reference(results.folder / ROOT, folder)
+    stored = pd.read_csv(folder / "root_hashes.csv").set_index("file")["root_hash"]
+    assert set(stored.index) == {f.relative_to(folder).as_posix() for f in folder.rglob("*/*")} - METRICS | {
+        "claims.csv"
+    }
+    for file in ("tables/table2.csv", "tables/table2.tex"):
+        assert f"root hash {stored[file]}, of the file and all" in ask(f"{folder}/{file}")[1]
+    assert f"root hash {stored['tables/table2.csv']}," in of_run
+    jobs = json.loads((folder / "manifests.json").read_text())
+    next(job for job in jobs if job["rule"] == "train_sft")["params"]["epochs"] = 9  # and every digest made to fit
+    for job in jobs:
+        job["inputs"] = [{key: entry[key] for key in entry if key != "manifest"} for entry in job["inputs"]]
+    (folder / "manifests.json").write_text(json.dumps(jobs))
+    code, output = ask(str(folder))
+    assert code == 1 and len(complaints(output)) == 1
+    assert "root_hashes.csv: not the root hashes that the manifests beside it give (claims.csv," in output
+
+
+METRICS = {"metrics/e.csv", "metrics/e.summary.csv", "metrics/e.problems.parquet", "metrics/f.variance.csv"}
 
 
 def test_a_reference_is_held_to_its_own_record_of_packages_and_config(results, reference, ask):
@@ -349,6 +374,7 @@ def test_a_reference_is_held_to_its_own_record_of_packages_and_config(results, r
     ("file", "content", "code", "sentence"),
     [
         ("README.md", None, 2, "README.md: written by hand; no job made it"),
+        ("root_hashes.csv", None, 2, "root_hashes.csv: the root hash of each table and figure beside it"),
         ("manifests.json", None, 2, "manifests.json: the manifests of all that is in its folder"),
         ("tables/table2.csv", "[]", 2, "manifests.json: cannot be read as manifests (found no manifest"),
         ("tables/table2.csv", "", 2, "manifests.json: cannot be read as manifests (Expecting value"),

@@ -1,6 +1,8 @@
 """The README shows what the reference holds, and names what exists."""
 
 import re
+import subprocess
+import sys
 
 import pandas as pd
 import yaml
@@ -16,6 +18,14 @@ def test_the_claims_are_those_of_the_reference():
     shown = re.search(r"<!-- claims -->\n(.*?)\n<!-- end of claims -->", README, flags=re.DOTALL).group(1)
     # Read as it is: a reference keeps the columns and the words for verdicts of the version that made it.
     assert shown == claims_table(pd.read_csv(REPO / "results/reference/tiny/claims.csv"))
+
+
+def test_a_root_hash_that_it_prints_is_the_references():
+    stored = pd.read_csv(REPO / "results/reference/tiny/root_hashes.csv").set_index("file")["root_hash"]
+    assert set(re.findall(r"\b[0-9a-f]{64}\b", README)) <= {stored["claims.csv"]}
+    command = [sys.executable, "-m", "compute_aligned", "claims", "results/reference/tiny/claims.csv"]
+    told = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=True).stdout
+    assert told.splitlines()[-1] == f"Root hash of these verdicts and all that led to them: `{stored['claims.csv']}`"
 
 
 def test_the_caption_stands_under_the_picture_of_the_reference():

@@ -46,13 +46,14 @@ def write_reference(root: Path, target: Path) -> None:
     for file in copied:
         if not (root / file).is_file():
             raise ValueError(f"{root / file}: no such file, but its manifest; let Snakemake make it again")
+    roots = root_hashes_text(manifests, (name for name in manifests if in_folder(name) in copied))
     for folder in {str(Path(pattern).parent) for pattern in KEPT} - {"."}:
         shutil.rmtree(target / folder, ignore_errors=True)
         (target / folder).mkdir(parents=True)
     for file in copied:
         shutil.copy(root / file, target / file)
     (target / PUBLISHED).write_text(published_text(manifests, lambda name: in_folder(name) in copied))
-    (target / ROOTS).write_text(root_hashes_text(manifests, (name for name in manifests if in_folder(name) in copied)))
+    (target / ROOTS).write_text(roots)
 
 
 def published_text(manifests: Manifests, kept: Callable[[str], bool]) -> str:

@@ -83,6 +83,44 @@ def test_a_folder_that_was_moved_and_renamed_is_still_verified(results, ask, tmp
     assert code == 1 and complaints(output)[0].startswith("archive/mini-2026/claims.csv: its SHA-256 is")
 
 
+def test_a_manifest_of_another_preset_is_named_and_hides_nothing_of_this_one(results, ask):
+    own = results / "provenance/table/all.json"
+    stray = results / "provenance/a/all.json"
+    stray.parent.mkdir()
+    stray.write_text(own.read_text().replace(ROOT, "results/other"))
+    code, output = ask(ROOT)
+    assert code == 1 and "/tables/table2.csv: no manifest" not in output
+    assert (
+        f"{stray.relative_to(results.folder)}: holds the manifest of results/other/tables/table2.csv, in a folder of "
+        in output
+    )
+    question = [f"{ROOT}/tables/table2.csv", "--arm", "ce", "--k", "1"]
+    assert ask(*question)[0] == 0
+    stray.rename(own)
+    code, output = ask(*question)
+    assert code == 2 and output == f"audit: {ROOT}/tables/table2.csv: no manifest says where it came from\n"
+
+
+def test_of_many_cut_manifests_the_first_is_named(results, ask):
+    for file in (results / "provenance").rglob("*.json"):
+        file.write_text(file.read_text()[:100])
+    code, output = ask(f"{ROOT}/claims.csv", "--claim", "C01")
+    assert code == 2 and output.count("\n") == output.count("cannot be read as a manifest") == 1
+    assert output.endswith("; 10 other manifests cannot be read either\n")
+
+
+def test_a_read_only_folder_is_audited_and_stays_as_it_is(results, ask):
+    files = sorted(results.folder.rglob("*"), reverse=True)
+    before = [(file, file.stat().st_mtime_ns) for file in files]
+    for file in files:
+        file.chmod(0o555 if file.is_dir() else 0o444)
+    assert ask(ROOT)[0] == ask(f"{ROOT}/tables/table2.csv", "--arm", "ce", "--k", "1")[0] == 0
+    assert ask(f"{ROOT}/claims.csv", "--claim", "C01")[0] == 0
+    assert [(file, file.stat().st_mtime_ns) for file in sorted(results.folder.rglob("*"), reverse=True)] == before
+    for file in reversed(files):
+        file.chmod(0o755)
+
+
 @pytest.mark.parametrize("artifact", ["claims.csv", "report.html", "figures/fig1.png", "models/r/ce/seed1"])
 def test_every_kind_of_artifact_is_looked_for(results, ask, artifact):
     moved = (results / artifact).rename(results.folder / "away")

@@ -251,7 +251,7 @@ def test_of_many_different_completions_the_most_frequent_are_shown():
         ("tables/table2.csv --arm pass --k 4", "no number of arm 'pass' at k = 4"),
         (
             "tables/table2.csv --arm pass_n4 --k 4 --experiment f",
-            "--experiment says of which experiment, and there is no f; wanted one of e",
+            "table2.csv: no experiment 'f'; it shows e",
         ),
         (
             "tables/table2.csv --arm pass_n4 --problem test-9",
@@ -274,7 +274,7 @@ def test_an_arm_that_two_experiments_of_a_table_have_is_ambiguous(results, ask):
     item, other = {"item": "table2"}, frame.assign(experiment="f")
     results.make("table", {"tables/table2.csv": pd.concat([frame, other]).to_csv(index=False)}, wildcards=item)
     code, output = ask("tables/table2.csv", "--arm", "ce", "--k", "4")
-    assert code == 2 and "--experiment says of which experiment, and none was named; wanted one of e, f" in output
+    assert code == 2 and "table2.csv: ce is an arm of e and of f; wanted one of them as --experiment" in output
 
 
 def test_a_half_written_manifest_is_an_answer_of_code_2_for_what_it_was_of(results, ask):

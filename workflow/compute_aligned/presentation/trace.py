@@ -89,10 +89,14 @@ def find_number(file: Path, rows: pd.DataFrame, arm: str, k: int, experiment: st
         NoAnswer: there is no such arm, k or experiment, or several experiments have it.
     """
     shown = list(dict.fromkeys(rows["experiment"]))
-    if experiment not in shown and (experiment is not None or len(shown) > 1):
-        found = "none was named" if experiment is None else f"there is no {experiment}"
-        raise NoAnswer(f"{file}: --experiment says of which experiment, and {found}; wanted one of {', '.join(shown)}")
-    rows = rows[rows["experiment"] == (experiment or shown[0])]
+    if experiment is None:
+        of_arm = list(dict.fromkeys(rows.loc[rows["arm"] == arm, "experiment"]))
+        if len(of_arm) > 1:
+            raise NoAnswer(f"{file}: {arm} is an arm of {' and of '.join(of_arm)}; wanted one of them as --experiment")
+        experiment = (of_arm or shown)[0]
+    if experiment not in shown:
+        raise NoAnswer(f"{file}: no experiment {experiment!r}; it shows {', '.join(shown)}")
+    rows = rows[rows["experiment"] == experiment]
     found = rows[(rows["arm"] == arm) & (rows["k"] == k)]
     if found.empty:
         raise NoAnswer(

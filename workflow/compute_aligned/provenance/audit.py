@@ -1,6 +1,7 @@
 """Verify what lies in a results folder, a reference or a bundle against its manifests, and these against each other."""
 
 import datetime
+import functools
 import json
 import os
 from collections import Counter
@@ -64,11 +65,11 @@ class Folder:
         bundle = "bundle" if manifest_folder(self.root).is_dir() else "reference"
         return bundle if self.is_reference else "results folder"
 
-    @property
+    @functools.cached_property
     def recorded_root(self) -> Path:
-        """What the manifests call the folder: ``results/<preset>``."""
-        names = iter(self.manifests)
-        return Path(*Path(next(names, f"results/{self.root.name}")).parts[:2])
+        """What the manifests, or most of them, call the folder: ``results/<preset>``."""
+        roots = Counter(Path(name).parts[:2] for name in self.manifests)
+        return Path(*roots.most_common(1)[0][0]) if roots else Path("results", self.root.name)
 
     def file(self, name: str) -> Path:
         """Where a file lies that manifests name."""
@@ -253,8 +254,9 @@ def verify_folder(folder: Folder, fast: bool = False, now: Iterable[dict] = (), 
         wanted: the files that the preset should have made.
     """
     manifests = folder.manifests
-    jobs = unique(manifests)
-    found = verify_artifacts(folder, manifests, jobs, fast)
+    held = [name for name in manifests if folder.holds(name)]
+    jobs = list({id(manifests[name]): manifests[name] for name in held}.values())
+    found = verify_artifacts(folder, held, jobs, fast)
     found.false[:0] = [Finding("manifest altered", sentence) for sentence in manifests.unreadable]
     known = set(manifests) | {entry["path"] for job in jobs for entry in job["inputs"]}
     for file in _artifact_files(folder):
@@ -288,6 +290,8 @@ def impossible_manifests(folder: Folder) -> list[str]:
         name = "_".join(map(str, job["wildcards"].values())).replace("/", "_") or "all"
         if not folder.is_reference and (file.parent.name, file.stem) != (job["rule"], name):
             sentences.append(f"{file}: holds the manifest of a job of {job['rule']}, {name}; it was moved or exchanged")
+        if not folder.holds(made := job["outputs"][0]["path"]):
+            sentences.append(f"{file}: holds the manifest of {made}, in a folder of {folder.recorded_root}")
         if job.get("started", "") > job.get("ended", job.get("started", "")):
             sentences.append(f"{file}: says that the job ended before it started")
         if job.get("ended", "") > now:
@@ -485,4 +489,6 @@ def owner(folder: Folder, path: Path) -> str:
             return folder.name(above)
     if path.is_dir():
         raise NoAnswer(f"{path}: a part of {folder.root}; wanted that folder, or one artifact of it")
-    raise NoAnswer("; ".join([f"{path}: no manifest says where it came from", *folder.manifests.unreadable]))
+    unreadable = folder.manifests.unreadable
+    more = [f"{len(unreadable) - 1} other manifests cannot be read either"] if len(unreadable) > 1 else []
+    raise NoAnswer("; ".join([f"{path}: no manifest says where it came from", *unreadable[:1], *more]))

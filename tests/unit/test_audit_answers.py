@@ -320,7 +320,7 @@ def test_a_changed_table_is_not_read(results, ask):
 def test_a_verdict_is_traced_through_what_decides_it_alone(ask):
     code, output = ask(f"{ROOT}/claims.csv", "--claim", "C01")
     assert code == 0 and output.startswith(
-        "C01: reproduced. As it was said.\nnot judged again: what is on record of it "
+        "C01: reproduced. As it was said.\nnot judged again: an older version judged "
     )
     assert "- behind it: 1 measure, 1 grade, 1 sample, 1 train_sft\n" in output and "long long" not in output
     code, output = ask(f"{ROOT}/claims.csv", "--claim", "C02")

@@ -24,7 +24,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
 
 from ..analysis.claims import decide, examine
 from ..analysis.evidence import judge_claims, results
@@ -167,7 +166,9 @@ def recomputed(folder: Folder, number: dict) -> dict:
     job = measuring_job(folder, number["experiment"])
     try:
         return {"from": None} if job is None else _measured_again(folder, number, job)
-    except (KeyError, ValidationError):  # an older version measured it, whose settings had other names
+    except UnverifiedArtifact:
+        raise
+    except (KeyError, ValueError):  # an older version measured it, whose settings or columns had other names
         return {"from": None}
 
 
@@ -234,8 +235,8 @@ def judged_again(folder: Folder, job: dict, claim: str, row: pd.Series) -> dict:
             file = Path(scratch) / "claims.csv"
             judge_claims(params["claims"], files, params["baselines"], params["preset"], str(file))
             again = pd.read_csv(file).set_index("claim").loc[claim]
-    except (KeyError, ValidationError) as error:  # an older version judged it, whose settings had other names
-        return NOT_AGAIN | {"why": f"what is on record of it is not enough (no {error})"}
+    except (KeyError, ValueError) as error:
+        return NOT_AGAIN | {"why": f"an older version judged it, from other settings or columns ({error})"}
     same = again["verdict"] == row["verdict"] and _same(again["effect"], row["effect"])
     return NOT_AGAIN | {"verdict": again["verdict"], "effect": _plain(again["effect"]), "equal": bool(same)}
 

@@ -89,6 +89,8 @@ def test_licences_are_noted_at_the_end_and_those_of_before_stay():
     }
     assert with_licences(once, {"someone/model": "other: see page"}) == once
     assert with_licences(once, {"other/data": "cc0-1.0"}).replace("cc0-1.0", "mit") == once
+    without = with_licences(once, {"other/data": None, "someone/model": None})
+    assert "licences" not in without and with_licences(without, {"someone/model": None}) == without
 
 
 @pytest.mark.parametrize(

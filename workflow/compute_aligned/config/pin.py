@@ -81,12 +81,11 @@ def pin(file: Path) -> list[str]:
             raise ValueError(f"{error}; nothing was pinned, run this where the hub can be reached") from error
         pieces += [text[done : revision.start], commit]
         done = revision.end
-        if licence is not None:
-            licences[revision.repository] = licence
+        licences[revision.repository] = licence
         told = "no licence" if licence is None else f"the licence {licence}"
         sentences.append(f"{where}: {revision.value} is now {commit}, whose card states {told}")
     pinned = "".join([*pieces, text[done:]])
-    if licences:
+    if pieces:
         pinned = with_licences(pinned, licences)
     if pinned != text:
         with whole(file) as partial:
@@ -118,9 +117,12 @@ def licence_of(repository: str, commit: str, kind: str) -> str | None:
 BLOCK = re.compile(r"^licences:.*\n?(?:(?:[ \t].*)?\n)*", flags=re.MULTILINE)
 
 
-def with_licences(text: str, licences: dict[str, str]) -> str:
-    """A preset with these licences at its end, those that it has already among them."""
+def with_licences(text: str, licences: dict[str, str | None]) -> str:
+    """A preset with these licences at its end, those that it has already among them; None takes one out."""
     known = (yaml.safe_load(text).get("licences") or {}) | licences
+    known = {repository: licence for repository, licence in known.items() if licence is not None}
+    if not known:
+        return BLOCK.sub("", text)
     end = "\r\n" if "\r\n" in text else "\n"
     lines = ["licences:  # as the cards of the repositories state them at the revisions above"]
     lines += [f"  {line}" for line in yaml.safe_dump(known, allow_unicode=True, width=1000).splitlines()]

@@ -332,7 +332,7 @@ def told_problem(folder: Folder, arm: str, experiment: str, problem: str) -> tup
         if not lines:
             lines.append(_asked(folder, folder.manifests[name], problem, asked.metric))
         told = [
-            f"{METRIC_NAMES[asked.metric]}@{row.k} {SCALES[asked.metric] * row.value:.4g}"
+            f"{METRIC_NAMES[asked.metric]}@{row.k} {SCALES[asked.metric] * row.value + 0.0:.4g}"  # -0 is 0
             for row in problem_metrics(asked, run, pool).itertuples()
         ]
         rows = pool.merge(pd.read_parquet(folder.file(drawn)), on=["problem_id", "sample"])

@@ -42,7 +42,7 @@ def test_changed_missing_and_foreign_files_are_each_reported(rerun):
     assert "3 complaints" in output
 
 
-TABLE = [f"{ROOT}/tables/table2.csv", "--model", "pass_n16", "--k", "4"]
+TABLE = [f"{ROOT}/tables/table2.csv", "--arm", "pass_n16", "--k", "4"]
 SAMPLES = f"{ROOT}/samples/math_sft_pass/pass_n16/seed1.parquet"
 SCORES = f"{ROOT}/scores/math_sft_pass/pass_n16/seed1.parquet"
 
@@ -135,26 +135,26 @@ def test_a_manifest_that_comes_late_is_waited_for_as_long_as_files_are(rerun):
 
 
 def test_a_number_is_traced_to_its_own_runs_and_no_others(finished):
-    code, output = call(finished, "audit", f"{ROOT}/tables/table2.csv", "--model", "pass_n16", "--k", "4")
+    code, output = call(finished, "audit", f"{ROOT}/tables/table2.csv", "--arm", "pass_n16", "--k", "4")
     assert code == 0, output
     assert output.startswith("Pass@4 of pass_n16: ")
     for stage in ("samples", "scores", "models", "training"):
         assert f"{ROOT}/{stage}/math_sft_pass/pass_n16/seed1" in output
         assert f"{ROOT}/{stage}/math_sft_pass/pass_n64/" not in output.replace("'pass_n64'", "")
-    for source in ("models/math_sft_pass/warmup/seed2", "models/base/math", "data/math/train.parquet"):
+    for source in ("models/math_sft_pass/warmup/seed1", "models/base/math", "data/math/train.parquet"):
         assert f"{ROOT}/{source}" in output
     assert "config/reported.csv" in output
 
 
 def test_a_number_that_the_table_lacks_is_named_with_what_it_has(finished):
-    code, output = call(finished, "audit", f"{ROOT}/tables/table2.csv", "--model", "pass_n17", "--k", "4")
+    code, output = call(finished, "audit", f"{ROOT}/tables/table2.csv", "--arm", "pass_n17", "--k", "4")
     assert code == 2
-    assert "models are ce, pass_n4, pass_n16, pass_n64, k are 1, 4" in output
+    assert "arms are ce, pass_n4, pass_n16, pass_n64, k are 1, 4" in output
     assert "Traceback" not in output
 
 
 def test_a_table_without_measured_numbers_says_so(finished):
-    code, output = call(finished, "audit", f"{ROOT}/tables/table1.csv", "--model", "pass_n16", "--k", "4")
+    code, output = call(finished, "audit", f"{ROOT}/tables/table1.csv", "--arm", "pass_n16", "--k", "4")
     assert code == 2
     assert "table1.csv: no number of it was measured on a model; it is computed in closed form" in output
     assert "Traceback" not in output

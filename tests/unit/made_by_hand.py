@@ -8,7 +8,10 @@ from compute_aligned.provenance.manifests import manifest_digest
 
 ROOT = "results/mini"
 VERSIONS = installed_versions()
-TABLE = "experiment,objective,label,Pass@1,Pass@1 low,Pass@1 high\ne,ce,CE,10,8,12\ne,pass_n4,Pass@4,9,7,11\n"
+TABLE = """experiment,arm,metric,k,unit,value,low,high,difference,difference_low,difference_high
+e,ce,pass,1,%,10,8,12,0,,
+e,pass_n4,pass,1,%,9,7,11,-1,-2,0
+"""
 CLAIMS = "claim,experiment,verdict,reason\nC01,e,reproduced,As it was said.\nC02,other,inconclusive,Too few.\n"
 
 

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import REPO
 from made_by_hand import ROOT, small_results
 
 from compute_aligned.presentation import trace
 from compute_aligned.provenance import audit
+from compute_aligned.provenance.audit import open_folder
 from compute_aligned.provenance.job import installed_versions
 from compute_aligned.provenance.published import write_reference
 
@@ -61,7 +63,7 @@ def test_a_sound_folder_is_verified_whole(ask):
 @pytest.mark.parametrize("path", [ROOT, f"{ROOT}/figures/fig1.png", f"{ROOT}/tables/table2.csv"])
 def test_the_answer_is_the_same_from_wherever_and_however_the_path_is_named(results, ask, tmp_path, form, path):
     (results / "tables/table2.md").write_text("changed")
-    options = ["--model", "ce", "--k", "1"] if path.endswith("table2.csv") else []
+    options = ["--arm", "ce", "--k", "1"] if path.endswith("table2.csv") else []
     named, cwd = {
         "absolute": (results.folder / path, results.folder),
         "dots": (f"results/../config/../{path}", results.folder),
@@ -79,6 +81,44 @@ def test_a_folder_that_was_moved_and_renamed_is_still_verified(results, ask, tmp
     (tmp_path / "archive/mini-2026/claims.csv").write_text("x")
     code, output = ask("archive/mini-2026")
     assert code == 1 and complaints(output)[0].startswith("archive/mini-2026/claims.csv: its SHA-256 is")
+
+
+def test_a_manifest_of_another_preset_is_named_and_hides_nothing_of_this_one(results, ask):
+    own = results / "provenance/table/all.json"
+    stray = results / "provenance/a/all.json"
+    stray.parent.mkdir()
+    stray.write_text(own.read_text().replace(ROOT, "results/other"))
+    code, output = ask(ROOT)
+    assert code == 1 and "/tables/table2.csv: no manifest" not in output
+    assert (
+        f"{stray.relative_to(results.folder)}: holds the manifest of results/other/tables/table2.csv, in a folder of "
+        in output
+    )
+    question = [f"{ROOT}/tables/table2.csv", "--arm", "ce", "--k", "1"]
+    assert ask(*question)[0] == 0
+    stray.rename(own)
+    code, output = ask(*question)
+    assert code == 2 and output == f"audit: {ROOT}/tables/table2.csv: no manifest says where it came from\n"
+
+
+def test_of_many_cut_manifests_the_first_is_named(results, ask):
+    for file in (results / "provenance").rglob("*.json"):
+        file.write_text(file.read_text()[:100])
+    code, output = ask(f"{ROOT}/claims.csv", "--claim", "C01")
+    assert code == 2 and output.count("\n") == output.count("cannot be read as a manifest") == 1
+    assert output.endswith("; 10 other manifests cannot be read either\n")
+
+
+def test_a_read_only_folder_is_audited_and_stays_as_it_is(results, ask):
+    files = sorted(results.folder.rglob("*"), reverse=True)
+    before = [(file, file.stat().st_mtime_ns) for file in files]
+    for file in files:
+        file.chmod(0o555 if file.is_dir() else 0o444)
+    assert ask(ROOT)[0] == ask(f"{ROOT}/tables/table2.csv", "--arm", "ce", "--k", "1")[0] == 0
+    assert ask(f"{ROOT}/claims.csv", "--claim", "C01")[0] == 0
+    assert [(file, file.stat().st_mtime_ns) for file in sorted(results.folder.rglob("*"), reverse=True)] == before
+    for file in reversed(files):
+        file.chmod(0o755)
 
 
 @pytest.mark.parametrize("artifact", ["claims.csv", "report.html", "figures/fig1.png", "models/r/ce/seed1"])
@@ -140,7 +180,7 @@ def test_what_is_no_results_folder_is_no_success(results, ask, path):
 
 
 def test_a_file_made_again_under_other_settings_makes_the_old_table_a_false_story(results, ask):
-    table = [f"{ROOT}/tables/table2.csv", "--model", "ce", "--k", "1"]
+    table = [f"{ROOT}/tables/table2.csv", "--arm", "ce", "--k", "1"]
     assert ask(*table)[0] == 0
     results.make("sample", {"samples/r/ce/seed1.parquet": "other samples"}, [f"{ROOT}/models/r/ce/seed1"], settings=8)
     sentence = f"{ROOT}/scores/r/ce/seed1.parquet: made from an older version of {ROOT}/samples/r/ce/seed1.parquet "
@@ -206,7 +246,7 @@ def test_other_versions_of_packages_are_complaints_a_line_each_and_the_story_is_
         f"torch: 2 artifacts were made with 1.0, such as {ROOT}/scores/r/ce/seed1.parquet; installed is {here}",
         f"torch: 2 artifacts were made with 1.1, such as {ROOT}/figures/fig1.png; installed is {here}",
     ]
-    code, output = ask(f"{ROOT}/tables/table2.csv", "--model", "ce", "--k", "1")
+    code, output = ask(f"{ROOT}/tables/table2.csv", "--arm", "ce", "--k", "1")
     assert code == 1 and output.startswith("Pass@1 of ce: 10.00 % [8.00, 12.00], in ")
     assert "torch: 2 artifacts were made with 1.0" in output and "with 1.1" not in output
 
@@ -242,21 +282,21 @@ def test_of_any_artifact_audit_says_what_made_it_and_from_what(results, ask, fil
 @pytest.mark.parametrize(
     ("question", "code", "sentence"),
     [
-        ("tables/table2.md --model ce --k 1", 2, "table2.md: --model and --k are for the CSV of a table"),
-        ("models/r/ce/seed1 --model ce --k 1", 2, "seed1: --model and --k are for the CSV of a table"),
-        ("claims.csv --model ce --k 1", 2, "claims.csv: --model and --k are for the CSV of a table"),
-        ("tables/table2.csv --model ce", 2, "a number of a table needs --model and --k"),
+        ("tables/table2.md --arm ce --k 1", 2, "table2.md: --arm and --k are for the CSV of a table"),
+        ("models/r/ce/seed1 --arm ce --k 1", 2, "seed1: --arm and --k are for the CSV of a table"),
+        ("claims.csv --arm ce --k 1", 2, "claims.csv: --arm and --k are for the CSV of a table"),
+        ("tables/table2.csv --arm ce", 2, "table2.csv: which of its numbers? Wanted --arm with --k or --problem"),
         ("tables/table2.csv --claim C01", 2, "table2.csv: --claim is for claims.csv"),
         ("claims.csv --claim C01 --k 1", 2, "--claim and --k ask different questions"),
         ("claims.csv --claim C09", 2, "claims.csv: no claim 'C09'; claims are C01, C02"),
-        ("tables/gain_table.csv --model ce --k 1", 2, "gain_table.csv: its rows are not one model each"),
+        ("tables/gain_table.csv --arm ce --k 1", 2, "gain_table.csv: its rows are not one arm each"),
         (
-            "tables/table1.csv --model ce --k 1",
+            "tables/table1.csv --arm ce --k 1",
             2,
             "table1.csv: no number of it was measured on a model; it is computed",
         ),
-        ("tables/table2.csv --model ce --k 9", 2, "no number for model 'ce' and k 9; models are ce, pass_n4, k are 1"),
-        (" --model ce --k 1", 2, "--model is for a file, not for a whole folder"),
+        ("tables/table2.csv --arm ce --k 9", 2, "no number of arm 'ce' at k = 9; arms are ce, pass_n4, k are 1"),
+        (" --arm ce --k 1", 2, "--arm is for a file, not for a whole folder"),
         ("logs/table/table2.log", 2, "table2.log: a by-product (logs), of which no manifest is kept"),
         ("checkpoints/0/r", 2, "a by-product (checkpoints)"),
         ("provenance/table/all.json", 2, f"the manifest of {ROOT}/tables/table2.csv, {ROOT}/tables/table2.md"),
@@ -273,13 +313,15 @@ def test_what_audit_cannot_answer_it_says_in_one_sentence(results, ask, question
 
 def test_a_changed_table_is_not_read(results, ask):
     (results / "tables/table2.csv").write_text("objective\n\xff")
-    code, output = ask(f"{ROOT}/tables/table2.csv", "--model", "ce", "--k", "1")
+    code, output = ask(f"{ROOT}/tables/table2.csv", "--arm", "ce", "--k", "1")
     assert code == 1 and "table2.csv: its SHA-256 is" in output
 
 
 def test_a_verdict_is_traced_through_what_decides_it_alone(ask):
     code, output = ask(f"{ROOT}/claims.csv", "--claim", "C01")
-    assert code == 0 and output.startswith("C01: reproduced. As it was said.\n- claims: ")
+    assert code == 0 and output.startswith(
+        "C01: reproduced. As it was said.\nnot judged again: an older version judged "
+    )
     assert "- behind it: 1 measure, 1 grade, 1 sample, 1 train_sft\n" in output and "long long" not in output
     code, output = ask(f"{ROOT}/claims.csv", "--claim", "C02")
     assert code == 0 and "- behind it: 1 closed_forms\n" in output
@@ -304,7 +346,7 @@ def test_a_reference_is_verified_as_far_as_it_is_kept(reference, ask):
     note, count = output.splitlines()
     assert code == 0 and count == "12 artifacts verified, 0 complaints"
     assert note.startswith("note: 4 artifacts are not kept in a reference (1 of models, 1 of report.html")
-    code, output = ask("results/reference/mini/tables/table2.csv", "--model", "ce", "--k", "1")
+    code, output = ask("results/reference/mini/tables/table2.csv", "--arm", "ce", "--k", "1")
     assert code == 0 and output.startswith("Pass@1 of ce: 10.00 % ") and "'max_new_tokens': 16" in output
     code, output = ask("results/reference/mini/claims.csv", "--claim", "C01")
     assert code == 0 and "1 train_sft" in output
@@ -320,14 +362,39 @@ def test_what_is_wrong_with_a_reference_is_named(reference, ask):
     (reference / "manifests.json").write_text(json.dumps(jobs))
     code, output = ask("results/reference/mini")
     found = complaints(output)
-    assert code == 1 and len(found) == 4
+    assert code == 1 and len(found) == 5
     for sentence in (
         "results/reference/mini/tables/table2.md: its SHA-256 is",
         "results/reference/mini/figures/fig1.png: its manifest exists, the artifact does not",
         "results/reference/mini/tables/mine.csv: no manifest says where it came from",
         f"{ROOT}/metrics/e.csv and 2 more of its job: made from another version of {ROOT}/scores/r/ce/seed1.parquet",
+        "results/reference/mini/root_hashes.csv: not the root hashes that the manifests beside it give",
     ):
         assert any(line.startswith(sentence) for line in found), sentence
+
+
+def test_a_reference_stores_the_root_hashes_of_the_run_and_is_held_to_them(results, tmp_path, ask, capsys):
+    of_run = ask(f"{ROOT}/tables/table2.csv")[1]
+    folder = tmp_path / "elsewhere" / "results" / "reference" / "mini"
+    write_reference(results.folder / ROOT, folder)
+    stored = pd.read_csv(folder / "root_hashes.csv").set_index("file")["root_hash"]
+    assert set(stored.index) == {f.relative_to(folder).as_posix() for f in folder.rglob("*/*")} - METRICS | {
+        "claims.csv"
+    }
+    for file in ("tables/table2.csv", "tables/table2.tex"):
+        assert f"root hash {stored[file]}, of the file and all" in ask(f"{folder}/{file}")[1]
+    assert f"root hash {stored['tables/table2.csv']}," in of_run
+    jobs = json.loads((folder / "manifests.json").read_text())
+    next(job for job in jobs if job["rule"] == "train_sft")["params"]["epochs"] = 9  # and every digest made to fit
+    for job in jobs:
+        job["inputs"] = [{key: entry[key] for key in entry if key != "manifest"} for entry in job["inputs"]]
+    (folder / "manifests.json").write_text(json.dumps(jobs))
+    code, output = ask(str(folder))
+    assert code == 1 and len(complaints(output)) == 1
+    assert "root_hashes.csv: not the root hashes that the manifests beside it give (claims.csv," in output
+
+
+METRICS = {"metrics/e.csv", "metrics/e.summary.csv", "metrics/e.problems.parquet", "metrics/f.variance.csv"}
 
 
 def test_a_reference_is_held_to_its_own_record_of_packages_and_config(results, reference, ask):
@@ -345,6 +412,7 @@ def test_a_reference_is_held_to_its_own_record_of_packages_and_config(results, r
     ("file", "content", "code", "sentence"),
     [
         ("README.md", None, 2, "README.md: written by hand; no job made it"),
+        ("root_hashes.csv", None, 2, "root_hashes.csv: the root hash of each table and figure beside it"),
         ("manifests.json", None, 2, "manifests.json: the manifests of all that is in its folder"),
         ("tables/table2.csv", "[]", 2, "manifests.json: cannot be read as manifests (found no manifest"),
         ("tables/table2.csv", "", 2, "manifests.json: cannot be read as manifests (Expecting value"),
@@ -376,8 +444,19 @@ def test_the_committed_references_are_what_their_manifests_say(preset):
             0,
             "computed again from each problem's value; the scores are not",
         ),
-        ("tiny/claims.csv --claim C03", 0, "C03: "),
-        ("small/tables/table2.csv --arm pass_n16 --k 4", 2, "an older version made it, without a column experiment"),
+        ("tiny/claims.csv --claim C03", 0, "computed again from the metrics kept here: effect +"),
+        (
+            "tiny/claims.csv --claim C20",
+            0,
+            "not judged again: it is about shares of samples, whose scores are not kept",
+        ),
+        ("tiny/claims.csv --claim C25", 0, "that takes training records and scores that are not kept here"),
+        ("tiny/claims.csv --claim C28b", 0, "judged again from the metrics: contradicted, equal"),
+        (
+            "small/tables/table2.csv --arm pass_n16 --k 4",
+            2,
+            "a table of version 0.1, with a column for each metric and k",
+        ),
     ],
 )
 def test_the_committed_references_answer_for_single_numbers(capsys, monkeypatch, path, code, told):
@@ -385,6 +464,18 @@ def test_the_committed_references_answer_for_single_numbers(capsys, monkeypatch,
     found = trace.main()
     said = capsys.readouterr()
     assert found == code and told in said.out + said.err and "NOT EQUAL" not in said.out
+
+
+@pytest.mark.parametrize(("claim", "columns"), [("C03", ["effect", "p"]), ("C28b", ["effect", "verdict"])])
+def test_a_verdict_that_the_metrics_do_not_give_is_not_equal(monkeypatch, claim, columns):
+    monkeypatch.chdir(REPO)
+    folder = open_folder(Path("results/reference/tiny"))
+    job = folder.manifests[f"{folder.recorded_root}/claims.csv"]
+    for column in columns:
+        row = pd.read_csv(folder.root / "claims.csv").set_index("claim").loc[claim]
+        row[column] = "inconclusive" if column == "verdict" else 1.001 * row[column]
+        again = trace.judged_again(folder, job, claim, row)
+        assert not again["equal"] and "NOT EQUAL" in trace.told_judged(again, "points")
 
 
 def test_a_reference_is_not_written_from_manifests_that_cannot_be_read(results, tmp_path):

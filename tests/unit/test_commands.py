@@ -108,7 +108,7 @@ def test_the_reference_holds_what_jobs_made_and_nothing_else(results):
     write_reference(results, target)
     assert files_under(target) == {
         *("tables/table2.csv", "figures/fig1.png", "metrics/a.summary.csv", "claims.csv"),
-        *("README.md", "manifests.json"),
+        *("README.md", "manifests.json", "root_hashes.csv"),
     }
 
 

@@ -1,5 +1,6 @@
 """The RO-Crate of a run: what it says of jobs, artifacts, people and licences; the profile's validator agrees."""
 
+import importlib.metadata
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from compute_aligned.provenance.bundle import write_bundle
 from compute_aligned.provenance.crate import write_crate
 from compute_aligned.provenance.manifests import load_manifests, manifest_digest
 
+MISTRAL = "mistralai/Mistral-7B-Instruct-v0.2"
 CITATION = yaml.safe_load((REPO / "CITATION.cff").read_text())
 
 
@@ -23,8 +25,10 @@ def results(tmp_path, monkeypatch):
     results.make(
         "problems", {"data/math/train.parquet": "d"}, data={"source": {"hub": "nlile/hendrycks-MATH-benchmark"}}
     )
-    source = {"kind": "hub", "id": "mistralai/Mistral-7B-Instruct-v0.2", "revision": "main"}
+    source = {"kind": "hub", "id": MISTRAL, "revision": "0" * 40}
     results.make("base_model", {"models/base/math": {"config.json": "{}"}}, source=source, wildcards={"model": "math"})
+    package = {"kind": "gguf", "package": "numpy", "file": "a.gguf"}
+    results.make("base_model", {"models/base/gguf": {"a": "c"}}, source=package, wildcards={"model": "gguf"})
     own = {"kind": "protein_scratch"}
     results.make("base_model", {"models/base/protein": {"a": "b"}}, source=own, wildcards={"model": "protein"})
     return results
@@ -34,6 +38,7 @@ def described(results):
     """The crate's entities by their names."""
     facts = write_crate(
         Path(ROOT),
+        {MISTRAL: "apache-2.0"},
         str(REPO / "Snakefile"),
         str(REPO / "CITATION.cff"),
         f"{ROOT}/ro-crate-metadata.json",
@@ -82,9 +87,15 @@ def test_people_come_from_the_citation_and_licences_from_the_sources(results):
     assert paper == "https://arxiv.org/abs/2604.24957"
     assert [crate[name]["name"] for name in ids(crate[paper]["author"])] == ["Adam Ousherovitch", "Ambuj Tewari"]
     base = crate["#models/base/math/"]
-    assert ids(base["license"]) == ["https://spdx.org/licenses/Apache-2.0"]
-    assert ids(base["isBasedOn"]) == ["https://huggingface.co/mistralai/Mistral-7B-Instruct-v0.2"]
-    assert ids(crate["#data/math/train.parquet"]["license"]) == ["https://spdx.org/licenses/MIT"]
+    assert ids(base["isBasedOn"]) == [f"https://huggingface.co/{MISTRAL}"]
+    (statement,) = ids(base["license"])
+    assert statement == f"https://huggingface.co/{MISTRAL}/blob/{'0' * 40}/README.md#license"
+    assert crate[statement]["description"] == "apache-2.0, as the card at the pinned revision states it"
+    data = crate["#data/math/train.parquet"]
+    assert "license" not in data and data["description"].startswith("licence not stated; see https://huggingface.co/")
+    (stated,) = ids(crate["#models/base/gguf/"]["license"])
+    assert crate[stated]["name"] == importlib.metadata.metadata("numpy")["License-Expression"]
+    assert crate[stated]["description"].endswith(", as the metadata of the installed package states it")
     assert ids(crate["#models/base/protein/"]["license"]) == [f"https://spdx.org/licenses/{CITATION['license']}"]
     assert ids(crate["./"]["license"]) == [f"https://spdx.org/licenses/{CITATION['license']}"]
 
@@ -100,7 +111,7 @@ def test_it_names_no_machine_and_is_the_same_when_made_again(results):
 def test_without_manifests_there_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="no manifests; wanted the folder of a run"):
-        write_crate(tmp_path, str(REPO / "Snakefile"), str(REPO / "CITATION.cff"), "crate.json", "Snakefile")
+        write_crate(tmp_path, {}, str(REPO / "Snakefile"), str(REPO / "CITATION.cff"), "crate.json", "Snakefile")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from conftest import REPO
 
-from compute_aligned.config.pin import pin, revisions
+from compute_aligned.config.pin import licence_of, pin, revisions, with_licences
 
 PRESET = """\
 # Mistral at `revision: main`
@@ -40,7 +40,8 @@ def hub(monkeypatch):
 
     def repo_info(self, repository, revision, repo_type):
         asked.append((repository, revision, repo_type))
-        return type("Info", (), {"sha": commit_at(repository, revision)})
+        of_card = {"someone/model": {"license": "apache-2.0"}, "someone/data": None}[repository]
+        return type("Info", (), {"sha": commit_at(repository, revision), "card_data": of_card})
 
     monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", repo_info)
     return asked
@@ -55,24 +56,63 @@ def preset(tmp_path):
 
 def test_each_revision_becomes_its_commit_and_every_other_byte_stays(hub, preset):
     sentences = pin(preset)
-    assert hub == [("someone/model", "main", "model"), ("someone/data", "v1.0", "dataset")]
     model, data = commit_at("someone/model", "main"), commit_at("someone/data", "v1.0")
+    assert hub == [
+        *(("someone/model", revision, "model") for revision in ("main", model)),  # the card is read at the commit
+        *(("someone/data", revision, "dataset") for revision in ("v1.0", data)),
+    ]
     wanted = PRESET.replace("      revision: main      #", f"      revision: {model}      #")
     wanted = wanted.replace("'v1.0'", data)
-    assert preset.read_text() == wanted
+    assert preset.read_text() == wanted + NOTED
     content = yaml.safe_load(preset.read_text())
     assert content["models"]["math"]["source"]["revision"] == model
     assert content["data"]["math"]["source"]["revision"] == data
+    assert content["licences"] == {"someone/model": "apache-2.0"}
     assert sentences == [
-        f"{preset}: model someone/model: main is now {model}",
-        f"{preset}: dataset someone/data: v1.0 is now {data}",
+        f"{preset}: model someone/model: main is now {model}, whose card states the licence apache-2.0",
+        f"{preset}: dataset someone/data: v1.0 is now {data}, whose card states no licence",
     ]
+
+
+NOTED = """
+licences:  # as the cards of the repositories state them at the revisions above
+  someone/model: apache-2.0
+"""
+
+
+def test_licences_are_noted_at_the_end_and_those_of_before_stay():
+    before = f"licences:\n  other/data: mit\n\n# a comment\n{PRESET}"
+    once = with_licences(before, {"someone/model": "other: see page"})
+    assert once.startswith("# a comment\n# Mistral") and yaml.safe_load(once) == {
+        **yaml.safe_load(PRESET),
+        "licences": {"other/data": "mit", "someone/model": "other: see page"},
+    }
+    assert with_licences(once, {"someone/model": "other: see page"}) == once
+    assert with_licences(once, {"other/data": "cc0-1.0"}).replace("cc0-1.0", "mit") == once
+    without = with_licences(once, {"other/data": None, "someone/model": None})
+    assert "licences" not in without and with_licences(without, {"someone/model": None}) == without
+
+
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [
+        ({"license": "mit"}, "mit"),
+        ({"license": ["mit", "cc-by-4.0"]}, "mit, cc-by-4.0"),
+        ({"license": "other", "license_name": "my-licence"}, "my-licence"),
+        ({"license": None}, None),
+        (None, None),
+    ],
+)
+def test_the_licence_is_what_the_card_at_the_commit_states(monkeypatch, card, licence):
+    info = type("Info", (), {"card_data": card})
+    monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", lambda self, repository, revision, repo_type: info)
+    assert licence_of("someone/model", "0" * 40, "model") == licence
 
 
 def test_line_ends_stay_as_they_are(hub, preset):
     preset.write_bytes(PRESET.replace("\n", "\r\n").encode())
     pin(preset)
-    assert preset.read_bytes().count(b"\r\n") == preset.read_bytes().count(b"\n") == PRESET.count("\n")
+    assert preset.read_bytes().count(b"\r\n") == preset.read_bytes().count(b"\n") == (PRESET + NOTED).count("\n")
     assert commit_at("someone/model", "main").encode() in preset.read_bytes()
 
 
@@ -90,7 +130,7 @@ def test_without_the_hub_nothing_is_written_even_where_one_commit_was_found(monk
     def repo_info(self, repository, revision, repo_type):
         if repo_type == "dataset":
             raise ConnectionError("no route to host")
-        return type("Info", (), {"sha": commit_at(repository, revision)})
+        return type("Info", (), {"sha": commit_at(repository, revision), "card_data": {"license": "mit"}})
 
     monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", repo_info)
     with pytest.raises(ValueError) as error:

@@ -27,6 +27,7 @@ from compute_aligned.provenance.manifests import (
     manifests_behind,
     note_maker,
     remade_inputs,
+    root_hashes,
     verify,
 )
 from compute_aligned.provenance.unfinished import work_folder
@@ -303,6 +304,46 @@ def test_the_digest_of_a_manifest_stands_for_all_that_led_to_its_outputs_and_for
         changed = copy.deepcopy(job)
         change(changed)
         assert manifest_digest(changed) != digest
+
+
+def test_a_root_hash_is_the_digest_as_long_as_each_read_what_is_on_record():
+    manifests = chain_of_three()
+    names = ["samples", "scores", "table"]
+    assert root_hashes(names, manifests) == {name: manifest_digest(manifests[name]) for name in names}
+    for job in manifests.values():  # elsewhere, later, and as a reference publishes it
+        job |= {"started": "later", "ended": "later", "host": "elsewhere", "packages": {"torch": "9"}}
+        job["outputs"] = [entry | {"kept": True} for entry in job["outputs"]]
+    assert root_hashes(names, manifests) == root_hashes(names, chain_of_three())
+
+
+@pytest.mark.parametrize("recorded", [True, False])  # False: from before jobs recorded the digests of their inputs
+def test_a_root_hash_changes_with_any_manifest_and_any_file_behind_it(recorded):
+    def root(change=lambda manifests: None):
+        manifests = chain_of_three()
+        for job in manifests.values():
+            job["inputs"] = [
+                {key: entry[key] for key in entry if recorded or key != "manifest"} for entry in job["inputs"]
+            ]
+        change(manifests)
+        return root_hashes(["table"], manifests)["table"]
+
+    changes = [
+        lambda manifests: manifests["samples"]["params"].update(max_new_tokens=8),
+        lambda manifests: manifests["samples"]["outputs"][0].update(sha256="9"),
+        lambda manifests: manifests["samples"].update(inputs=[entry("config/reported.csv", "9")]),
+        lambda manifests: manifests["scores"]["wildcards"].update(seed="2"),
+        lambda manifests: manifests["scores"]["outputs"][0].update(sha256="9"),
+        lambda manifests: manifests["table"]["params"].update(unit="%"),
+    ]
+    roots = [root(), *map(root, changes)]
+    assert len(set(roots)) == len(roots)
+
+
+def test_manifests_that_name_each_other_have_no_root():
+    manifests = chain_of_three()
+    manifests["samples"]["inputs"] = [entry("table", "3")]
+    with pytest.raises(ValueError, match="table: its manifest and those behind it name each other"):
+        root_hashes(["table"], manifests)
 
 
 def test_of_several_manifests_that_name_an_artifact_the_last_to_end_counts(tmp_path):

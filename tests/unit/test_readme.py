@@ -12,6 +12,7 @@ from conftest import REPO
 from compute_aligned.config.files import read_preset
 from compute_aligned.presentation import trace
 from compute_aligned.presentation.claims_table import claims_table
+from compute_aligned.presentation.claims_table import main as claims_main
 from compute_aligned.presentation.figures.matrix import matrix
 from compute_aligned.presentation.terminal import describe_claims, describe_results
 
@@ -70,7 +71,7 @@ def test_every_interval_is_one_of_a_reference(page, claims):
 
 def test_what_the_matrix_is_said_to_show():
     summary = pd.read_csv(REFERENCES / "tiny/metrics/alignment_matrix.summary.csv")
-    gains = 100 * summary[summary["metric"] == "pass"].pivot(index="objective", columns="k", values="difference")
+    gains = 100 * summary[summary["metric"] == "pass"].pivot(index="arm", columns="k", values="difference")
     prices = -gains.loc["pass_n64", [1, 2, 4, 8]]
     assert f"costs {prices.min():.0f} to {prices.max():.0f} points up to 8." in README
     best = [0 if name == "ce" else int(name.removeprefix("pass_n")) for name in gains.idxmax()]
@@ -80,6 +81,17 @@ def test_what_the_matrix_is_said_to_show():
     assert f"(Pass@64 at k = 4: −{prices[4]:.1f} points)" in method
     caption = (REFERENCES / "tiny/figures/alignment_gain.caption.md").read_text()
     assert re.search(r"rank correlation is (\S+)\. ", method)[1] == re.search(r"rank correlation (\S+)\. ", caption)[1]
+
+
+def test_a_root_hash_that_it_prints_is_the_references(monkeypatch, capsys):
+    stored = pd.read_csv(REPO / "results/reference/tiny/root_hashes.csv").set_index("file")["root_hash"]
+    assert set(re.findall(r"\b[0-9a-f]{64}\b", README)) <= set(stored)
+    monkeypatch.setattr(sys, "argv", ["claims", str(REPO / "results/reference/tiny/claims.csv")])
+    claims_main()
+    assert (
+        capsys.readouterr().out.splitlines()[-1]
+        == f"Root hash of these verdicts and all that led to them: `{stored['claims.csv']}`"
+    )
 
 
 def test_the_caption_stands_under_the_picture_of_the_reference():

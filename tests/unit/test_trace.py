@@ -1,5 +1,5 @@
 """Walking back from a number: it is measured again from the scores, and told with its runs, pools, and one problem's
-completions; of a table in either form, of a figure, in a bundle."""
+completions; of a table, of a figure, in a bundle."""
 
 import io
 import json
@@ -68,26 +68,17 @@ def pools(run):
     return samples, scores[columns]
 
 
-def as_table(summary, form):
-    """The numbers of a summary as a table's CSV has them: a column per metric and k, or a row."""
+def as_table(summary):
+    """The numbers of a summary as a table's CSV has them."""
     columns = ["value", "low", "high", "difference", "difference_low", "difference_high"]
     shown = summary.assign(**{name: (100 * summary[name]).round(4) for name in columns})
-    if form == "long":
-        shown = shown.rename(columns={"objective": "arm"}).assign(unit="%")
-        extra = shown.iloc[:1].assign(metric="weight_p50", k=np.nan, value=0.5)  # of the training, without a budget
-        return pd.concat([shown, extra])[["experiment", "arm", "metric", "k", "unit", *columns]].to_csv(index=False)
-    rows = []
-    for arm, group in shown.groupby("objective", sort=False):
-        row = {"experiment": "e", "objective": arm, "label": arm}
-        for cell in group.to_dict("records"):
-            head = f"Pass@{cell['k']}"
-            row |= {head if name == "value" else f"{head} {name}": cell[name] for name in columns}
-        rows.append(row)
-    return pd.DataFrame(rows).assign(weight_p50=0.5).to_csv(index=False)
+    shown = shown.rename(columns={"objective": "arm"}).assign(unit="%")
+    extra = shown.iloc[:1].assign(metric="weight_p50", k=np.nan, value=0.5)  # of the training, without a budget
+    return pd.concat([shown, extra])[["experiment", "arm", "metric", "k", "unit", *columns]].to_csv(index=False)
 
 
-@pytest.fixture(params=["wide", "long"])
-def results(tmp_path, monkeypatch, request):
+@pytest.fixture
+def results(tmp_path, monkeypatch):
     """Samples, scores, metrics, a table and a figure of two arms with two seeds."""
     monkeypatch.chdir(tmp_path)
     results = Results(tmp_path)
@@ -122,7 +113,7 @@ def results(tmp_path, monkeypatch, request):
     summary = pd.read_csv(paths["path_to_summary"])
     shown = [f"{ROOT}/metrics/e.summary.csv"]
     item = {"item": "table2"}
-    results.make("table", {"tables/table2.csv": as_table(summary, request.param)}, shown, wildcards=item)
+    results.make("table", {"tables/table2.csv": as_table(summary)}, shown, wildcards=item)
     results.make("figure", {"figures/fig1.pdf": b"%PDF", "figures/fig1.png": b"png"}, shown, wildcards={"item": "fig1"})
     results.make("claims", {"claims.csv": "claim\nC01\n"}, shown)
     return results
@@ -216,15 +207,38 @@ def test_findings_have_their_kind_in_json(results, ask):
     assert code == 1 and finding["kind"] == "missing" and "claims.csv" in finding["sentence"]
 
 
-def test_one_problem_is_shown_with_its_completions_and_how_each_was_graded(ask):
+def test_one_problem_is_shown_with_its_completions_how_each_was_graded_and_what_comes_of_it(ask):
     code, output = ask("tables/table2.csv", "--arm", "pass_n4", "--problem", "test-3")
     assert code == 0, output
-    assert output.startswith("problem test-3, answer '7': '3 + 4 = '\n")
+    assert output.startswith("problem test-3, right answer 7, prompt '3 + 4 = '\n")
     for seed in SEEDS:
         count = int(right({"name": "pass_n4", "seed": seed})[3])
-        assert f"- seed {seed}: {N} completions, {count} right" in output
+        told = ", ".join(f"Pass@{k} {100 * (1 - math.comb(N - count, k) / math.comb(N, k)):.4g}" for k in KS)
+        assert f"- seed {seed}: {N} completions, {count} right; {told} (%)" in output
         for n, answer, outcome in ((count, 7, "right"), (N - count, 8, "wrong")):
-            assert (f"{n} x 'so {answer}': answer {answer}, outcome {outcome}, " in output) == (n > 0)
+            assert (f"{n} x 'so {answer}': answer {answer}, {outcome}\n" in output) == (n > 0)
+    _, output = ask("tables/table2.csv", "--arm", "pass_n4", "--problem", "test-3", "--json")
+    told = pd.DataFrame(json.loads(output)["completions"])
+    assert told.groupby("seed").size().tolist() == [N, N] and {"completion", "answer", "outcome"} <= {*told}
+
+
+def test_a_grade_names_what_the_papers_grader_says_where_it_differs_and_what_was_cut():
+    row = {"answer": None, "outcome": "invalid", "correct": False, "correct_paper_grader": False}
+    assert trace._told_grade(row | {"finish_reason": "stop"}) == "no answer, invalid"
+    row |= {"answer": "1/2", "outcome": "right", "correct": True, "finish_reason": "length"}
+    told = "answer 1/2, right, which the paper's grader calls wrong, cut at the longest length"
+    assert trace._told_grade(row) == told
+    protein = {"hydrophobic_fraction": np.nan, "reward": -5.0, "finish_reason": "stop"}
+    assert trace._told_reward(protein) == "no valid sequence, reward -5.000"
+
+
+def test_of_many_different_completions_the_most_frequent_are_shown():
+    many = [
+        {"completion": str(i), "hydrophobic_fraction": 0.5, "reward": i, "finish_reason": "stop"} for i in range(30)
+    ]
+    lines = trace._told_completions(pd.DataFrame([*many, many[29]]))
+    assert lines[0] == "2 x '29': hydrophobic fraction 0.500, reward 29.000" and len(lines) == trace.SHOWN + 1
+    assert lines[-1] == "... and 10 other ones; --json has all"
 
 
 @pytest.mark.parametrize(
@@ -232,15 +246,18 @@ def test_one_problem_is_shown_with_its_completions_and_how_each_was_graded(ask):
     [
         (
             "tables/table2.csv --arm pass_n4 --k 3",
-            "no number for model 'pass_n4' and k 3; models are ce, pass_n4, k are",
+            "no number of arm 'pass_n4' at k = 3; arms are ce, pass_n4, k are 1, 4",
         ),
-        ("tables/table2.csv --arm pass --k 4", "no number for model 'pass' and k 4"),
-        ("tables/table2.csv --arm pass_n4 --k 4 --experiment f", "--experiment is f, wanted one of e"),
+        ("tables/table2.csv --arm pass --k 4", "no number of arm 'pass' at k = 4"),
+        (
+            "tables/table2.csv --arm pass_n4 --k 4 --experiment f",
+            "table2.csv: no experiment 'f'; it shows e",
+        ),
         (
             "tables/table2.csv --arm pass_n4 --problem test-9",
             "no problem 'test-9'; problems are test-0, test-1, test-2",
         ),
-        ("figures/fig1.pdf --k 4", "a number of a table needs --model and --k"),
+        ("figures/fig1.pdf --k 4", "figures/fig1.pdf: which of its numbers? Wanted --arm with --k"),
         ("metrics/e.csv --arm ce --k 4", "are for the CSV of a table, or a figure"),
         ("tables/table9.csv --arm ce --k 4", "no such file or folder"),
         ("claims.csv --claim C02", "no claim 'C02'"),
@@ -257,7 +274,7 @@ def test_an_arm_that_two_experiments_of_a_table_have_is_ambiguous(results, ask):
     item, other = {"item": "table2"}, frame.assign(experiment="f")
     results.make("table", {"tables/table2.csv": pd.concat([frame, other]).to_csv(index=False)}, wildcards=item)
     code, output = ask("tables/table2.csv", "--arm", "ce", "--k", "4")
-    assert code == 2 and "--experiment is None, wanted one of e, f" in output
+    assert code == 2 and "table2.csv: ce is an arm of e and of f; wanted one of them as --experiment" in output
 
 
 def test_a_half_written_manifest_is_an_answer_of_code_2_for_what_it_was_of(results, ask):

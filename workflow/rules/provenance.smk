@@ -62,6 +62,7 @@ rule crate:
     threads: 1
     params:
         code=code_of("make_crate.py"),
+        licences=PRESET.get("licences", {}),
     message:
         "Describing {RESULTS} as a Provenance Run Crate"
     script:

@@ -15,21 +15,16 @@ from compute_aligned.training.success_rates import base_success_rate
 
 
 def write_base_model(source: Source, folder: str, path_to_held_out: Sequence[str] = ()) -> dict:
-    """Write the model that ``source`` describes and check its tokenizer.
+    """Write the model that ``source``, the preset's entry, describes into a folder, and check its tokenizer.
+
+    Returns for the manifest the source with the commit that was read, the tokenizer's special tokens and chat template,
+    what ends a completion, and, of generated models, the loss of pre-training and the success rate on validation.
 
     Args:
-        source: the preset's entry.
-        folder: where to write.
-        path_to_held_out: problems that its corpus must not hold, of generated arithmetic; the first are the validation
-            split, on which the model is sampled once it is made.
+        path_to_held_out: problems that its corpus must not hold; on the first, validation, it is sampled.
 
     Raises:
         ValueError: a tokenizer that prompts cannot be encoded with, or with more tokens than the model has.
-
-    Returns:
-        for the manifest: the source with the commit that was read, the tokenizer's special tokens and chat template,
-        the tokens that end a completion, and, of generated models, the loss of pre-training and the success rate on
-        validation.
     """
     tables = [read_artifact("problems", path) for path in path_to_held_out]
     held_out = [[Problem(**row) for row in table.to_dict("records")] for table in tables]

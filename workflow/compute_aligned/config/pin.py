@@ -1,6 +1,7 @@
 """Pin the hub repositories of presets: `python -m compute_aligned pin config/paper.yaml`, or `snakemake pin`.
 
-A branch or tag behind `revision:` is replaced by the commit that it stands for now; every other byte of the file stays.
+A branch or tag behind `revision:` is replaced by the commit that it stands for now, and the licence that the
+repository's card states there is noted under `licences:`, at the end of the file. Every other byte stays.
 """
 
 import argparse
@@ -67,7 +68,7 @@ def pin(file: Path) -> list[str]:
     text = file.read_bytes().decode()
     found = revisions(text)
     sentences = [] if found else [f"{file}: no hub repository to pin"]
-    pieces, done = [], 0
+    pieces, done, licences = [], 0, {}
     for revision in found:
         where = f"{file}: {revision.kind} {revision.repository}"
         if re.fullmatch("[0-9a-f]{40}", revision.value):
@@ -75,16 +76,57 @@ def pin(file: Path) -> list[str]:
             continue
         try:
             commit = commit_of(revision.repository, revision.value, revision.kind)
+            licence = licence_of(revision.repository, commit, revision.kind)
         except ValueError as error:
             raise ValueError(f"{error}; nothing was pinned, run this where the hub can be reached") from error
         pieces += [text[done : revision.start], commit]
         done = revision.end
-        sentences.append(f"{where}: {revision.value} is now {commit}")
+        licences[revision.repository] = licence
+        told = "no licence" if licence is None else f"the licence {licence}"
+        sentences.append(f"{where}: {revision.value} is now {commit}, whose card states {told}")
     pinned = "".join([*pieces, text[done:]])
+    if pieces:
+        pinned = with_licences(pinned, licences)
     if pinned != text:
         with whole(file) as partial:
             partial.write_bytes(pinned.encode())
     return sentences
+
+
+def licence_of(repository: str, commit: str, kind: str) -> str | None:
+    """The licence that a repository's card states at a commit; None where it states none.
+
+    Args:
+        repository: its id on the hub.
+        commit: which version of the card.
+        kind: ``model`` or ``dataset``.
+
+    Raises:
+        ValueError: the hub cannot be reached.
+    """
+    from huggingface_hub import HfApi
+
+    try:
+        card = HfApi().repo_info(repository, revision=commit, repo_type=kind).card_data or {}
+    except Exception as error:  # as in ``commit_of``
+        raise ValueError(f"{repository} at {commit}: the hub gave no card ({type(error).__name__})") from error
+    stated = card.get("license_name") or card.get("license")
+    return ", ".join(stated) if isinstance(stated, list) else stated
+
+
+BLOCK = re.compile(r"^licences:.*\n?(?:(?:[ \t].*)?\n)*", flags=re.MULTILINE)
+
+
+def with_licences(text: str, licences: dict[str, str | None]) -> str:
+    """A preset with these licences at its end, those that it has already among them; None takes one out."""
+    known = (yaml.safe_load(text).get("licences") or {}) | licences
+    known = {repository: licence for repository, licence in known.items() if licence is not None}
+    if not known:
+        return BLOCK.sub("", text)
+    end = "\r\n" if "\r\n" in text else "\n"
+    lines = ["licences:  # as the cards of the repositories state them at the revisions above"]
+    lines += [f"  {line}" for line in yaml.safe_dump(known, allow_unicode=True, width=1000).splitlines()]
+    return BLOCK.sub("", text).rstrip() + end + end + end.join(lines) + end
 
 
 def main() -> None:

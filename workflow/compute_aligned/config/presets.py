@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ..models.sources import Source
-from ..settings import Count, Different, Name, Positive, Seed, Settings, Whole
+from ..settings import Count, Different, Name, Positive, Seed, Settings, Text, Whole
 from ..tasks.sources import Task
 from .settings.common import TrainedModel
 from .settings.rl import RLScale
@@ -121,6 +121,9 @@ class Preset(Settings):
     or each seed has its own job; the results are the same"""
     sampling_backend: Literal["transformers", "vllm"]
     """what draws the evaluation pools; vllm is an optional extra and needs a GPU (docs/method.md, Sampling)"""
+    licences: dict[Text, Text] = None
+    """of hub repositories, by their ids, as their cards state them at the revisions that the preset names; written by
+    `snakemake pin`, read by the crate alone"""
     models: dict[Name, Model]
     """base models by the name that recipes give them"""
     data: dict[Name, Task]

@@ -1,4 +1,7 @@
-"""Claims and verdicts as a Markdown table: `python -m compute_aligned claims results/tiny/claims.csv`."""
+"""Claims and verdicts as a Markdown table: `python -m compute_aligned claims results/tiny/claims.csv`.
+
+Where manifests lie beside the file, as in a results folder or reference, its root hash stands below.
+"""
 
 import argparse
 import sys
@@ -7,6 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from ..provenance.artifacts import read_artifact
+from ..provenance.audit import holds_manifests, open_folder
+from ..provenance.manifests import root_hashes
 from . import numbers
 
 
@@ -36,7 +41,14 @@ def claims_table(claims: pd.DataFrame) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m compute_aligned claims", description=__doc__.splitlines()[0])
     parser.add_argument("claims", type=Path, help="a claims.csv, such as results/tiny/claims.csv")
-    print(claims_table(read_artifact("claims", parser.parse_args().claims)))
+    file = parser.parse_args().claims
+    print(claims_table(read_artifact("claims", file)))
+    if holds_manifests(file.parent):
+        folder = open_folder(file.parent)
+        name = folder.name(file)
+        if name in folder.manifests:
+            root = root_hashes([name], folder.manifests)[name]
+            print(f"\nRoot hash of these verdicts and all that led to them: `{root}`")
 
 
 if __name__ == "__main__":

@@ -14,18 +14,19 @@ import argparse
 import contextlib
 import json
 import os
-import re
 import sys
 import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from math import nan
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-from pydantic import ValidationError
 
-from ..analysis.evidence import judge_claims
+from ..analysis.claims import decide, examine
+from ..analysis.evidence import judge_claims, results
 from ..analysis.measuring import SCORES, experiment_summary, problem_metrics
 from ..config.settings.measuring import MeasuringSettings
 from ..provenance.artifacts import read_artifact
@@ -45,7 +46,7 @@ from ..provenance.audit import (
     working_folder,
 )
 from ..provenance.bundle import unpack
-from ..provenance.manifests import UnverifiedArtifact, jobs_behind, manifest_digest, verify
+from ..provenance.manifests import UnverifiedArtifact, jobs_behind, root_hashes, verify
 from ..units import DIFFERENCE_UNITS, METRIC_NAMES, SCALES, UNITS
 
 # Params that a story leaves out: told elsewhere, folders, and those that are as long as the configuration.
@@ -62,31 +63,14 @@ def long_form(table: pd.DataFrame) -> pd.DataFrame:
     """The numbers of a table's CSV or of a ``summary``, a row per arm, metric and k, in the units of a table.
 
     Args:
-        table: with a column ``arm`` it has this form already; with ``metric`` it is a summary, of fractions; else its
-            columns are named by metric and k, as in "Pass@16 low".
+        table: a table's CSV, whose numbers have a unit, or a summary, of fractions.
 
     Returns:
         experiment, arm, metric, k and NUMBERS.
     """
-    if "unit" not in table and "metric" in table:
+    if "unit" not in table:
         scale = table["metric"].map(SCALES)
         table = table.assign(**{name: scale * table[name] for name in NUMBERS})
-    if "arm" not in table:
-        metrics = {shown: metric for metric, shown in METRIC_NAMES.items()}
-        heads = [re.fullmatch(r"(\w+)@(\d+)", column) for column in table]
-        rows = [
-            {
-                "experiment": row["experiment"],
-                "arm": row["objective"],
-                "metric": metrics[head[1]],
-                "k": int(head[2]),
-                **{name: row.get(head[0] if name == "value" else f"{head[0]} {name}") for name in NUMBERS},
-            }
-            for row in table.to_dict("records")
-            for head in filter(None, heads)
-            if head[1] in metrics
-        ]
-        table = pd.DataFrame(rows).dropna(subset="value")  # of two experiments each has its own columns
     return table[table["k"].notna() & table["metric"].isin(list(METRIC_NAMES))]
 
 
@@ -104,13 +88,18 @@ def find_number(file: Path, rows: pd.DataFrame, arm: str, k: int, experiment: st
         NoAnswer: there is no such arm, k or experiment, or several experiments have it.
     """
     shown = list(dict.fromkeys(rows["experiment"]))
-    if experiment not in shown and (experiment is not None or len(shown) > 1):
-        raise NoAnswer(f"{file}: --experiment is {experiment}, wanted one of {', '.join(shown)}")
-    rows = rows[rows["experiment"] == (experiment or shown[0])]
+    if experiment is None:
+        of_arm = list(dict.fromkeys(rows.loc[rows["arm"] == arm, "experiment"]))
+        if len(of_arm) > 1:
+            raise NoAnswer(f"{file}: {arm} is an arm of {' and of '.join(of_arm)}; wanted one of them as --experiment")
+        experiment = (of_arm or shown)[0]
+    if experiment not in shown:
+        raise NoAnswer(f"{file}: no experiment {experiment!r}; it shows {', '.join(shown)}")
+    rows = rows[rows["experiment"] == experiment]
     found = rows[(rows["arm"] == arm) & (rows["k"] == k)]
     if found.empty:
         raise NoAnswer(
-            f"{file}: no number for model {arm!r} and k {k}; models are {', '.join(rows['arm'].unique())}, "
+            f"{file}: no number of arm {arm!r} at k = {k}; arms are {', '.join(rows['arm'].unique())}, "
             f"k are {', '.join(str(int(budget)) for budget in rows['k'].unique())}"
         )
     return found.iloc[0].to_dict()  # of the experiment's own metric, which comes first
@@ -130,15 +119,18 @@ def numbers_of(folder: Folder, file: Path, job: dict) -> pd.DataFrame:
         return long_form(pd.read_csv(folder.file(name)))
     if file.suffix != ".csv" or file.parent.name != "tables":
         raise NoAnswer(
-            f"{file}: --model and --k are for the CSV of a table, or a figure; without them audit says what made a file"
+            f"{file}: --arm and --k are for the CSV of a table, or a figure; without them audit says what made a file"
         )
     table = pd.read_csv(file)
     if "strategy" in table:
         raise NoAnswer(f"{file}: no number of it was measured on a model; it is computed in closed form")
-    if "objective" not in table and "arm" not in table:
-        raise NoAnswer(f"{file}: its rows are not one model each; without --model and --k audit says what made it")
-    if "experiment" not in table:
-        raise NoAnswer(f"{file}: an older version made it, without a column experiment; compare it by eye")
+    if "objective" in table:
+        raise NoAnswer(
+            f"{file}: a table of version 0.1, with a column for each metric and k where now a row is; "
+            "without --arm and --k audit says what made it"
+        )
+    if "arm" not in table:
+        raise NoAnswer(f"{file}: its rows are not one arm each; without --arm and --k audit says what made it")
     return long_form(table)
 
 
@@ -174,7 +166,9 @@ def recomputed(folder: Folder, number: dict) -> dict:
     job = measuring_job(folder, number["experiment"])
     try:
         return {"from": None} if job is None else _measured_again(folder, number, job)
-    except (KeyError, ValidationError):  # an older version measured it, whose settings had other names
+    except UnverifiedArtifact:
+        raise
+    except (KeyError, ValueError):  # an older version measured it, whose settings or columns had other names
         return {"from": None}
 
 
@@ -223,18 +217,68 @@ def told_recomputed(again: dict, metric: str) -> str:
 
 
 def judged_again(folder: Folder, job: dict, claim: str, row: pd.Series) -> dict:
-    """A verdict judged once more from the metrics by the code at hand: verdict, effect, whether they are equal."""
+    """A verdict judged once more by the code at hand, from all that it was judged from.
 
+    Where training records and scores are missing, as in a reference, effect and p value are computed from each
+    problem's value. A verdict that also rests on these, or on the other claims of its family, is then not judged.
+
+    Returns:
+        verdict, effect, p (before correction), each None where it was not found again, and whether they are equal; why:
+        what was missing.
+    """
     params = job["params"]
-    files = _lying(params["files"], folder)
-    if any(not Path(file).is_file() for file in _texts(files)):
-        return {"verdict": None}
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / "claims.csv"
-        judge_claims(params["claims"], files, params["baselines"], params["preset"], str(file))
-        again = pd.read_csv(file).set_index("claim").loc[claim]
-    same = again["verdict"] == row["verdict"] and _same(again.get("effect"), row.get("effect"))
-    return {"verdict": again["verdict"], "effect": _plain(again.get("effect")), "equal": bool(same)}
+    try:
+        files = _lying(params["files"], folder)
+        if not _all_there(files):
+            return _effect_again(params["claims"], files, claim, row)
+        with tempfile.TemporaryDirectory() as scratch:
+            file = Path(scratch) / "claims.csv"
+            judge_claims(params["claims"], files, params["baselines"], params["preset"], str(file))
+            again = pd.read_csv(file).set_index("claim").loc[claim]
+    except (KeyError, ValueError) as error:
+        return NOT_AGAIN | {"why": f"an older version judged it, from other settings or columns ({error})"}
+    same = again["verdict"] == row["verdict"] and _same(again["effect"], row["effect"])
+    return NOT_AGAIN | {"verdict": again["verdict"], "effect": _plain(again["effect"]), "equal": bool(same)}
+
+
+NOT_AGAIN = {"verdict": None, "effect": None, "p": None, "equal": True, "why": None}
+
+
+def _effect_again(settings: dict, files: dict, claim: str, row: pd.Series) -> dict:
+    entry = settings["claims"][claim]
+    needed = {entry["experiment"], *(part["alignment"] for part in entry["parts"] if "alignment" in part)}
+    here = {
+        experiment: {name: paths for name, paths in files[experiment].items() if _all_there(paths)}
+        for experiment in needed & files.keys()
+    }
+    if any("between" in part for part in entry["parts"]) and "proteins" not in here[entry["experiment"]]:
+        return NOT_AGAIN | {"why": "it is about shares of samples, whose scores are not kept here"}
+    finding = examine(entry, {experiment: results(paths) for experiment, paths in here.items()}, settings)
+    if not finding.compared:
+        return NOT_AGAIN | {"why": finding.obstacle}
+    effect = min((one.effect for one in finding.compared), key=lambda value: abs(value - row["effect"]))
+    same = _same(effect, row["effect"]) and _same(finding.p, row["p"])
+    if finding.exact:  # nothing is corrected, and no baseline was trained
+        verdict, _, _ = decide(finding, nan, nan, entry, settings["level"])
+        return NOT_AGAIN | {"verdict": verdict, "effect": effect, "equal": same and verdict == row["verdict"]}
+    why = "that takes training records and scores that are not kept here"
+    return NOT_AGAIN | {"effect": effect, "p": _plain(finding.p), "equal": same, "why": why}
+
+
+def _all_there(paths: object) -> bool:
+    return all(Path(file).is_file() for file in _texts(paths))
+
+
+def told_judged(again: dict, unit: str) -> str:
+    """Whether a verdict found once more is what stands there, in words."""
+    equal = "equal" if again["equal"] else "NOT EQUAL to what stands there"
+    if again["verdict"] is not None:
+        return f"judged again from the metrics: {again['verdict']}, {equal}"
+    if again["effect"] is None:
+        return f"not judged again: {again['why']}"
+    p = "" if again["p"] is None else f", p {again['p']:.3g} before correction"
+    found = f"effect {again['effect']:+.4f} {unit}{p}, {equal}"
+    return f"computed again from the metrics kept here: {found}; the verdict was not judged again: {again['why']}"
 
 
 def _lying(value: object, folder: Folder) -> object:
@@ -244,8 +288,8 @@ def _lying(value: object, folder: Folder) -> object:
     return [_lying(part, folder) for part in value] if isinstance(value, list) else str(folder.file(value))
 
 
-def _same(one: object, other: object) -> bool:
-    return (pd.isna(one) and pd.isna(other)) or one == other
+def _same(one: float, other: float) -> bool:
+    return bool(np.isclose(float(one), float(other), rtol=1e-9, atol=1e-12, equal_nan=True))
 
 
 def _plain(value: object) -> object:
@@ -258,8 +302,11 @@ def _plain(value: object) -> object:
 # --- one problem -----------------------------------------------------------------------------------------------------
 
 
-def told_problem(folder: Folder, arm: str, experiment: str, problem: str) -> list[str]:
-    """One problem's completions by an arm's runs, and how each was graded; what came several times is one line.
+def told_problem(folder: Folder, arm: str, experiment: str, problem: str) -> tuple[list[str], list[dict]]:
+    """One problem's completions by an arm's runs, how each was graded, and the metric that comes of it.
+
+    Returns:
+        lines of text, in which what came several times is one line; all completions as plain values.
 
     Raises:
         NoAnswer: samples are not kept here, or hold no such problem.
@@ -268,7 +315,8 @@ def told_problem(folder: Folder, arm: str, experiment: str, problem: str) -> lis
     runs = [run for run in job["params"]["runs"] if arm_of(run) == arm] if job is not None else []
     if not runs:
         raise NoAnswer(f"{experiment}: no runs of {arm} on record")
-    lines = []
+    asked = MeasuringSettings(**job["params"]["experiment"])
+    lines, values = [], []
     for run in runs:
         name = scores_of(job, run)
         drawn = name.replace("/scores/", "/samples/")
@@ -276,35 +324,65 @@ def told_problem(folder: Folder, arm: str, experiment: str, problem: str) -> lis
             raise NoAnswer(f"{drawn}: samples are not kept here; a bundle made with bundle_samples=true has them")
         for file in (name, drawn):
             verify(folder.file(file), folder.manifests, file)
-        scores = pd.read_parquet(folder.file(name))
-        rows = scores.merge(pd.read_parquet(folder.file(drawn)), on=["problem_id", "sample"])
-        rows = rows[rows["problem_id"] == problem]
-        if rows.empty:
+        scores = read_artifact(SCORES[asked.metric], folder.file(name))
+        pool = scores[scores["problem_id"] == problem]
+        if pool.empty:
             some = ", ".join(map(str, scores["problem_id"].unique()[:3]))
             raise NoAnswer(f"{name}: no problem {problem!r}; problems are {some}, ...")
         if not lines:
-            lines += _asked(folder, folder.manifests[name], problem)
-        right = "" if "correct" not in rows else f", {int(rows['correct'].sum())} right"
-        lines.append(f"- seed {run['seed']}: {len(rows)} completions{right}")
-        shown = [column for column in GRADED if column in rows]
-        for values, count in rows[shown].astype(object).fillna("none").value_counts().items():
-            told = dict(zip(shown, values, strict=True))
-            graded = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in told.items() if key != "completion")
-            lines.append(f"    {count} x {told['completion']!r}: {graded}")
-    return lines
+            lines.append(_asked(folder, folder.manifests[name], problem, asked.metric))
+        told = [
+            f"{METRIC_NAMES[asked.metric]}@{row.k} {SCALES[asked.metric] * row.value + 0.0:.4g}"  # -0 is 0
+            for row in problem_metrics(asked, run, pool).itertuples()
+        ]
+        rows = pool.merge(pd.read_parquet(folder.file(drawn)), on=["problem_id", "sample"])
+        right = f", {int(rows['correct'].sum())} right" if "correct" in rows else ""
+        lines.append(f"- seed {run['seed']}: {len(rows)} completions{right}; {', '.join(told)} ({UNITS[asked.metric]})")
+        lines.append(f"    {name} and {drawn}")
+        lines += [f"    {line}" for line in _told_completions(rows)]
+        shown = rows.drop(columns="problem_id").astype(object)
+        values += [{"seed": run["seed"], **row} for row in shown.where(shown.notna(), None).to_dict("records")]
+    return lines, values
 
 
-GRADED = ("completion", "answer", "outcome", "correct_paper_grader", "hydrophobic_fraction", "input_fraction", "reward")
+SHOWN = 20  # different completions of a seed; --json has all
 
 
-def _asked(folder: Folder, graded: dict, problem: str) -> list[str]:
+def _told_completions(rows: pd.DataFrame) -> list[str]:
+    """Each completion with its grade, the most frequent first, as far as SHOWN."""
+    grade = _told_grade if "correct" in rows else _told_reward
+    told = [f"{row['completion']!r}: {grade(row)}" for row in rows.to_dict("records")]
+    counts = Counter(told).most_common()
+    lines = [f"{count} x {line}" for line, count in counts[:SHOWN]]
+    return [*lines, f"... and {len(counts) - SHOWN} other ones; --json has all"] if len(counts) > SHOWN else lines
+
+
+def _told_grade(row: dict) -> str:
+    answer = "no answer" if pd.isna(row["answer"]) else f"answer {row['answer']}"
+    paper = "" if row["correct"] == row["correct_paper_grader"] else ", which the paper's grader calls "
+    paper += {True: "right", False: "wrong"}[bool(row["correct_paper_grader"])] if paper else ""
+    return f"{answer}, {row['outcome']}{paper}{_cut(row)}"
+
+
+def _told_reward(row: dict) -> str:
+    fraction = row["hydrophobic_fraction"]
+    told = "no valid sequence" if pd.isna(fraction) else f"hydrophobic fraction {fraction:.3f}"
+    return f"{told}, reward {row['reward']:.3f}{_cut(row)}"
+
+
+def _cut(row: dict) -> str:
+    return ", cut at the longest length" if row["finish_reason"] == "length" else ""
+
+
+def _asked(folder: Folder, graded: dict, problem: str, metric: str) -> str:
     """The problem itself, where its file is kept."""
     for entry in graded["inputs"]:
         file = folder.file(entry["path"])
         if "/data/" in entry["path"] and file.is_file():
             row = pd.read_parquet(file).set_index("problem_id").loc[problem]
-            return [f"problem {problem}, answer {row['answer']!r}: {row['prompt']!r}"]
-    return []
+            wanted = "best hydrophobic fraction" if metric == "bon" else "right answer"
+            return f"problem {problem}, {wanted} {row['answer']}, prompt {row['prompt']!r}"
+    return f"problem {problem}, whose text is not kept here"
 
 
 # --- telling ---------------------------------------------------------------------------------------------------------
@@ -361,10 +439,11 @@ def _common_lines(folder: Folder, name: str, jobs: list[dict]) -> list[str]:
         for package, version in job.get("packages", {}).items():
             versions.setdefault(package, set()).add(version)
     told = ", ".join(f"{package} {' / '.join(sorted(of))}" for package, of in sorted(versions.items()))
+    where = f", in a clone at commit {code_state(jobs[0])}," if folder.is_reference else ""
     return [
-        f"root hash {manifest_digest(folder.manifests[name])}, of the file and all that led to it",
+        f"root hash {root_hashes([name], folder.manifests)[name]}, of the file and all that led to it",
         f"made with {told or 'packages of which nothing is on record'}",
-        f"made again by `{command_for(folder, name)}`",
+        f"made again{where} by `{command_for(folder, name)}`",
     ]
 
 
@@ -397,16 +476,24 @@ def settings_of(job: dict) -> dict:
 
 
 def _job_lines(job: dict, folder: Folder) -> list[str]:
-    made = ", ".join(f"{entry['path']} ({entry['sha256'][:12]})" for entry in job["outputs"])
     wildcards = "".join(f" {key}={value}" for key, value in job["wildcards"].items())
     where = "".join(f", {job[key]}" for key in ("host", "machine", "gpu") if job.get(key))
     return [
-        f"- {job['rule']}{wildcards}: {made}",
+        f"- {job['rule']}{wildcards}: {'; '.join(_by_folder(job['outputs']))}",
         f"    code {job['params'].get('code')}, commit {code_state(job)}, {job.get('ended', 'no time')[:19]}, "
         f"python {job.get('python')}{where}",
         f"    {settings_of(job)}",
         *(_read_line(entry) for entry, _ in read_without_manifest(folder, [job])),
     ]
+
+
+def _by_folder(entries: list[dict]) -> list[str]:
+    """Files with the beginnings of their hashes, those of one folder behind its name."""
+    grouped: dict[Path, list[str]] = {}
+    for entry in entries:
+        path = Path(entry["path"])
+        grouped.setdefault(path.parent, []).append(f"{path.name} ({entry['sha256'][:12]})")
+    return [f"{folder}/{files[0]}{''.join(f', {file}' for file in files[1:])}" for folder, files in grouped.items()]
 
 
 def _read_line(entry: dict) -> str:
@@ -435,15 +522,15 @@ def told_metrics(folder: Folder, number: dict) -> list[str]:
     ]
 
 
-def follow_model(model: str, experiment: str) -> Callable[[str], bool]:
-    """What to follow from a model's number: runs lie in folders <recipe>/<objective>/..., others did not make it."""
+def follow_arm(arm: str, experiment: str) -> Callable[[str], bool]:
+    """What to follow from an arm's number: runs lie in folders <recipe>/<objective>/..., others did not make it."""
 
     def wanted(name: str) -> bool:
         parts = Path(name).parts
         if "metrics" in parts:
             return parts[-1].split(".")[0] == experiment
         stages = {"samples", "scores", "training", "models"} & set(parts)
-        return not stages or model in parts or "warmup" in parts or "base" in parts
+        return not stages or arm in parts or "warmup" in parts or "base" in parts
 
     return wanted
 
@@ -494,7 +581,7 @@ def answer(path: Path, root: Path, asked: argparse.Namespace) -> tuple[list[str]
         lines of text; the same as plain values, as far as a program may want them; what was found.
     """
     folder = open_folder(root)
-    number = [name for name in ("model", "k", "experiment", "problem") if getattr(asked, name) is not None]
+    number = [name for name in ("arm", "k", "experiment", "problem") if getattr(asked, name) is not None]
     if path == root:
         if number or asked.claim:
             raise NoAnswer(f"{path}: --{(number or ['claim'])[0]} is for a file, not for a whole folder")
@@ -510,11 +597,10 @@ def answer(path: Path, root: Path, asked: argparse.Namespace) -> tuple[list[str]
         lines, jobs, found = tell(folder, name, heading, wanted)
         if found.false:
             return [], {}, found
-        again = judged_again(folder, job, asked.claim, row) if "baselines" in job["params"] else {"verdict": None}
-        if again["verdict"] is not None:
-            lines.insert(
-                1, f"judged again from the metrics: {again['verdict']}, {'equal' * again['equal'] or 'NOT EQUAL'}"
-            )
+        again = judged_again(folder, job, asked.claim, row)
+        lines.insert(1, told_judged(again, row.get("unit")))
+        if not again["equal"]:
+            found.doubtful.append(Finding("altered", f"{path}: not what the code here finds of {asked.claim}"))
         verdict = {key: _plain(value) for key, value in row.items()}
         return lines, {"verdict": verdict, "again": again, "jobs": jobs}, found
     if number:
@@ -526,19 +612,21 @@ def answer(path: Path, root: Path, asked: argparse.Namespace) -> tuple[list[str]
 def _answer_number(
     folder: Folder, path: Path, name: str, job: dict, asked: argparse.Namespace
 ) -> tuple[list[str], dict, Findings]:
-    if asked.model is None or (asked.k is None and asked.problem is None):
-        raise NoAnswer("a number of a table needs --model and --k: which of its numbers?")
+    if asked.arm is None or (asked.k is None and asked.problem is None):
+        raise NoAnswer(
+            f"{path}: which of its numbers? Wanted --arm with --k or --problem, such as --arm pass_n16 --k 16"
+        )
     rows = numbers_of(folder, path, job)
     k = asked.k if asked.k is not None else int(rows["k"].iloc[0])
-    number = find_number(path, rows, asked.model, k, asked.experiment)
+    number = find_number(path, rows, asked.arm, k, asked.experiment)
     lines, jobs, found = tell(
-        folder, name, told_number(path, number), follow_model(asked.model, number["experiment"]), in_full=True
+        folder, name, told_number(path, number), follow_arm(asked.arm, number["experiment"]), in_full=True
     )
     if found.false:
         return [], {}, found
     if asked.problem is not None:
-        lines = told_problem(folder, asked.model, number["experiment"], asked.problem)
-        return lines, {"problem": asked.problem, "jobs": jobs}, found
+        lines, completions = told_problem(folder, asked.arm, number["experiment"], asked.problem)
+        return lines, {"problem": asked.problem, "completions": completions, "jobs": jobs}, found
     again = recomputed(folder, number)
     if any(abs(apart) > ROUNDING for apart in again.get("apart", {}).values()):
         found.doubtful.append(Finding("altered", f"{path}: not the number that the code here measures"))
@@ -561,7 +649,7 @@ def laid_open(path: Path) -> Iterator[Path]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m compute_aligned audit", description=__doc__.splitlines()[0])
     parser.add_argument("path", type=Path, help="a results folder, a reference, a bundle, or a file of one")
-    parser.add_argument("--arm", "--model", dest="model", help="of a table's CSV or a figure: such as pass_n16")
+    parser.add_argument("--arm", "--model", dest="arm", help="of a table's CSV or a figure: such as pass_n16")
     parser.add_argument("--k", type=int, help="of a table's CSV or a figure: test budget")
     parser.add_argument("--experiment", help="of a table's CSV: which of its experiments, where it shows several")
     parser.add_argument("--problem", help="of an arm: the problem whose completions and grades to show")

@@ -1,6 +1,7 @@
 """Verify what lies in a results folder, a reference or a bundle against its manifests, and these against each other."""
 
 import datetime
+import functools
 import json
 import os
 from collections import Counter
@@ -25,11 +26,16 @@ from .manifests import (
     remade_inputs,
     verify,
 )
-from .published import PUBLISHED, published_manifests
+from .published import PUBLISHED, ROOTS, published_manifests, root_hashes_text
 
 # Folders of a results folder that hold by-products; every other file is an artifact and has a manifest.
 BY_PRODUCTS = ("logs", "benchmarks", "checkpoints", ".snakemake")
-WRITTEN_BY_HAND = "README.md"  # in a reference
+# What a reference holds beside artifacts.
+BESIDE = {
+    PUBLISHED: "the manifests of all that is in its folder",
+    ROOTS: "the root hash of each table and figure beside it, and of claims.csv",
+    "README.md": "written by hand; no job made it",
+}
 
 
 class NoAnswer(ValueError):
@@ -59,11 +65,11 @@ class Folder:
         bundle = "bundle" if manifest_folder(self.root).is_dir() else "reference"
         return bundle if self.is_reference else "results folder"
 
-    @property
+    @functools.cached_property
     def recorded_root(self) -> Path:
-        """What the manifests call the folder: ``results/<preset>``."""
-        names = iter(self.manifests)
-        return Path(*Path(next(names, f"results/{self.root.name}")).parts[:2])
+        """What the manifests, or most of them, call the folder: ``results/<preset>``."""
+        roots = Counter(Path(name).parts[:2] for name in self.manifests)
+        return Path(*roots.most_common(1)[0][0]) if roots else Path("results", self.root.name)
 
     def file(self, name: str) -> Path:
         """Where a file lies that manifests name."""
@@ -248,14 +254,16 @@ def verify_folder(folder: Folder, fast: bool = False, now: Iterable[dict] = (), 
         wanted: the files that the preset should have made.
     """
     manifests = folder.manifests
-    jobs = unique(manifests)
-    found = verify_artifacts(folder, manifests, jobs, fast)
+    held = [name for name in manifests if folder.holds(name)]
+    jobs = list({id(manifests[name]): manifests[name] for name in held}.values())
+    found = verify_artifacts(folder, held, jobs, fast)
     found.false[:0] = [Finding("manifest altered", sentence) for sentence in manifests.unreadable]
     known = set(manifests) | {entry["path"] for job in jobs for entry in job["inputs"]}
     for file in _artifact_files(folder):
         if not known & {folder.name(path) for path in (file, *file.parents) if path.is_relative_to(folder.root)}:
             found.false.append(Finding("unknown", f"{file}: no manifest says where it came from"))
-    found.false += [Finding("manifest altered", sentence) for sentence in impossible_manifests(folder)]
+    altered = [*impossible_manifests(folder), *false_root_hashes(folder)]
+    found.false += [Finding("manifest altered", sentence) for sentence in altered]
     not_made = sorted(set(wanted) - set(manifests))
     if not_made:
         sentence = f"{not_made[0]}: not made" + (f", nor {len(not_made) - 1} other files" if len(not_made) > 1 else "")
@@ -282,11 +290,26 @@ def impossible_manifests(folder: Folder) -> list[str]:
         name = "_".join(map(str, job["wildcards"].values())).replace("/", "_") or "all"
         if not folder.is_reference and (file.parent.name, file.stem) != (job["rule"], name):
             sentences.append(f"{file}: holds the manifest of a job of {job['rule']}, {name}; it was moved or exchanged")
+        if not folder.holds(made := job["outputs"][0]["path"]):
+            sentences.append(f"{file}: holds the manifest of {made}, in a folder of {folder.recorded_root}")
         if job.get("started", "") > job.get("ended", job.get("started", "")):
             sentences.append(f"{file}: says that the job ended before it started")
         if job.get("ended", "") > now:
             sentences.append(f"{file}: says that the job ended {job['ended'][:19]}, which is yet to come")
     return sentences
+
+
+def false_root_hashes(folder: Folder) -> list[str]:
+    """A sentence where the root hashes that a reference was published with are not those of its manifests."""
+    file = folder.root / ROOTS
+    if not folder.is_reference or not file.is_file():  # bundles and references of older versions have none
+        return []
+    kept = [name for name in folder.manifests if not folder.is_left_out(name)]
+    told, found = (
+        text.splitlines() for text in (file.read_text(errors="replace"), root_hashes_text(folder.manifests, kept))
+    )
+    other = sorted({*told} ^ {*found})
+    return [f"{file}: not the root hashes that the manifests beside it give ({other[0]})"] if other else []
 
 
 def _compare_with_now(jobs: list[dict], now: Iterable[dict]) -> tuple[list[str], list[str]]:
@@ -388,7 +411,7 @@ def incomplete_metrics(folder: Folder) -> list[str]:
 
 def _artifact_files(folder: Folder) -> Iterator[Path]:
     """Files of a folder that should have a manifest."""
-    beside = (PUBLISHED, WRITTEN_BY_HAND) if folder.is_reference else BY_PRODUCTS
+    beside = tuple(BESIDE) if folder.is_reference else BY_PRODUCTS
     if folder.kind == "bundle":  # jobs that draw again from it run in it
         beside += (*BY_PRODUCTS, SETTINGS)
     for file in sorted(folder.root.rglob("*")):
@@ -456,9 +479,8 @@ def owner(folder: Folder, path: Path) -> str:
     part = path.relative_to(folder.root).parts[0]
     if part in BY_PRODUCTS and not folder.is_reference:
         raise NoAnswer(f"{path}: a by-product ({part}), of which no manifest is kept")
-    if folder.is_reference and str(path.relative_to(folder.root)) in (PUBLISHED, WRITTEN_BY_HAND):
-        what = "the manifests of all that is in its folder" if part == PUBLISHED else "written by hand; no job made it"
-        raise NoAnswer(f"{path}: {what}")
+    if folder.is_reference and str(path.relative_to(folder.root)) in BESIDE:
+        raise NoAnswer(f"{path}: {BESIDE[part]}")
     if part == manifest_folder(folder.root).name:
         made = [name for name, file in folder.manifests.files.items() if file == path]
         raise NoAnswer(f"{path}: " + (f"the manifest of {', '.join(made)}" if made else "no manifest in use"))
@@ -467,4 +489,6 @@ def owner(folder: Folder, path: Path) -> str:
             return folder.name(above)
     if path.is_dir():
         raise NoAnswer(f"{path}: a part of {folder.root}; wanted that folder, or one artifact of it")
-    raise NoAnswer("; ".join([f"{path}: no manifest says where it came from", *folder.manifests.unreadable]))
+    unreadable = folder.manifests.unreadable
+    more = [f"{len(unreadable) - 1} other manifests cannot be read either"] if len(unreadable) > 1 else []
+    raise NoAnswer("; ".join([f"{path}: no manifest says where it came from", *unreadable[:1], *more]))

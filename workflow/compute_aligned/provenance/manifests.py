@@ -161,6 +161,40 @@ def manifest_digest(manifest: dict) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
+def root_hashes(names: Iterable[str], manifests: dict[str, dict]) -> dict[str, str]:
+    """The root hash of each of some artifacts: one value that stands for it and all that led to it.
+
+    It is the ``manifest_digest`` of the job that made the artifact, with the root hashes of its inputs in the place of
+    the digests that were on record when it read them: as long as nothing was changed since, the very same. So it
+    changes with the content of any file and any manifest on the way. It holds what ``manifest_digest`` holds: no time,
+    no machine, and no place but the paths and settings that jobs were given, which start where Snakemake ran.
+
+    Args:
+        names: the artifacts, as the manifests call them.
+        manifests: ``load_manifests``, or those of a reference or bundle.
+
+    Raises:
+        KeyError: no manifest names one of them.
+        ValueError: manifests say of a job that it read what was made from its own outputs.
+    """
+    roots: dict[int, str] = {}
+
+    def root(job: dict, above: frozenset[int] = frozenset()) -> str:
+        if id(job) in above:
+            raise ValueError(f"{made_by(job)}: its manifest and those behind it name each other as their inputs")
+        if id(job) not in roots:
+            inputs = [
+                entry | {"manifest": root(manifests[entry["path"]], above | {id(job)})}
+                if entry["path"] in manifests
+                else entry
+                for entry in job["inputs"]
+            ]
+            roots[id(job)] = manifest_digest(job | {"inputs": inputs})
+        return roots[id(job)]
+
+    return {name: root(manifests[name]) for name in names}
+
+
 def recorded_output(manifest: dict, name: str) -> dict:
     """The entry of one of a manifest's outputs."""
     return next(entry for entry in manifest["outputs"] if entry["path"] == name)

@@ -4,11 +4,11 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
-from .manifests import Manifests, readable_manifests
+from .manifests import Manifests, readable_manifests, root_hashes
 
 # What is copied of a results folder: what a reader looks at, and what the claims can be judged from again.
 KEPT = (
@@ -23,10 +23,11 @@ KEPT = (
 # Of the machine only what bears on the numbers is published.
 PRIVATE = ("host", "interpreter")
 PUBLISHED = "manifests.json"
+ROOTS = "root_hashes.csv"  # of tables, figures and claims.csv
 
 
 def write_reference(root: Path, target: Path) -> None:
-    """Copy tables, figures, metric summaries and claims of a results folder, and one file with all its manifests.
+    """Copy tables, figures, metric summaries and claims of a results folder, and write its manifests and root hashes.
 
     What no job made is left out.
 
@@ -45,12 +46,14 @@ def write_reference(root: Path, target: Path) -> None:
     for file in copied:
         if not (root / file).is_file():
             raise ValueError(f"{root / file}: no such file, but its manifest; let Snakemake make it again")
+    roots = root_hashes_text(manifests, (name for name in manifests if in_folder(name) in copied))
     for folder in {str(Path(pattern).parent) for pattern in KEPT} - {"."}:
         shutil.rmtree(target / folder, ignore_errors=True)
         (target / folder).mkdir(parents=True)
     for file in copied:
         shutil.copy(root / file, target / file)
     (target / PUBLISHED).write_text(published_text(manifests, lambda name: in_folder(name) in copied))
+    (target / ROOTS).write_text(roots)
 
 
 def published_text(manifests: Manifests, kept: Callable[[str], bool]) -> str:
@@ -67,6 +70,18 @@ def published_text(manifests: Manifests, kept: Callable[[str], bool]) -> str:
         # A folder's files stand in the manifest of the job that wrote it.
         job["inputs"] = [{key: entry[key] for key in entry if key != "files"} for entry in job["inputs"]]
     return json.dumps(published, separators=(",", ":")).replace('{"rule"', '\n{"rule"') + "\n"
+
+
+def root_hashes_text(manifests: dict[str, dict], names: Iterable[str]) -> str:
+    """The root hash of each artifact that shows numbers, as CSV: file, as the folder has it, and root_hash.
+
+    Args:
+        manifests: of the results folder or reference.
+        names: the artifacts that are kept; metrics are left out.
+    """
+    shown = sorted(name for name in names if in_folder(name).parts[0] != "metrics")
+    rows = [f"{in_folder(name)},{root}\n" for name, root in root_hashes(shown, manifests).items()]
+    return "".join(["file,root_hash\n", *rows])
 
 
 def without_private(manifest: dict) -> dict:

@@ -109,7 +109,7 @@ class Repository:
 
     def try_to_run(self, *targets, **how):
         """Run snakemake: exit code, and all that it printed."""
-        return warm.server().run(*self.command(*targets, **how), seconds=300)
+        return warm.run("snakemake", *self.command(*targets, **how))
 
     def run(self, *targets, **how):
         """Run snakemake, which must succeed: all that it printed."""

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
+import warm
 import yaml
 from filelock import FileLock
 from planning import jobs_of, seed_jobs, shrink
@@ -80,17 +81,18 @@ class Repository:
 
     # --- running ---
 
-    def start(self, *targets, preset=None, options=(), cwd=None):
-        """Start `snakemake --cores 2 --configfile config/<preset>.yaml <options> <targets>`.
+    def command(self, *targets, preset=None, options=(), cwd=None):
+        """Arguments, folder and environment of a call of snakemake.
 
-        From another working folder the Snakefile and the preset are named by their paths.
+        It is `snakemake --cores 2 --configfile config/<preset>.yaml <options> <targets>`. From another working folder
+        the Snakefile and the preset are named by their paths.
         """
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *options]
+        arguments = ["--cores", "2", *options]
         if cwd is not None:
-            command += ["--snakefile", str(self / "Snakefile")]
+            arguments += ["--snakefile", str(self / "Snakefile")]
         if preset is not None:
             file = f"config/{preset}.yaml"
-            command += ["--configfile", file if cwd is None else str(self / file)]
+            arguments += ["--configfile", file if cwd is None else str(self / file)]
         environment = os.environ | {
             "PYTHONPATH": str(self / "workflow"),
             "HF_HUB_OFFLINE": "1",
@@ -98,11 +100,16 @@ class Repository:
             "CUDA_VISIBLE_DEVICES": "",  # the same on every machine
         }
         environment.pop("SNAKEMAKE_PROFILE", None)
-        return Run([*command, "--", *targets], cwd or self.folder, environment)
+        return [*arguments, "--", *targets], cwd or self.folder, environment
+
+    def start(self, *targets, **how):
+        """Start snakemake, as a user does."""
+        arguments, folder, environment = self.command(*targets, **how)
+        return Run([sys.executable, "-m", "snakemake", *arguments], folder, environment)
 
     def try_to_run(self, *targets, **how):
         """Run snakemake: exit code, and all that it printed."""
-        return self.start(*targets, **how).finish()
+        return warm.run("snakemake", *self.command(*targets, **how))
 
     def run(self, *targets, **how):
         """Run snakemake, which must succeed: all that it printed."""

@@ -4,23 +4,17 @@ import hashlib
 import json
 import os
 import re
-import subprocess
-import sys
 import time
+
+import warm
 
 ROOT = "results/seconds"
 
 
 def call(repository, command, *arguments):
     """Exit code and output of `python -m compute_aligned <command>` in a copy of the repository."""
-    done = subprocess.run(
-        [sys.executable, "-m", "compute_aligned", command, *arguments],
-        cwd=repository.folder,
-        env=os.environ | {"PYTHONPATH": str(repository / "workflow")},
-        capture_output=True,
-        text=True,
-    )
-    return done.returncode, done.stdout + done.stderr
+    environment = os.environ | {"PYTHONPATH": str(repository / "workflow")}
+    return warm.run("compute_aligned", [command, *arguments], repository.folder, environment)
 
 
 def test_every_artifact_of_a_finished_run_is_what_its_manifest_says(finished):

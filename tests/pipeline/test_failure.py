@@ -1,5 +1,6 @@
 """What happens when something goes wrong: artifacts changed by hand, runs killed half-way."""
 
+import functools
 import hashlib
 import json
 import os
@@ -91,22 +92,41 @@ def unlock_and_run(repository, target):
     repository.run(target, preset="seconds")
 
 
-def test_a_killed_training_resumes_and_ends_with_the_same_weights(finished, tmp_path):
-    target = f"{ROOT}/models/math_sft_pass/pass_n4/seed1"
-    undisturbed, killed = finished.copy(tmp_path / "undisturbed"), finished.copy(tmp_path / "killed")
-    for repository in (undisturbed, killed):
-        repository.change_recipe(epochs=25)  # 200 steps, a checkpoint every 5
-        assert repository.plan(target, preset="seconds") == {"train_sft": 1}
-    other = undisturbed.start(target, preset="seconds")
+TARGET = f"{ROOT}/models/math_sft_pass/pass_n4/seed1"
 
+
+def with_a_long_training(finished, folder):
+    """A copy of the finished run in which one training has 200 steps, a checkpoint every 5, and is to be run."""
+    repository = finished.copy(folder)
+    repository.change_recipe(epochs=25)
+    assert repository.plan(TARGET, preset="seconds") == {"train_sft": 1}
+    return repository
+
+
+@pytest.fixture(scope="module")
+def undisturbed(finished, tmp_path_factory):
+    """Function: the manifest of that training where nothing goes wrong. It runs beside the first test."""
+    repository = with_a_long_training(finished, tmp_path_factory.mktemp("undisturbed") / "repository")
+    running = repository.start(TARGET, preset="seconds")
+    end = functools.cache(running.finish)
+
+    def manifest():
+        code, output = end()
+        assert code == 0, output
+        return repository.manifest("train_sft", "math_sft_pass_pass_n4")
+
+    yield manifest
+    running.kill_jobs()
+
+
+def test_a_killed_training_resumes_and_ends_with_the_same_weights(finished, undisturbed, tmp_path):
+    killed = with_a_long_training(finished, tmp_path / "killed")
     checkpoints = killed / ROOT / "checkpoints"
-    killed.start(target, preset="seconds").kill_once(lambda: list(checkpoints.glob("*/*/checkpoint-*/whole.json")))
+    killed.start(TARGET, preset="seconds").kill_once(lambda: list(checkpoints.glob("*/*/checkpoint-*/whole.json")))
     assert list(checkpoints.glob("*/*/checkpoint-*"))
-    unlock_and_run(killed, target)
-    code, output = other.finish()
-    assert code == 0, output
+    unlock_and_run(killed, TARGET)
 
-    resumed, whole = (r.manifest("train_sft", "math_sft_pass_pass_n4") for r in (killed, undisturbed))
+    resumed, whole = killed.manifest("train_sft", "math_sft_pass_pass_n4"), undisturbed()
     # Both seeds go through one job, which was killed in its first.
     assert resumed["facts"]["runs"][0]["resumed_from"].startswith("checkpoint-")
     assert [run["resumed_from"] for run in whole["facts"]["runs"]] == [None, None]
@@ -116,22 +136,19 @@ def test_a_killed_training_resumes_and_ends_with_the_same_weights(finished, tmp_
     assert not list(checkpoints.iterdir())
 
 
-def test_a_controller_killed_alone_leaves_its_job_to_finish_and_nothing_is_trained_twice(fresh, tmp_path):
-    target = f"{ROOT}/models/math_sft_pass/pass_n4/seed1"
-    fresh.change_recipe(epochs=25)  # 200 steps, a checkpoint every 5
-    fresh.run(f"{ROOT}/models/math_sft_pass/warmup/seed1", preset="seconds")
-    undisturbed, killed = fresh.copy(tmp_path / "undisturbed"), fresh
-    other = undisturbed.start(target, preset="seconds")
-
+def test_a_controller_killed_alone_leaves_its_job_to_finish_and_nothing_is_trained_twice(
+    finished, undisturbed, tmp_path
+):
+    killed = with_a_long_training(finished, tmp_path / "killed")
     checkpoints = killed / ROOT / "checkpoints"
-    first = killed.start(target, preset="seconds")
+    first = killed.start(TARGET, preset="seconds")
     try:
         first.kill_once(lambda: list(checkpoints.glob("*/*/checkpoint-*/whole.json")), jobs=False)
         (lease,) = checkpoints.glob("*.lease")
         job = json.loads(lease.read_text())["pid"]
         os.kill(job, signal.SIGSTOP)  # it lives on, and does not finish before the next one has begun
         killed.run(preset="seconds", options=["--unlock"])
-        second = killed.start(target, preset="seconds")
+        second = killed.start(TARGET, preset="seconds")
         log = killed / ROOT / "logs/train_sft/math_sft_pass/pass_n4/seeds.log"
         while (
             not log.exists() or f"waits for process {job} on " not in log.read_text()
@@ -142,12 +159,10 @@ def test_a_controller_killed_alone_leaves_its_job_to_finish_and_nothing_is_train
         code, output = second.finish()
         assert code == 0, output
         assert "takes what another job has made" in log.read_text()
-        code, output = other.finish()
-        assert code == 0, output
     finally:
         first.kill_jobs()
 
-    made, whole = (r.manifest("train_sft", "math_sft_pass_pass_n4") for r in (killed, undisturbed))
+    made, whole = killed.manifest("train_sft", "math_sft_pass_pass_n4"), undisturbed()
     assert [(run["n_steps"], run["resumed_from"]) for run in made["facts"]["runs"]] == [(200, None)] * 2
     assert made["outputs"] == whole["outputs"]
     assert not list(checkpoints.iterdir())

@@ -48,8 +48,9 @@ def test_a_preset_plans_every_run_once_under_both_profiles(pristine, preset, pro
 
 def test_the_cluster_profile_runs_the_paper_preset_and_plans_it_within_20_seconds(pristine):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    output = pristine.run(options=["--profile", "slurm", "--dry-run"])
+    code, output = pristine.start(options=["--profile", "slurm", "--dry-run"]).finish()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert code == 0, output
     assert "config/paper.yaml" in output
     assert "profiles slurm and workflow specific profile profiles/default" in output
     counts = re.findall(r"^(\w+) +(\d+)$", output, flags=re.MULTILINE)

@@ -1,6 +1,7 @@
 """A configuration that cannot be run stops with one sentence: file, key, what was found, what is allowed."""
 
 import copy
+import functools
 import json
 import math
 import re
@@ -31,8 +32,13 @@ CONFIG = REPO / "config"
 PRESETS = ["tiny", "small", "paper"]
 
 
+@functools.cache
+def text_of(name):
+    return json.dumps(yaml.safe_load((CONFIG / f"{name}.yaml").read_text()))  # read again in no time
+
+
 def preset(name="tiny"):
-    return yaml.safe_load((CONFIG / f"{name}.yaml").read_text())
+    return json.loads(text_of(name))
 
 
 def change(content, key, value):
@@ -72,10 +78,12 @@ def folder_with(tmp_path):
 
     def make(file, key, value):
         for name in ("recipes", "experiments", "claims"):
-            content = yaml.safe_load((CONFIG / f"{name}.yaml").read_text())
             if name == file:
+                content = preset(name)
                 change(content, key, value)
-            (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+                (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+            else:
+                shutil.copy(CONFIG / f"{name}.yaml", tmp_path)
         return tmp_path
 
     return make

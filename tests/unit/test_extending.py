@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 
 import pytest
+import warm
 import yaml
 from conftest import REPO
 from procedural import write_package
@@ -90,11 +92,13 @@ def extended(tmp_path_factory):
 
 def shell(folder, command):
     """Exit code and output of one of the page's commands, with this interpreter and the copy's package."""
-    command = re.sub("^snakemake", "python -m snakemake", command)
-    command = re.sub("^python", re.escape(sys.executable), command)
     # With a stand-in of reasoning-gym, which is optional.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(folder / name) for name in ("workflow", "site"))}
     environment.pop("SNAKEMAKE_PROFILE", None)
+    program, *arguments = shlex.split(command)
+    if program == "snakemake":
+        return warm.run(program, arguments, folder, environment)
+    command = re.sub("^python", re.escape(sys.executable), command)
     done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
 

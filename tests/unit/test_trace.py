@@ -72,7 +72,7 @@ def as_table(summary):
     """The numbers of a summary as a table's CSV has them."""
     columns = ["value", "low", "high", "difference", "difference_low", "difference_high"]
     shown = summary.assign(**{name: (100 * summary[name]).round(4) for name in columns})
-    shown = shown.rename(columns={"objective": "arm"}).assign(unit="%")
+    shown = shown.assign(unit="%")
     extra = shown.iloc[:1].assign(metric="weight_p50", k=np.nan, value=0.5)  # of the training, without a budget
     return pd.concat([shown, extra])[["experiment", "arm", "metric", "k", "unit", *columns]].to_csv(index=False)
 

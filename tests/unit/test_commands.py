@@ -3,6 +3,7 @@
 import json
 import runpy
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -50,6 +51,43 @@ def test_a_command_that_does_not_exist_is_answered_with_those_that_do(call, comm
         "wanted one of the commands audit, bundle, claims, compare, config, memory, pin, plan, preflight, reference, "
         "summary, timing"
     )
+
+
+def test_a_command_says_that_it_runs_another_checkouts_code_than_the_folder_it_stands_in(call, capsys, monkeypatch):
+    call("timing", "none")
+    assert "this runs the code of" not in capsys.readouterr().err
+    Path("workflow/compute_aligned").mkdir(parents=True)
+    Path("docs").mkdir()
+    other = Path.cwd()
+    monkeypatch.chdir("docs")
+    call("timing", "none")
+    said = capsys.readouterr().err.splitlines()[0]
+    assert f"the code of {REPO / 'workflow' / 'compute_aligned'}, not that of {other}; " in said
+    monkeypatch.chdir(REPO / "docs")
+    call("timing", "none")
+    assert "this runs the code of" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("goals", "said"),
+    [
+        (
+            ["reproduce", "CONFIG=nope.yaml"],
+            "nope.yaml: no such file; wanted a preset, such as CONFIG=",
+        ),
+        (["plan", "CONFIG=nope.yaml"], "nope.yaml: no such file"),
+        (["plan"], "no environment there; `make env` makes it"),
+        (["compare"], "no environment there; `make env` makes it"),
+    ],
+)
+def test_make_refuses_in_one_sentence_before_it_installs_anything(tmp_path, goals, said):
+    environment = tmp_path / "environment"
+    done = subprocess.run(
+        ["make", *goals, f"VENV={environment}", "PYTHON=false"], cwd=REPO, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and not environment.exists()
+    (line,) = (done.stdout + done.stderr).splitlines()
+    assert said in line
 
 
 @pytest.mark.parametrize("path", PATHS)

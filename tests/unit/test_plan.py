@@ -1,11 +1,14 @@
 """What a preset comes to, and where its files lie, without Snakemake."""
 
+import copy
+
 import pytest
 import yaml
 from conftest import REPO
 
 from compute_aligned.analysis.metrics_files import METRICS_FILES
 from compute_aligned.config.loading import load_settings
+from compute_aligned.config.resolving import rl_settings, training_settings
 from compute_aligned.planning.layout import Layout
 from compute_aligned.planning.plan import Plan, flattened
 
@@ -104,3 +107,34 @@ def test_a_path_may_hold_wildcards():
     assert Layout("results/x").of_run("scores", "{recipe}", "{objective}", "{seed}") == (
         "results/x/scores/{recipe}/{objective}/seed{seed}.parquet"
     )
+
+
+def test_what_an_objective_has_otherwise_reaches_its_runs_alone_and_is_said():
+    preset = yaml.safe_load((CONFIG / "tiny.yaml").read_text())
+
+    def settings_of(preset):
+        return load_settings(copy.deepcopy(preset), "tiny.yaml", CONFIG)
+
+    def trained(settings):
+        sft = [("math_sft_pass", name) for name in ("warmup", "ce", "pass_n16")]
+        made = {pair: training_settings(settings, *pair, 1).plain() for pair in sft}
+        return made | {pair: rl_settings(settings, *pair, 1).plain() for pair in [("math_rl_pass", "grpo")]}
+
+    before = Plan(settings_of(preset), Layout("results/tiny"))
+    was, titles = trained(before.settings), before.told("table2")["titles"]
+    preset["recipes"]["math_sft_pass"]["overrides"] = {"pass_n16": {"learning_rate": 1e-4, "epochs": 2}}
+    preset["recipes"]["math_rl_pass"]["overrides"] = {"grpo": {"steps": 12}}
+    plan = Plan(settings_of(preset), Layout("results/tiny"))
+    of_pass = ("math_sft_pass", "pass_n16")
+    assert trained(plan.settings) == was | {
+        of_pass: was[of_pass] | {"learning_rate": 1e-4, "epochs": 2},
+        ("math_rl_pass", "grpo"): was["math_rl_pass", "grpo"] | {"steps": 12},
+    }
+    said = (
+        "Trained otherwise than the others: Pass@16 with learning_rate 0.0001 instead of 0.001, epochs 2 instead of 3."
+    )
+    assert plan.told("table2")["titles"] == [f"{titles[0]} {said}"]
+    assert plan.told("fig1")["title"] == f"{before.told('fig1')['title']} {said}"
+    assert plan.page()["math_sft_pass"]["title"].endswith(said)
+    assert plan.overrides_in("math_rl_pass").endswith(": GRPO with steps 12 instead of 24.")
+    assert plan.told("table5") == before.told("table5")

@@ -15,8 +15,10 @@ from compute_aligned.config.resolving import (
 )
 from compute_aligned.planning.command_line import command_of, stop_unless_writable, values_of
 from compute_aligned.planning.plan import flattened
+from compute_aligned.planning.progress import Progress, listen, reference_times
 from compute_aligned.provenance.hashing import code_hash
 from compute_aligned.provenance.manifests import load_manifests
+from compute_aligned.provenance.runs import entries_of, keep, of_seeds, seed_of, seeds_of
 
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 RESOURCES = PRESET["resources"]
@@ -39,30 +41,30 @@ def one_of(names):
     return "|".join(map(str, names)) or "(?!)"
 
 
-def of_seeds(pattern):
+def of_each_seed(pattern):
     """The files of a job, a list: that of its seed, or that of each seed where one job covers them all."""
     return [pattern.replace("{seed}", str(seed)) for seed in PRESET["seeds"]] if SEED == "seeds" else [pattern]
 
 
 def of_runs(stage):
     """The tables of a job's runs, at a stage."""
-    return of_seeds(LAYOUT.of_run(stage, "{recipe}", "{objective}", "{seed}"))
+    return of_each_seed(LAYOUT.of_run(stage, "{recipe}", "{objective}", "{seed}"))
 
 
-def seeds_of(wildcards):
+def seeds_of_job(wildcards):
     """The seeds that a job covers."""
     return PRESET["seeds"] if SEED == "seeds" else [int(wildcards.seed)]
 
 
 def names_of_runs(wildcards):
     """The runs that a job covers: recipe/objective/seed."""
-    return [f"{wildcards.recipe}/{wildcards.objective}/seed{seed}" for seed in seeds_of(wildcards)]
+    return [f"{wildcards.recipe}/{wildcards.objective}/seed{seed}" for seed in seeds_of_job(wildcards)]
 
 
 def settings_of_runs(resolve, *names):
     """Parameter: what each run of a job gets, resolved for some wildcards and a seed."""
     return lambda wildcards: [
-        resolve(SETTINGS, *(wildcards[name] for name in names), seed).plain() for seed in seeds_of(wildcards)
+        resolve(SETTINGS, *(wildcards[name] for name in names), seed).plain() for seed in seeds_of_job(wildcards)
     ]
 
 
@@ -88,14 +90,14 @@ def base_model(wildcards):
 
 def starts_of(wildcards):
     """What each run of a training job starts from."""
-    return PLAN.starts_of(wildcards.recipe, wildcards.objective, seeds_of(wildcards))
+    return PLAN.starts_of(wildcards.recipe, wildcards.objective, seeds_of_job(wildcards))
 
 
 def sampled_models(wildcards):
     """The models that a job samples from; of the objective START, those that the recipe's runs start from."""
     if wildcards.objective == START:
         return starts_of(wildcards)
-    return [LAYOUT.model(wildcards.recipe, wildcards.objective, seed) for seed in seeds_of(wildcards)]
+    return [LAYOUT.model(wildcards.recipe, wildcards.objective, seed) for seed in seeds_of_job(wildcards)]
 
 
 def read_for_item(wildcards):
@@ -120,11 +122,37 @@ def jobs_now():
 
 
 def given_now(job):
-    """Params and inputs that a job of some rule and wildcards would get now."""
+    """Params and inputs that a job of some rule and wildcards would get now, for its runs of seeds that there are."""
     made = [entry["path"] for entry in job["outputs"]]
+    seeds = [seed for seed in seeds_of(made) if seed in PRESET["seeds"]]
+    made = [name for name in made if seed_of(name) in (None, *seeds)]
     of = workflow.get_rule(job["rule"]) if workflow.is_rule(job["rule"]) else None
-    if of is None or not all(any(output.match(name) for output in of.output) for name in made):
+    if not made or of is None or not all(any(output.match(name) for output in of.output) for name in made):
         return {"params": None, "inputs": None}
     files, output = of.expand_input(job["wildcards"])[0], of.expand_output(job["wildcards"])[0]
     params, _ = of.expand_params(job["wildcards"], files, output, None)
-    return {"params": dict(params.items()), "inputs": [str(file) for file in files]}
+    now = {"params": dict(params.items()), "inputs": entries_of(files), "outputs": entries_of(output)}
+    now = of_seeds(now, seeds) if seeds else now
+    return {"params": now["params"], "inputs": [entry["path"] for entry in now["inputs"]], "seeds": seeds}
+
+
+def keep_what_is_there():
+    """Link the runs that jobs of several seeds may take, before Snakemake deletes them; not those asked for anew."""
+    jobs = [job for job in workflow.dag.needrun_jobs() if not workflow.dag.reason(job).forced]
+    keep([str(file) for job in jobs for file in job.output], Path(RESULTS))
+
+
+def tell_progress():
+    """Say of each job that ends what it was, the share of the time that is done, and what is left."""
+    from snakemake.logging import logger
+
+    reference = REPOSITORY / "results" / "reference" / PRESET["preset"]
+    times = reference_times(reference)
+    jobs = {
+        job.jobid: (
+            job.message or job.rule.name,
+            0 if times is None else times.seconds(job.rule.name, job.wildcards_dict, job.output),
+        )
+        for job in workflow.dag.needrun_jobs()
+    }
+    listen(logger, Progress(jobs, times is not None), None if times is None else os.path.relpath(reference))

@@ -7,7 +7,7 @@ rule train_sft:
         starts=starts_of,
         problems=problems_of("train"),
     output:
-        models=directory(of_seeds(LAYOUT.model("{recipe}", "{objective}", "{seed}"))),
+        models=directory(of_each_seed(LAYOUT.model("{recipe}", "{objective}", "{seed}"))),
         records=of_runs("training"),
     log:
         f"{RESULTS}/logs/train_sft/{{recipe}}/{{objective}}/{SEED}.log",
@@ -40,7 +40,7 @@ rule train_grpo:
         starts=starts_of,
         problems=problems_of("train"),
     output:
-        models=directory(of_seeds(LAYOUT.model("{recipe}", "{objective}", "{seed}"))),
+        models=directory(of_each_seed(LAYOUT.model("{recipe}", "{objective}", "{seed}"))),
         records=of_runs("training"),
     log:
         f"{RESULTS}/logs/train_grpo/{{recipe}}/{{objective}}/{SEED}.log",

@@ -11,6 +11,10 @@ RESERVED_PRESET = "reference"  # committed runs stand in results/reference
 # Keys of a preset's recipe that a supervised stage needs.
 SUPERVISED_STAGE = ["train_problems", "learning_rate", "batch_size", "micro_batch_size", "checkpoint_steps"]
 ROLES = {"models": "model", "data": "task"}  # key of a preset -> that by which a recipe names an entry
+OVERRIDES = {  # trainer -> what one objective's runs may have otherwise
+    "sft": ["learning_rate", "epochs", "batch_size", "micro_batch_size"],
+    "grpo": ["learning_rate", "steps", "micro_batch_size"],
+}
 # Kind of experiment -> the kinds of a claim's parts that its results can decide.
 DECIDED_BY = {
     "comparison": ["difference", "slope_in_n", "slope_in_k", "share", "share_below", "gains_by_alignment"],
@@ -79,6 +83,7 @@ def check_settings(settings: dict, files: Files, reported: set[tuple[str, int]])
     check_held_out(preset, files)
     for name in preset["recipes"]:
         check_keys_of_trainer(name, settings, files)
+        check_overrides(name, settings, files)
     check_seeds_in_one_job(preset, files)
     for name in preset["recipes"]:
         check_micro_batches(name, settings, files)
@@ -368,7 +373,7 @@ def check_keys_of_trainer(name: str, settings: dict, files: Files) -> None:
         if key not in scale:
             raise ConfigError(f"{where}: the key {key!r} is missing; found {', '.join(scale)}")
     for key in scale:
-        if key not in [*wanted, "evaluation", "success_rate"]:
+        if key not in [*wanted, "evaluation", "success_rate", "overrides"]:
             raise ConfigError(
                 f"{where}: the key {key!r} has no use: the recipe's trainer is {recipe['trainer']}, its warm-up "
                 f"{recipe['warmup']}"
@@ -384,20 +389,32 @@ def check_seeds_in_one_job(preset: dict, files: Files) -> None:
         )
 
 
+def check_overrides(name: str, settings: dict, files: Files) -> None:
+    """Whether overrides are of objectives that the recipe trains, and of keys that its trainer has."""
+    recipe, overrides = settings["recipes"][name], settings["preset"]["recipes"][name].get("overrides", {})
+    where = f"{files.at('preset', 'recipes', name)}.overrides"
+    refuse_unless_named(overrides, recipe["objectives"], where)
+    for objective, values in overrides.items():
+        refuse_unless_named(values, OVERRIDES[recipe["trainer"]], f"{where}.{objective}")
+
+
 def check_micro_batches(name: str, settings: dict, files: Files) -> None:
-    """Whether batches can be cut into micro-batches of one size."""
+    """Whether batches can be cut into micro-batches of one size, those of overrides, too."""
     scale, where = settings["preset"]["recipes"][name], files.at("preset", "recipes", name)
-    if "batch_size" in scale and scale["batch_size"] % scale["micro_batch_size"]:
-        raise ConfigError(
-            f"{where}.micro_batch_size: found {scale['micro_batch_size']}, "
-            f"wanted a divisor of batch_size {scale['batch_size']}"
-        )
-    if "rl" in scale:
-        batch = scale["rl"]["prompts_per_step"] * settings["recipes"][name]["rl"]["group_size"]
-        if batch % scale["rl"]["micro_batch_size"]:
+    overrides = {f"{where}.overrides.{objective}": own for objective, own in scale.get("overrides", {}).items()}
+    for at, own in {where: {}, **({} if "rl" in scale else overrides)}.items():
+        sizes = scale | own
+        if "batch_size" in sizes and sizes["batch_size"] % sizes["micro_batch_size"]:
             raise ConfigError(
-                f"{where}.rl.micro_batch_size: found {scale['rl']['micro_batch_size']}, wanted a divisor of "
-                f"prompts_per_step x group_size = {batch}"
+                f"{at}.micro_batch_size: found {sizes['micro_batch_size']}, "
+                f"wanted a divisor of batch_size {sizes['batch_size']}"
+            )
+    for at, own in {f"{where}.rl": {}, **overrides}.items() if "rl" in scale else ():
+        batch = scale["rl"]["prompts_per_step"] * settings["recipes"][name]["rl"]["group_size"]
+        size = own.get("micro_batch_size", scale["rl"]["micro_batch_size"])
+        if batch % size:
+            raise ConfigError(
+                f"{at}.micro_batch_size: found {size}, wanted a divisor of prompts_per_step x group_size = {batch}"
             )
 
 

@@ -75,6 +75,21 @@ class EvaluationScale(Settings):
     """pools written at once; a kill loses one shard at most"""
 
 
+class Overrides(Settings):
+    """What one objective's runs have otherwise than the recipe's others; of its own stage, not of the warm-up."""
+
+    learning_rate: Positive = None
+    """peak learning rate of AdamW"""
+    epochs: Count = None
+    """epochs; of a recipe with the trainer sft"""
+    batch_size: Count = None
+    """sequences per optimiser step; of a recipe with the trainer sft"""
+    steps: Count = None
+    """optimiser steps; of a recipe with the trainer grpo"""
+    micro_batch_size: Count = None
+    """sequences, or completions, per forward pass"""
+
+
 class RecipeScale(Settings):
     """Scale of a recipe. What it needs beside `evaluation` depends on its trainer (config/checks.py)."""
 
@@ -96,6 +111,8 @@ class RecipeScale(Settings):
     """for a recipe with the trainer grpo"""
     success_rate: SuccessRateScale = None
     """for the marginal objectives, which need it"""
+    overrides: dict[Name, Overrides] = None
+    """objective -> what its runs alone have otherwise; tables and figures say so"""
     evaluation: EvaluationScale
     """pools of the runs, drawn after training"""
 

@@ -57,6 +57,7 @@ def training_settings(settings: dict, recipe: str, objective: str, seed: int) ->
 
     method, scale, model = _of_recipe(settings, recipe)
     stage = "warmup" if objective == WARMUP else "train"
+    scale = scale | overrides_of(settings, recipe, objective)
     objective = method["warmup"] if objective == WARMUP else objective
     success_rate = None
     if sft_objective(objective).needs_success_rate:
@@ -79,11 +80,11 @@ def training_settings(settings: dict, recipe: str, objective: str, seed: int) ->
 def rl_settings(settings: dict, recipe: str, objective: str, seed: int) -> RLSettings:
     """One run of reinforcement learning."""
     method, scale, model = _of_recipe(settings, recipe)
-    rl = method["rl"]
+    rl, own = method["rl"], overrides_of(settings, recipe, objective)
     fresh = rl["prompts_from"] == "fresh" and method["warmup"] is not None
     return _taken(
         RLSettings,
-        method | model | rl | rl["sampling"] | scale["rl"],
+        method | model | rl | rl["sampling"] | scale["rl"] | own,
         objective=objective,
         seed=derive_seed(method.get("stream", recipe), "rl", seed),
         selection_seed=_selection_seed(settings, method),
@@ -116,6 +117,11 @@ def sampling_settings(settings: dict, recipe: str, seed: int) -> EvaluationSetti
         seed=derive_seed(method.get("stream", recipe), "sample", seed),
         n_samples=scale["evaluation"]["samples"],
     )
+
+
+def overrides_of(settings: dict, recipe: str, objective: str) -> dict:
+    """What the preset has the runs of one objective of a recipe do otherwise than its others."""
+    return settings["preset"]["recipes"][recipe].get("overrides", {}).get(objective, {})
 
 
 def _of_recipe(settings: dict, recipe: str) -> tuple[dict, dict, dict]:

@@ -6,10 +6,11 @@ from functools import cached_property
 
 from ..advantages import rl_objective
 from ..analysis.metrics_files import METRICS_FILES
-from ..config.resolving import START, WARMUP, compared_arms, recipes_and_objectives, scorer_settings
+from ..config.resolving import START, WARMUP, compared_arms, overrides_of, recipes_and_objectives, scorer_settings
 from ..config.settings.measuring import MeasuringSettings
 from ..objectives import sft_objective
 from ..presentation.registry import FIGURES, TABLES, Item
+from ..presentation.wording import sentences
 from .layout import Layout
 
 PASS_RATES = "pass_rates.csv"  # of experiments that draw them
@@ -161,6 +162,27 @@ class Plan:
             {"arm": run["name"], "label": labels[run["name"]], "seed": run["seed"]} for run in self.runs_of(experiment)
         ]
 
+    def overrides_in(self, experiment: str) -> str:
+        """A sentence on the arms of an experiment that the preset trains otherwise than the others of their recipe."""
+        content, said = self.experiments[experiment], []
+        labels = self.labels_of(experiment) if content["kind"] == "comparison" else {}
+        names = {(arm["recipe"], arm["objective"]): arm["name"] for arm in compared_arms(content)} if labels else {}
+        for recipe, objective in recipes_and_objectives(content):
+            scale = self.preset["recipes"][recipe]
+            others = scale | scale.get("rl", {})
+            own = [
+                f"{key} {value:g} instead of {others[key]:g}"
+                for key, value in overrides_of(self.settings, recipe, objective).items()
+            ]
+            if own:
+                label = labels.get(names.get((recipe, objective)), f"{recipe}/{objective}")
+                said.append(f"{label} with {', '.join(own)}")
+        return f"Trained otherwise than the others: {'; '.join(said)}." if said else ""
+
+    def titled(self, experiment: str) -> str:
+        """An experiment's title, and what its arms differ in besides what it compares."""
+        return sentences(self.experiments[experiment]["title"], self.overrides_in(experiment))
+
     def measured(self, experiment: str) -> MeasuringSettings:
         """What measuring an experiment that compares runs needs to know."""
         content = self.experiments[experiment]
@@ -241,9 +263,10 @@ class Plan:
     def told(self, item: str) -> dict:
         """What the function that makes a table or figure is told besides."""
         figure, entry, names = self._figure(item), self._entry(item), self.experiments_of[item]
-        known = {"item": item, "titles": [self.experiments[name]["title"] for name in names]}
+        known = {"item": item, "titles": [self.titled(name) for name in names]}
         known |= {key: self.preset[key] for key in ("preset", "split")} | entry
         known |= figure if isinstance(figure, dict) else {}
+        known["title"] = sentences(known["title"], *map(self.overrides_in, names))
         if entry["kind"] == "comparison":
             known["runs"] = [{key: run[key] for key in ("label", "seed")} for run in self.labelled_runs(names[0])]
             known["reward"] = self.recipe(self.baseline_of(names[0])["recipe"])["reward"]
@@ -269,7 +292,10 @@ class Plan:
         pages = {}
         for name, entry in self.experiments.items():
             kinds = [("table", entry.get("table")), *(("figure", figure) for figure in entry["figures"])]
-            pages[name] = entry | {"items": [[kind, item] for kind, item in kinds if item is not None]}
+            pages[name] = entry | {
+                "title": self.titled(name),
+                "items": [[kind, item] for kind, item in kinds if item is not None],
+            }
         return pages
 
     def page_metrics(self) -> list[str]:

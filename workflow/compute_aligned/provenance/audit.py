@@ -27,6 +27,7 @@ from .manifests import (
     verify,
 )
 from .published import PUBLISHED, ROOTS, published_manifests, root_hashes_text
+from .runs import of_seeds
 
 # Folders of a results folder that hold by-products; every other file is an artifact and has a manifest.
 BY_PRODUCTS = ("logs", "benchmarks", "checkpoints", ".snakemake")
@@ -249,8 +250,8 @@ def verify_folder(folder: Folder, fast: bool = False, now: Iterable[dict] = (), 
     Args:
         folder: the folder.
         fast: as in ``verify_artifacts``.
-        now: what its jobs would be given now: rule, wildcards, params and inputs (paths); both None where the preset
-            has no such job any more.
+        now: what its jobs would be given now: rule, wildcards, params and inputs (paths), and, of a job that makes
+            runs, the seeds that these are for; params and inputs are None where the preset has no such job any more.
         wanted: the files that the preset should have made.
     """
     manifests = folder.manifests
@@ -324,9 +325,10 @@ def _compare_with_now(jobs: list[dict], now: Iterable[dict]) -> tuple[list[str],
         if today["params"] is None:
             gone.append(job)
             continue
+        then = of_seeds(job, today["seeds"]) if today.get("seeds") else job
         params = json.loads(json.dumps(today["params"]))
-        keys = sorted(key for key in {*params, *job["params"]} if params.get(key) != job["params"].get(key))
-        if list(dict.fromkeys(today["inputs"])) != [entry["path"] for entry in job["inputs"]]:
+        keys = sorted(key for key in {*params, *then["params"]} if params.get(key) != then["params"].get(key))
+        if list(dict.fromkeys(today["inputs"])) != [entry["path"] for entry in then["inputs"]]:
             keys.append("inputs")
         if keys:
             other.setdefault((job["rule"], tuple(keys)), []).append(job)
@@ -346,9 +348,14 @@ def mixed_items(folder: Folder) -> list[str]:
     """A sentence for each mixture of versions that made tables, figures or verdicts.
 
     Versions of a package are compared among all jobs behind it; those of the code among the jobs of one rule, since a
-    table that is drawn anew at a later commit is no mixture, and one whose runs were trained by two versions is.
+    table that is drawn anew at a later commit is no mixture, and one whose runs were trained by two versions is. Two
+    commits at which the code of a rule was the same, by its hash, are one version.
     """
     mixtures: dict[str, list[dict]] = {}
+    first_at: dict[tuple, str] = {}  # rule and hash of its code -> where it was run
+    for job in unique(folder.manifests):
+        key = job["rule"], job["params"].get("code", code_state(job))
+        first_at[key] = min(code_state(job), first_at.get(key, code_state(job)))
     for job in unique(folder.manifests):
         if not any(is_one_of(entry["path"], DRAWN) for entry in job["outputs"]):
             continue
@@ -357,7 +364,8 @@ def mixed_items(folder: Folder) -> list[str]:
         for behind in jobs_behind([job["outputs"][0]["path"]], folder.manifests):
             for package, version in behind.get("packages", {}).items():
                 versions.setdefault(package, set()).add(version)
-            commits.setdefault(behind["rule"], set()).add(code_state(behind))
+            code = behind["params"].get("code", code_state(behind))
+            commits.setdefault(behind["rule"], set()).add(first_at[behind["rule"], code])
         two = [f"{package} {' and '.join(sorted(of))}" for package, of in sorted(versions.items()) if len(of) > 1]
         two += [f"{rule} at {' and '.join(sorted(of))}" for rule, of in sorted(commits.items()) if len(of) > 1]
         if two:

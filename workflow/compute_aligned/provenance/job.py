@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from . import runs
 from .hashing import PACKAGE, describe, known
 from .manifests import (
     Manifests,
@@ -97,12 +98,16 @@ def job(snakemake, lease=None) -> Iterator[dict]:
         lease: of a job that may have one writer only (``lease.Lease``). It is held until the manifest is written. Where
             another process held it first and has made these very outputs, the script ends here, with exit code 0.
 
+    Of a job that goes through several seeds, those whose runs are there already are taken as they are: ``snakemake``
+    and the manifest are left the others (``runs``).
+
     Yields:
         a dict of facts to be kept in the manifest (plain values).
     """
     log = Path(snakemake.log[0])
     root = results_folder(log)
     target = manifest_file(root, snakemake.rule, snakemake.wildcards)
+    wildcards = dict(snakemake.wildcards.items())
     facts: dict = {}
     start = datetime.datetime.now(datetime.UTC)
     with _output_to(log, snakemake.rule) as terminal, contextlib.ExitStack() as held:
@@ -112,13 +117,33 @@ def job(snakemake, lease=None) -> Iterator[dict]:
             with contextlib.suppress(OSError):  # of a controller that is gone
                 print(f"{snakemake.rule} {line}", file=terminal, flush=True)
 
+        def finish() -> None:
+            runs.forget(outputs, root)
+            if target.exists():
+                os.utime(target)  # by which a controller of Slurm sees that a job did what it should
+
         try:
             if lease is None or held.enter_context(lease.held(say)):
                 os.ftruncate(1, 0)  # no other job writes into this log
             inputs = described_inputs(snakemake.input, root, patience=float(os.environ.get(LATENCY_WAIT, 0)))
-            if lease is not None and _is_made(snakemake, inputs, target):
-                say("takes what another job has made of the same code, settings and inputs in the meantime")
-                sys.exit(0)
+            outputs = list(snakemake.output)
+            kept = runs.put_back(outputs, root)
+            made = runs.made_already(snakemake, inputs, root) if kept or lease is not None else {}
+            if made:
+                left = [seed for seed in runs.seeds_of(outputs) if seed not in made]
+                if left:
+                    print(
+                        f"seeds {runs.named(made)} are there, of the same code, settings and inputs: taken", flush=True
+                    )
+                    inputs = runs.of_seeds(runs.described(snakemake, inputs), left)["inputs"]
+                    runs.narrow(snakemake, left)
+                    if target in made.values():  # the manifest of what was taken, which stays
+                        wildcards["seeds"] = runs.named(left)
+                else:
+                    if not kept:
+                        say("takes what another job has made of the same code, settings and inputs in the meantime")
+                    finish()
+                    sys.exit(0)
             held.enter_context(known(inputs))
             gc.freeze()  # what was imported stays: the collections of each training run need not go through it
             yield facts
@@ -126,7 +151,7 @@ def job(snakemake, lease=None) -> Iterator[dict]:
                 lease.check()
             manifest = {
                 "rule": snakemake.rule,
-                "wildcards": dict(snakemake.wildcards.items()),
+                "wildcards": wildcards,
                 "params": dict(snakemake.params.items()),
                 "inputs": inputs,
                 "outputs": [describe(Path(path)) for path in snakemake.output],
@@ -136,11 +161,13 @@ def job(snakemake, lease=None) -> Iterator[dict]:
                 "threads": snakemake.threads,
                 **environment(),
             }
-            with whole(target) as partial:
+            file = manifest_file(root, snakemake.rule, wildcards.values())
+            with whole(file) as partial:
                 partial.write_text(json.dumps(manifest, indent=1) + "\n")
-                note_maker(manifest, target, root)
+                note_maker(manifest, file, root)
                 for stream in (sys.stdout, sys.stderr):
                     stream.flush()  # a log that cannot be written is an error as long as there is no manifest
+            finish()
             held.close()
         except Exception as error:
             sentence = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
@@ -155,22 +182,6 @@ def job(snakemake, lease=None) -> Iterator[dict]:
             with contextlib.suppress(OSError):
                 print(f"\n{snakemake.rule}: {sentence}\n({told})", file=terminal, flush=True)
             sys.exit(1)
-
-
-def _is_made(snakemake, inputs: list[dict], target: Path) -> bool:
-    """Whether the outputs are there, and as the manifest of a job of the same rule, params and inputs says."""
-    wanted = {
-        "rule": snakemake.rule,
-        "wildcards": dict(snakemake.wildcards.items()),
-        "params": dict(snakemake.params.items()),
-        "inputs": inputs,
-    }
-    try:
-        manifest = json.loads(target.read_text())
-        wanted["outputs"] = [describe(Path(path)) for path in snakemake.output]
-        return {key: manifest[key] for key in wanted} == json.loads(json.dumps(wanted))
-    except (OSError, ValueError, TypeError, KeyError):  # a file is missing or cut
-        return False
 
 
 @contextlib.contextmanager

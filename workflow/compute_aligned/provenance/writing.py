@@ -12,18 +12,19 @@ def whole(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{path.name}")
-    _remove(partial)  # a killed job may have left one
+    remove(partial)  # a killed job may have left one
     try:
         yield partial
     except BaseException:
-        _remove(partial)
+        remove(partial)
         raise
     if path.is_dir():  # which a renaming does not replace; another job may have made it since this one was asked for
-        _remove(path)
+        remove(path)
     partial.rename(path)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file or a whole folder, if it is there."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

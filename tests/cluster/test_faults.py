@@ -106,15 +106,9 @@ def test_a_node_that_goes_down_and_comes_back_runs_the_job_again(on, slurm, undi
     run = cluster.start(MODEL)
     until(cluster.checkpoints, run)
     (job,) = slurm.jobs()
-    trainer = cluster.trainer()
-    slurm.end("slurmd", signal.SIGKILL)
-    slurm.ask("scontrol", "update", f"NodeName={slurm.node}", "State=DOWN", "Reason=test")
-    os.kill(trainer, signal.SIGKILL)  # the power is off
+    slurm.power_cut(cluster.trainer())
     until(lambda: slurm.jobs("PENDING"), run)
-    slurm.start_node()
-    until(lambda: not slurm.runs_on_the_node(job), run)
-    slurm.ask("scontrol", "update", f"NodeName={slurm.node}", "State=RESUME")
-    slurm.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+    slurm.power_back(job)
     code, output = run.finish(PATIENCE)
     assert code == 0, output
     assert cluster.outputs("train_sft") == undisturbed("train_sft")

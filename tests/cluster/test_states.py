@@ -11,12 +11,16 @@ from pipeline.conftest import REPO, Run
 
 pytestmark = pytest.mark.cluster
 SNAKEFILE = """
+import signal
 import sys
 sys.path.insert(0, PACKAGE)
 from compute_aligned.planning.slurm import SlurmExecutor
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 if workflow.is_main_process:
     ExecutorPluginRegistry().get_plugin("slurm").executor = SlurmExecutor
+
+onstart:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as the repository's Snakefile
 
 rule work:
     output: "results/out/{name}.txt"
@@ -52,7 +56,7 @@ class Work:
         command += ["--latency-wait", "3", "--slurm-init-seconds-before-status-checks", "1", *options]
         # What a shell starts with & ignores Ctrl-C, and so does all that it starts.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        self.run = Run([*command, "results/out/a.txt"], self.folder, self.slurm.environment | environment)
+        self.run = Run([*command, "--", "results/out/a.txt"], self.folder, self.slurm.environment | environment)
         return self
 
     def until(self, condition, seconds=300):
@@ -96,7 +100,17 @@ class Work:
 
 @pytest.fixture
 def work(tmp_path):
-    return lambda slurm: Work(tmp_path, slurm)
+    """Function: the folder, on a Slurm."""
+    used = []
+
+    def make(slurm):
+        used.append(Work(tmp_path, slurm))
+        return used[-1]
+
+    yield make
+    for one in used:
+        one.run.kill_jobs()
+        one.slurm.clear()
 
 
 def test_a_cancelled_job_has_failed(work, slurm):
@@ -125,14 +139,10 @@ def test_a_job_that_is_queued_again_is_waited_for(work, slurm):
 def test_a_node_that_goes_down_and_comes_back_runs_the_job_again(work, slurm):
     one = work(slurm).start()
     job = one.started()
-    slurm.end("slurmd", signal.SIGKILL)
-    slurm.ask("scontrol", "update", f"NodeName={slurm.node}", "State=DOWN", "Reason=test")
+    slurm.power_cut()
     one.until(lambda: slurm.jobs("PENDING"))
-    slurm.start_node()
-    one.until(lambda: not slurm.runs_on_the_node(job))  # what is left of the job, which a power cut would have ended
+    slurm.power_back(job)
     one.let_go()
-    slurm.ask("scontrol", "update", f"NodeName={slurm.node}", "State=RESUME")
-    slurm.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
     one.ends()
 
 

@@ -206,6 +206,27 @@ class Slurm:
     def answers(self, *command):
         return subprocess.run(command, env=self.environment, capture_output=True, timeout=60).returncode == 0
 
+    def power_cut(self, *processes):
+        """The node dies with all that runs on it."""
+        self.end("slurmd", signal.SIGKILL)
+        self.ask("scontrol", "update", f"NodeName={self.node}", "State=DOWN", "Reason=test")
+        for process in processes:
+            os.kill(process, signal.SIGKILL)
+
+    def power_back(self, job):
+        """The node comes back and takes jobs; first of all one that it ran before, for which Slurm would wait."""
+        self.start_node()
+        wait_until(lambda: not self.runs_on_the_node(job), what="the end of what is left of the job")
+        # By ReturnToService it may have come back by itself.
+        if "down" in self.ask("sinfo", "--noheader", "--format=%T"):
+            self.ask("scontrol", "update", f"NodeName={self.node}", "State=RESUME")
+        self.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+
+    def clear(self):
+        """No job is left for the next test."""
+        self.ask("scancel", f"--user={getpass.getuser()}")
+        wait_until(lambda: not self.jobs(), what="the end of all jobs")
+
     def runs_on_the_node(self, job):
         """Whether a step of a job is there, by the sockets that steps listen on."""
         return bool(list((self.folder / "spool").glob(f"{self.node}_{job}.*")))
@@ -255,7 +276,7 @@ class OnSlurm:
     """A copy of the repository whose preset `seconds` runs on a Slurm, a job per run."""
 
     def __init__(self, repository, slurm=None):
-        self.repository, self.slurm = repository, slurm
+        self.repository, self.slurm, self.running = repository, slurm, None
 
     def __truediv__(self, path):
         return self.repository / path
@@ -268,7 +289,9 @@ class OnSlurm:
                 patch.delenv(name)
             for name, value in (self.slurm.environment | environment).items():
                 patch.setenv(name, value)
-            return self.repository.start(*targets, preset="seconds", options=["--profile", "slurm", *quick, *options])
+            options = ["--profile", "slurm", *quick, *options]
+            self.running = self.repository.start(*targets, preset="seconds", options=options)
+            return self.running
 
     def try_to_run(self, *targets, **how):
         """Run on Slurm: exit code, and all that was printed."""
@@ -345,4 +368,14 @@ def undisturbed(prepared, tmp_path_factory):
 @pytest.fixture
 def on(prepared, tmp_path):
     """Function: a copy of what is prepared, on a Slurm."""
-    return lambda slurm: OnSlurm(prepared.copy(tmp_path / "repository"), slurm)
+    used = []
+
+    def make(slurm):
+        used.append(OnSlurm(prepared.copy(tmp_path / "repository"), slurm))
+        return used[-1]
+
+    yield make
+    for cluster in used:
+        if cluster.running is not None:
+            cluster.running.kill_jobs()
+        cluster.slurm.clear()

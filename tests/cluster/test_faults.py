@@ -7,8 +7,8 @@ import os
 import signal
 
 import pytest
-from cluster.conftest import PATIENCE
-from cluster.test_whole_run import MODEL, until, until_over
+from cluster.conftest import PATIENCE, ROOT
+from cluster.test_whole_run import MODEL, SAMPLES, until, until_over
 
 pytestmark = pytest.mark.cluster
 SCORES = "results/seconds/scores/math_sft_pass/pass_n4/seed1.parquet"
@@ -106,15 +106,48 @@ def test_a_node_that_goes_down_and_comes_back_runs_the_job_again(on, slurm, undi
     run = cluster.start(MODEL)
     until(cluster.checkpoints, run)
     (job,) = slurm.jobs()
-    trainer = cluster.trainer()
-    slurm.end("slurmd", signal.SIGKILL)
-    slurm.ask("scontrol", "update", f"NodeName={slurm.node}", "State=DOWN", "Reason=test")
-    os.kill(trainer, signal.SIGKILL)  # the power is off
+    slurm.power_cut(cluster.trainer())
     until(lambda: slurm.jobs("PENDING"), run)
-    slurm.start_node()
-    until(lambda: not slurm.runs_on_the_node(job), run)
-    slurm.ask("scontrol", "update", f"NodeName={slurm.node}", "State=RESUME")
-    slurm.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+    slurm.power_back(job)
     code, output = run.finish(PATIENCE)
     assert code == 0, output
     assert cluster.outputs("train_sft") == undisturbed("train_sft")
+
+
+# --- what lies there is not whole ---
+
+
+def test_a_checkpoint_and_a_shard_cut_short_are_set_aside_and_made_again(on, slurm, undisturbed):
+    cluster = on(slurm)
+    cluster.repository.change_recipe(evaluation={"problems_per_shard": 1})
+
+    def kill_and_cut(files):
+        """Kill the job as soon as there is one of some files, and halve the newest."""
+        run = cluster.start(SAMPLES)
+        until(files, run)
+        slurm.ask("scancel", "--signal=KILL", "--full", *slurm.jobs())
+        assert run.finish(PATIENCE)[0] == 1
+        cut = max(files(), key=lambda file: file.stat().st_mtime)
+        cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+
+    kill_and_cut(lambda: [file.parent / "trainer_state.json" for file in cluster.checkpoints()])
+    kill_and_cut(lambda: list((cluster / ROOT).glob("checkpoints/*/*/shard-*.json")))
+    assert "is not whole and set aside as broken-1-checkpoint-" in cluster.log("train_sft")
+    cluster.run(SAMPLES)
+    assert "is not whole and set aside as broken-1-shard-" in cluster.log("sample")
+    for rule in ("train_sft", "sample"):
+        assert cluster.outputs(rule) == undisturbed(rule)
+
+
+def test_a_table_that_was_altered_is_named_on_the_login_node_and_nothing_is_trained(on, slurm):
+    cluster = on(slurm)
+    table = cluster / f"{ROOT}/data/math/train.parquet"
+    times = table.stat()
+    content = bytearray(table.read_bytes())
+    content[len(content) // 2] ^= 1
+    table.write_bytes(content)
+    os.utime(table, ns=(times.st_atime_ns, times.st_mtime_ns))  # or Snakemake would see it itself
+    code, output = cluster.try_to_run(MODEL)
+    assert code == 1 and "is not done: it ended with an error, which its log tells" in output, output
+    assert f"{ROOT}/data/math/train.parquet: its SHA-256 is " in output
+    assert not cluster.checkpoints()

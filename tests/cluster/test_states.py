@@ -1,22 +1,30 @@
 """What becomes of a job on a real Slurm, for jobs that do next to nothing: they wait to be let go, and write a line."""
 
+import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 
 import pytest
 from pipeline.conftest import REPO, Run
 
+from compute_aligned.planning.site import site_warnings
+
 pytestmark = pytest.mark.cluster
 SNAKEFILE = """
+import signal
 import sys
 sys.path.insert(0, PACKAGE)
 from compute_aligned.planning.slurm import SlurmExecutor
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 if workflow.is_main_process:
     ExecutorPluginRegistry().get_plugin("slurm").executor = SlurmExecutor
+
+onstart:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as the repository's Snakefile
 
 rule work:
     output: "results/out/{name}.txt"
@@ -52,7 +60,7 @@ class Work:
         command += ["--latency-wait", "3", "--slurm-init-seconds-before-status-checks", "1", *options]
         # What a shell starts with & ignores Ctrl-C, and so does all that it starts.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        self.run = Run([*command, "results/out/a.txt"], self.folder, self.slurm.environment | environment)
+        self.run = Run([*command, "--", "results/out/a.txt"], self.folder, self.slurm.environment | environment)
         return self
 
     def until(self, condition, seconds=300):
@@ -96,7 +104,17 @@ class Work:
 
 @pytest.fixture
 def work(tmp_path):
-    return lambda slurm: Work(tmp_path, slurm)
+    """Function: the folder, on a Slurm."""
+    used = []
+
+    def make(slurm):
+        used.append(Work(tmp_path, slurm))
+        return used[-1]
+
+    yield make
+    for one in used:
+        one.run.kill_jobs()
+        one.slurm.clear()
 
 
 def test_a_cancelled_job_has_failed(work, slurm):
@@ -125,14 +143,10 @@ def test_a_job_that_is_queued_again_is_waited_for(work, slurm):
 def test_a_node_that_goes_down_and_comes_back_runs_the_job_again(work, slurm):
     one = work(slurm).start()
     job = one.started()
-    slurm.end("slurmd", signal.SIGKILL)
-    slurm.ask("scontrol", "update", f"NodeName={slurm.node}", "State=DOWN", "Reason=test")
+    slurm.power_cut()
     one.until(lambda: slurm.jobs("PENDING"))
-    slurm.start_node()
-    one.until(lambda: not slurm.runs_on_the_node(job))  # what is left of the job, which a power cut would have ended
+    slurm.power_back(job)
     one.let_go()
-    slurm.ask("scontrol", "update", f"NodeName={slurm.node}", "State=RESUME")
-    slurm.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
     one.ends()
 
 
@@ -196,6 +210,50 @@ def test_a_job_that_ends_well_and_writes_nothing_has_failed(work, slurm, tmp_pat
     one.fails("is not done: it ended without an error, but no manifest says that it made its outputs. ")
 
 
+def test_a_manifest_that_is_seen_half_a_minute_late_is_waited_for(work, slurm, tmp_path):
+    """As on a network disk: by Slurm's word the job is over, and the controller does not see yet what it wrote."""
+    one = work(slurm).start("--latency-wait", "90")
+    job = one.started()
+    one.run.process.send_signal(signal.SIGSTOP)
+    one.let_go()
+    one.until(lambda: job not in slurm.jobs())
+    manifest = tmp_path / "results/provenance/work/a.json"
+    manifest.rename(tmp_path / "late.json")
+    one.run.process.send_signal(signal.SIGCONT)
+    time.sleep(30)
+    assert one.run.process.poll() is None and "Finished jobid" not in one.log()
+    (tmp_path / "late.json").rename(manifest)
+    one.ends()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Results on a disk of one MiB."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("no right to mount a small disk here")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_job_whose_disk_is_full_has_failed_and_goes_on_when_there_is_room(small_disk, work, slurm, tmp_path):
+    """Its own log is on that disk, Slurm's is not."""
+    one = work(slurm).start("--show-failed-logs")
+    job = one.started()
+    filler = small_disk / "filler"
+    with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    one.let_go()
+    code, output = one.run.finish()
+    assert code == 1 and f"Slurm job {job} is not done: it ended with an error, which its log tells. " in output, output
+    assert "No space left on device" in output
+    (tmp_path / "results/out/a.txt").unlink(missing_ok=True)
+    filler.unlink()
+    one.start().ends()
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_controller_told_to_end_cancels_its_job_and_leaves_no_lock(work, slurm, how):
     one = work(slurm).start()
@@ -232,3 +290,18 @@ def test_accounting_that_goes_away_is_done_without(work, slurm_with_accounting):
         one.ends()
     finally:
         slurm_with_accounting.launch("slurmdbd", "-D")
+
+
+# --- before anything is submitted ---
+
+
+def test_site_keys_are_held_against_the_cluster(slurm_with_accounting, tmp_path, monkeypatch):
+    for name, value in slurm_with_accounting.environment.items():
+        monkeypatch.setenv(name, value)
+    profile = tmp_path / "config.yaml"
+    profile.write_text("executor: slurm\n")
+    assert site_warnings(profile) == []  # it has a default partition, and its user one account
+    profile.write_text('default-resources: ["slurm_account=physics", "slurm_partition=gpus"]\n')
+    partition, account = site_warnings(profile)
+    assert partition == f"this cluster has no partition gpus, which {profile} names as slurm_partition; it has all"
+    assert f"no account physics, which {profile} names as slurm_account; yours are root" in account

@@ -4,6 +4,7 @@ import shutil
 import signal
 import time
 
+import pytest
 from cluster.conftest import PATIENCE
 
 MODEL = "results/seconds/models/math_sft_pass/pass_n4/seed1"
@@ -43,6 +44,7 @@ def test_a_cancelled_job_is_said_to_be_cancelled_and_goes_on_from_its_checkpoint
     assert cluster.outputs("train_sft") == undisturbed("train_sft")
 
 
+@pytest.mark.cluster
 def test_a_controller_told_to_end_cancels_its_jobs_and_leaves_no_lock(on, slurm):
     """Snakemake alone would wait for the jobs, and hold the lock, for as long as they run."""
     cluster = on(slurm)

@@ -1,5 +1,6 @@
 """The shipped presets and profiles, named targets, and configurations that cannot be run."""
 
+import os
 import re
 import resource
 
@@ -31,6 +32,15 @@ PAPER = {
     "report": 1,
     "all": 1,
 }
+# All that Snakemake asks of conda before it makes an environment.
+CONDA = """#!/bin/sh
+case "$*" in
+  "info --json") echo '{"conda_prefix": "/nowhere", "platform": "linux-64"}' ;;
+  --version) echo "conda 26.1.0" ;;
+  "config --get channel_priority --json") echo '{"get": {"channel_priority": "strict"}}' ;;
+  *) exit 1 ;;
+esac
+"""
 
 
 # --- presets and profiles ---
@@ -68,11 +78,19 @@ def test_lint_finds_nothing(pristine, preset):
     ("backend", "environments"),
     [("transformers", {"compute_aligned.yaml"}), ("vllm", {"compute_aligned.yaml", "vllm.yaml"})],
 )
-def test_conda_gets_the_environment_of_the_sampling_backend(pristine, backend, environments):
-    # --containerize names every environment that a rule uses; then it asks for conda, which need not be there.
-    options = ["--containerize", "--config", f"sampling_backend={backend}"]
-    _, output = pristine.try_to_run(options=options, preset="paper")
-    assert set(re.findall(r"Hashing conda environment envs/(\S+)\.$", output, flags=re.MULTILINE)) == environments
+def test_a_cluster_with_conda_plans_each_job_in_the_environment_of_its_backend(
+    pristine, backend, environments, tmp_path, monkeypatch
+):
+    """A dry run asks conda for no more than a stand-in can say: where it is, which version, which channels go first."""
+    (tmp_path / "conda").write_text(CONDA)
+    (tmp_path / "conda").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    options = ["--profile", "slurm", "--software-deployment-method", "conda", "--dry-run"]
+    output = pristine.run(options=[*options, "--config", f"sampling_backend={backend}"], preset="paper")
+    made = re.findall(r"Conda environment (?:\S*/)?envs/(\S+) will be created", output)
+    assert set(made) == environments
+    counts = re.findall(r"^(\w+) +(\d+)$", output, flags=re.MULTILINE)
+    assert {rule: int(count) for rule, count in counts} == PAPER | {"total": sum(PAPER.values())}
 
 
 def test_pinning_is_one_job_that_no_other_target_needs(pristine):
@@ -84,6 +102,11 @@ def test_what_comes_before_a_run_needs_base_models_at_most(pristine):
     assert pristine.plan("preflight", preset="paper", options=["--profile", "slurm"]) == {
         "base_model": 2,
         "preflight": 1,
+    }
+    assert pristine.plan("prefetch", preset="paper", options=["--profile", "slurm"]) == {
+        "base_model": 2,
+        "prefetch": 1,
+        "problems": 3,
     }
 
 

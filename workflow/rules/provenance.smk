@@ -9,6 +9,7 @@ localrules:
     crate,
     pin,
     plan,
+    prefetch,
     redraw,
 
 
@@ -130,6 +131,15 @@ rule plan:
     shell:
         "{params.python:q} -m compute_aligned plan {params.presets:q} --config {params.values:q} --csv {params.table:q}"
         " 2>&1 | tee {log}"
+
+
+# All that a run takes from the hub; the rest of it works where there is none.
+rule prefetch:
+    input:
+        [LAYOUT.base_model(model) for model in PLAN.models],
+        [LAYOUT.data(task, "train") for task in PLAN.tasks],
+    message:
+        "Base models and problems of preset {PRESET[preset]} are in {RESULTS}: the hub is not needed any more"
 
 
 # Made again only when it is deleted: what it says is true of a card, not of the code.

@@ -10,7 +10,6 @@ import csv
 import heapq
 import json
 import math
-import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,6 +29,7 @@ from ..tasks.sources import Table, read_task
 from .layout import Layout
 from .memory import BYTES, GIB, Architecture, model_config, needed, preset_memory
 from .plan import START, WARMUP, Plan
+from .site import PROFILE, hub_warnings, site_warnings, torch_warnings
 
 HOUR = 3600.0
 MEASURED = "preflight.csv"  # in the results folder: what ``preflight`` measured
@@ -44,20 +44,22 @@ class Card:
         half: 10¹² operations per second in fp16 or bf16, on dense matrices.
         single: the same in fp32.
         bandwidth: of its memory, 10⁹ bytes per second.
+        capability: compute capability, which torch's build must have code for.
     """
 
     memory: float
     half: float
     single: float
     bandwidth: float
+    capability: tuple[int, int] = (7, 0)
 
 
 CARDS = {
     "V100-16GB": Card(16, 125, 15.7, 900),
     "V100-32GB": Card(32, 125, 15.7, 900),
-    "A100-40GB": Card(40, 312, 19.5, 1555),
-    "A100-80GB": Card(80, 312, 19.5, 2039),
-    "H100-80GB": Card(80, 989, 67, 3350),
+    "A100-40GB": Card(40, 312, 19.5, 1555, (8, 0)),
+    "A100-80GB": Card(80, 312, 19.5, 2039, (8, 0)),
+    "H100-80GB": Card(80, 989, 67, 3350, (9, 0)),
 }
 # Assumptions, none of them measured. The first two are what such trainers are often seen to reach.
 UTILISATION = 0.2  # share of the card's operations per second, in training
@@ -250,7 +252,7 @@ def plan_rows(plan: Plan, speeds: Speeds, at_once: int) -> list[dict]:
 
 
 def warnings(plan: Plan, speeds: Speeds, rows: Sequence[dict], folder: Path) -> list[str]:
-    """What would fail later: too little disk, memory or time for a job, a model that is not there without the hub."""
+    """What would fail later: too little disk, memory or time for a job."""
     found = []
     total = rows[-1]
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
@@ -269,12 +271,6 @@ def warnings(plan: Plan, speeds: Speeds, rows: Sequence[dict], folder: Path) -> 
             f"{jobs[longest].seconds / HOUR:.0f} h, its runtime is {limits[longest] / HOUR:g} h (submitted again, it "
             "goes on from its checkpoints)"
         )
-    offline = [name for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE") if os.environ.get(name) == "1"]
-    for name in plan.models:
-        model = plan.preset["models"][name]
-        there = Path(plan.layout.base_model(name)).exists() or model["source"]["kind"] != "hub"
-        if offline and not there and not _is_cached(model["source"]["id"]):
-            found.append(f"{model['source']['id']} is not in the hub's cache, and {offline[0]} is set")
     return found
 
 
@@ -363,12 +359,6 @@ def _base_bytes(speeds: Speeds, plan: Plan, model: str) -> float:
     return 2 * (sizes.matrices + sizes.other) * (2 if speeds.is_adapter(recipe) else 4)
 
 
-def _is_cached(repository: str) -> bool:
-    from huggingface_hub import try_to_load_from_cache
-
-    return isinstance(try_to_load_from_cache(repository, "config.json"), str)
-
-
 def read_measured(path: Path) -> tuple[dict[tuple[str, str], float], str]:
     """Tokens per second by recipe and stage (``training`` or ``sampling``), and the device that they were measured on.
 
@@ -406,6 +396,7 @@ def main() -> None:
     parser.add_argument("--config", nargs="*", default=[], metavar="KEY=JSON", help="values laid over the preset's")
     parser.add_argument("--card", choices=CARDS, default="V100-16GB", help="the GPU (default: the paper's)")
     parser.add_argument("--jobs", type=int, default=50, help="GPU jobs at once (default: 50)")
+    parser.add_argument("--site", type=Path, default=PROFILE, help=f"the cluster's profile (default: {PROFILE})")
     parser.add_argument("--csv", type=Path, help="write the table there, too")
     arguments = parser.parse_args()
     settings = settings_of(arguments.presets, arguments.config)
@@ -420,7 +411,11 @@ def main() -> None:
     print(table(rows, arguments.jobs))
     source = f"measured on {device} ({measured_at})" if measured else f"assumed of a {arguments.card}"
     print(f"Speeds: {source}. Assumptions: {ASSUMPTIONS}.")
-    for warning in warnings(plan, speeds, rows, Path(plan.layout.root)):
+    found = warnings(plan, speeds, rows, Path(plan.layout.root))
+    precisions = {plan.preset["models"][name]["precision"] for name in plan.models}
+    found += torch_warnings(precisions, arguments.card, speeds.card.capability)
+    found += hub_warnings(plan) + site_warnings(arguments.site)
+    for warning in found:
         print(f"Beware: {warning}.")
     if arguments.csv is not None:
         arguments.csv.parent.mkdir(parents=True, exist_ok=True)

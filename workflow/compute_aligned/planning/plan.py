@@ -71,6 +71,11 @@ class Plan:
         """The base models that its recipes start from."""
         return list(dict.fromkeys(self.recipe(recipe)["model"] for recipe in self.objectives))
 
+    @cached_property
+    def tasks(self) -> list[str]:
+        """The tasks whose problems its recipes read."""
+        return list(dict.fromkeys(self.recipe(recipe)["task"] for recipe in self.objectives))
+
     def warmup_recipe(self, recipe: str) -> str | None:
         """The recipe whose warm-up the objectives of a recipe start from: its own, another's, or None."""
         content = self.recipe(recipe)

@@ -32,6 +32,7 @@ from ..sampling.evaluation import sample
 from ..tasks import Problem
 from ..tasks.loading import load_task
 from ..tasks.sources import read_task
+from ..training.checkpoints import last_whole_checkpoint
 from ..training.grpo_run import train_grpo
 from ..training.run_files import RunFiles
 from ..training.sft_run import train_sft
@@ -43,7 +44,8 @@ from .plan import WARMUP, Plan
 # The first steps are slow, and where the loss is scaled they may be skipped while the scale comes down.
 SUPERVISED_STEPS, RL_STEPS = 8, 4
 ALL_CHARACTERS = "".join(sorted(string.printable))
-COLUMNS = ["recipe", "stage", "seconds", "tokens_per_second", "peak_gib", "estimated_gib", "checked", "fault", "device"]
+COLUMNS = ["recipe", "stage", "seconds", "tokens_per_second", "peak_gib", "estimated_gib", "loss_scale", "checked"]
+COLUMNS += ["fault", "device"]
 
 
 def random_base_model(source: dict, precision: str, folder: Path) -> None:
@@ -146,7 +148,8 @@ class Preflight:
             for p in problems
         )
         checked = "log p finite, weights moved, written and read back"
-        return {"seconds": seconds, "tokens_per_second": tokens / seconds, "checked": checked}
+        told = {"loss_scale": loss_scale(Path(facts["checkpoints"])), "checked": checked}
+        return {"seconds": seconds, "tokens_per_second": tokens / seconds} | told
 
     def _grpo(self, recipe: str, work: Path, shared: dict) -> dict:
         settings = rl_settings(self.plan.settings, recipe, self.plan.objectives[recipe][-1], self.plan.seeds[0])
@@ -158,15 +161,16 @@ class Preflight:
             "checkpoint_steps": 10**6,
         }
         start = time.perf_counter()
-        train_grpo(self._files(work, shared, problems, "rl"), settings, self.threads, reward=_variety)
+        facts = train_grpo(self._files(work, shared, problems, "rl"), settings, self.threads, reward=_variety)
         seconds = (time.perf_counter() - start - shared["load"]) / RL_STEPS
         record = read_artifact("rl_training", work / "rl.parquet")
         _refuse_unless_finite(record["kl"])
         _refuse_unless_read_back(shared["base"], work / "rl", settings)
         shared["start"] = work / "rl"
         tokens = settings.prompts_per_step * settings.group_size * settings.max_new_tokens
-        checked = "KL finite, weights moved, written and read back"
-        return {"seconds": seconds, "tokens_per_second": tokens / seconds, "checked": checked}
+        told = {"loss_scale": loss_scale(Path(facts["checkpoints"]))}
+        told["checked"] = "KL finite, weights moved, written and read back"
+        return {"seconds": seconds, "tokens_per_second": tokens / seconds} | told
 
     def _sampling(self, recipe: str, work: Path, shared: dict) -> dict:
         settings = sampling_settings(self.plan.settings, recipe, self.plan.seeds[0])
@@ -245,6 +249,20 @@ def _variety(prompts, completions, **columns) -> list[float]:
     return [len(set(text)) / 100 for text in texts]
 
 
+def loss_scale(checkpoints: Path) -> str:
+    """How the loss was scaled in a training that has ended, by its last checkpoint: ``none``, or from which scale to
+    which, and the share of its steps that were skipped for it (an overflow halves the scale)."""
+    last = last_whole_checkpoint(checkpoints)
+    if last is None or not (last / "scaler.pt").is_file():
+        return "none"
+    scaler = torch.load(last / "scaler.pt", weights_only=True)
+    steps = int(last.name.rpartition("-")[2])
+    # The schedule of the learning rate counts the steps that were taken.
+    skipped = steps - torch.load(last / "scheduler.pt", weights_only=True)["last_epoch"]
+    first = scaler["scale"] / scaler["backoff_factor"] ** skipped  # too few steps for it to grow
+    return f"{first:g} to {scaler['scale']:g}, {skipped / steps:.0%} of {steps} steps skipped"
+
+
 def _refuse_unless_finite(values: pd.Series) -> None:
     if not all(map(pd.api.types.is_number, values)) or not torch.isfinite(torch.tensor(values.to_numpy())).all():
         raise ValueError(f"{values.name} is not finite in {int(values.isna().sum())} of {len(values)} rows")
@@ -268,6 +286,7 @@ def line(row: dict) -> str:
         "tokens_per_second": "{:9.0f} tokens/s",
         "peak_gib": "{:6.2f} GiB",
         "estimated_gib": "(estimated {:.2f})",
+        "loss_scale": "loss scale {}",
     }
     told = " ".join(text.format(row[key]) for key, text in numbers.items() if row[key] is not None)
     end = f"FAILED: {row['fault']}" if row["fault"] else row["checked"]

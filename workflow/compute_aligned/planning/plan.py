@@ -274,13 +274,11 @@ class Plan:
 
     def _records_of(self, experiment: str) -> dict:
         baseline, labels = self.baseline_of(experiment), self.labels_of(experiment)
-        runs = self.runs_of(experiment)
-        first = sorted(
-            zip(runs, self.files("training", runs), strict=True), key=lambda of: of[0]["name"] != baseline["name"]
-        )
+        runs = sorted(self.runs_of(experiment), key=lambda run: run["name"] != baseline["name"])
+        files = self.files("training", runs)
         return {
             "kind": "training" if self.recipe(baseline["recipe"])["trainer"] == "sft" else "rl_training",
-            "runs": [[labels[run["name"]], file] for run, file in first],
+            "runs": [[labels[run["name"]], file] for run, file in zip(runs, files, strict=True)],
         }
 
     def page_records(self) -> list[str]:

@@ -14,7 +14,7 @@ from . import numbers
 from .numbers import typographic
 from .wording import at_budget
 
-WIDTH, HEIGHT = 360, 190
+WIDTH, HEIGHT = 310, 175
 LEFT, RIGHT, TOP, BOTTOM = 48, 12, 8, 24  # margins
 POINTS = 20  # of a curve over more steps, each the mean of as many steps
 # Kind of training record -> its columns that are shown, and what each is.
@@ -121,8 +121,8 @@ def drawn(
         unit: how values are written; None: with three digits.
 
     Returns:
-        title, along, heads, places (horizontal), x_ticks and y_ticks (place, text), curves: label, line and band (paths
-        of SVG), cells (text for each place).
+        title, along, heads, places (horizontal), x_ticks and y_ticks (place, text), curves: label,
+        style (a number, the model's in all panels), line and band (paths of SVG), cells (text for each place).
     """
     known = np.concatenate([side[np.isfinite(side)] for curve in curves.values() for side in curve])
     marks = MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]).tick_values(*_apart(known.min(), known.max()))
@@ -155,11 +155,12 @@ def drawn(
         "curves": [
             {
                 "label": label,
+                "style": style,
                 "line": "M" + "L".join(points(values)),
                 "band": f"M{'L'.join(points(low) + points(high)[::-1])}Z" if np.isfinite(low).any() else None,
                 "cells": [cell(*of_place) for of_place in zip(values, low, high, strict=True)],
             }
-            for label, (values, low, high) in curves.items()
+            for style, (label, (values, low, high)) in enumerate(curves.items())
             if np.isfinite(values).any()
         ],
     }

@@ -111,8 +111,8 @@ def comparison_table(summary: pd.DataFrame) -> dict:
     Returns:
         heads; rows (label, beyond_paper, cells); unit, difference_unit, baseline; reported, whether the paper has any
         value. A cell: value, interval, difference, difference_interval, excludes_0 (of the difference's interval),
-        reported, reported_difference; None where there is nothing to say; arm and k, of the first metric alone: by these
-        ``audit`` finds the number.
+        reported, reported_difference; None where there is nothing to say; arm and k, by which ``audit`` finds a number
+        of the first metric.
     """
     metric = summary["metric"].iloc[0]
     shown = long_rows(summary)

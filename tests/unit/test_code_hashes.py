@@ -112,6 +112,7 @@ COUNTED_BY = {
     "presentation.tables.closed_form": {"make_table closed_form"},
     "presentation.report": {"make_report"},
     "presentation.page": {"make_report"},
+    "presentation.panels": {"make_report"},
     "presentation.figures.style": DRAW,
     "presentation.figures.curves": CURVES,
     "presentation.figures.matrix": MATRIX,

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from conftest import REPO
 
-from compute_aligned.presentation import report
+from compute_aligned.presentation import panels, report
 from compute_aligned.presentation.figures import curves
 from compute_aligned.presentation.figures.style import save_figure
 from compute_aligned.presentation.page import make_report
@@ -29,6 +29,8 @@ EXPERIMENT = {
     "recipe": "math_sft_pass",
     "objectives": ["ce", "pass_n16"],
     "k": [1, 16],
+    "table": "table2",
+    "figures": {"fig1": "difference"},
     "items": [["table", "table2"], ["figure", "fig1"]],
 }
 
@@ -174,6 +176,12 @@ def page(tmp_path, monkeypatch):
         manifest("table", {"item": "table2"}, [summary], table)
         manifest("figure", {"item": "fig1"}, [summary], figure)
         manifest("claims", {}, [summary], [root / "claims.csv"])
+        records = [(label, root / f"training/{arm}.parquet") for arm, label in (("ce", "CE"), ("pass_n16", "Pass@16"))]
+        for label, record in records:
+            weight = 1.0 if label == "CE" else 0.25
+            steps = pd.DataFrame({"step": [1, 1, 2], "log_p": [-3.0, -1.0, -1.5], "weight": weight})
+            write_artifact(steps.assign(success_rate=np.nan), "training", record)
+        recorded = {"kind": "training", "runs": [[label, str(record)] for label, record in records]}
         make_report(
             preset={
                 "preset": "mini",
@@ -182,7 +190,7 @@ def page(tmp_path, monkeypatch):
                 "models": {"math": {"source": {"kind": "hub"}}, "protein": {"source": {"kind": "folder"}}},
                 "data": {},
             },
-            experiments={"math_sft_pass": EXPERIMENT},
+            experiments={"math_sft_pass": EXPERIMENT | {"records": recorded}},
             left_out=list(left_out),
             command="snakemake --configfile config/mini.yaml --cores 2",
             results=root,
@@ -229,13 +237,20 @@ def test_a_stray_file_beside_a_table_or_figure_changes_nothing(page):
 # --- claims ----------------------------------------------------------------------------------------------------------
 
 
-def test_claims_of_one_unit_share_an_axis_that_holds_their_numbers_and_those_without_come_last():
-    groups = report.claims_by_unit(CLAIMS)
-    assert [group["unit"] for group in groups] == ["points", "reward units", None]
-    assert [[row["claim"] for row in group["rows"]] for group in groups] == [["C01", "C02"], ["C03"], ["C04"]]
-    axis = groups[0]["axis"]
+def test_claims_come_in_order_on_the_axis_of_their_unit_and_those_without_a_number_apart():
+    rows, without = report.claims_in_order(CLAIMS.iloc[[0, 2, 1, 3]])
+    assert [row["claim"] for row in rows] == ["C01", "C03", "C02"]
+    assert [row["claim"] for row in without] == ["C04"] and without[0]["effect"] is None
+    axis = rows[0]["axis"]
+    assert rows[2]["axis"] is axis is not rows[1]["axis"]
     assert axis.low <= -0.54 and axis.high >= 4.6 and 0 in axis.ticks
-    assert groups[2]["axis"] is None and groups[2]["rows"][0]["effect"] is None
+
+
+def test_first_to_look_at_are_the_clearest_supported_and_the_clearest_contradicted_claim():
+    clearer = pd.DataFrame([claim("C05", p_holm=0.0001), claim("C06", p_holm=None)])
+    found = report.look_first(pd.concat([CLAIMS, clearer]))
+    assert [row["claim"] for row in found] == ["C05", "C03"]
+    assert report.look_first(CLAIMS[CLAIMS["verdict"] == "inconclusive"]) == []
 
 
 def test_places_on_an_axis_are_in_proportion_and_an_outlier_does_not_stretch_it():
@@ -277,6 +292,8 @@ def test_a_cell_has_value_interval_difference_and_the_papers_beside_it():
         "excludes_0": True,
         "reported": "46.3",
         "reported_difference": "+4.6",
+        "arm": "pass_n16",
+        "k": 16,
     }
 
 
@@ -289,7 +306,8 @@ def test_weights_leave_out_columns_that_no_arm_has():
 
 def test_a_markdown_table_becomes_html_with_its_formulas_drawn():
     html = report.table_html("**W**\n\n|  | S |\n| --- | ---: |\n| a<b | $1 - (1-p)^N$ |\n")
-    assert '<div class="box"><table>' in html and "a&lt;b" in html
+    assert '<div class="box"><table><caption>W</caption>' in html and '<th scope="row">a&lt;b</th>' in html
+    assert html.count('scope="col"') == 2 and html.count("<td") == 1
     assert 'alt="1 - (1-p)^N" src="data:image/svg+xml;base64,' in html and "$" not in re.sub("<[^>]*>", "", html)
 
 
@@ -298,6 +316,65 @@ def test_many_figures_are_named_by_the_first_and_the_last():
     assert report.item_names(["table6", "fig5", "fig7"]) == "Table 6, Figures 5, 7"
     assert report.item_names(["fig3"]) == "Figure 3"
     assert report.item_names(["gain_table", "gain_matrix"]) == "gain table, gain matrix"
+
+
+# --- curves ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_curve_is_the_mean_over_rows_then_steps_then_seeds_and_its_values_are_told():
+    """Against plain sums: 45 steps of two rows, so each point is the mean of three steps."""
+    rng = np.random.default_rng(0)
+    raw = rng.normal(size=(2, 45, 2))  # seed, step, row
+    runs = [
+        panels.over_its_steps(
+            pd.DataFrame({"step": np.repeat(np.arange(1, 46), 2), "log_p": seed.ravel(), "weight": 1.0}), "training"
+        )
+        for seed in raw
+    ]
+    weight, log_p = panels.training_panels({"CE": runs}, "training")
+    assert len(log_p["heads"]) == 15 and log_p["heads"][0] == "1 to 3" and log_p["heads"][-1] == "43 to 45"
+    of_seeds = [sum(sum(seed[step]) / 2 for step in (3, 4, 5)) / 3 for seed in raw]  # the second point
+    texts = [f"{value:z.3g}".replace("-", "−") for value in (sum(of_seeds) / 2, min(of_seeds), max(of_seeds))]
+    assert log_p["curves"][0]["cells"][1] == f"{texts[0]} [{texts[1]}, {texts[2]}]"
+    assert weight["curves"][0]["cells"] == ["1"] * 15
+    heights = [float(point.split()[1]) for point in log_p["curves"][0]["line"].strip("M").split("L")]
+    means = raw.mean(axis=(0, 2)).reshape(15, 3).mean(axis=1)
+    assert np.corrcoef(heights, means)[0, 1] == pytest.approx(-1, abs=1e-4)  # up is less
+    assert min(heights) >= panels.TOP and max(heights) <= panels.HEIGHT - panels.BOTTOM
+
+
+def test_what_no_run_records_has_no_panel_and_results_stand_at_their_budgets():
+    steps = pd.DataFrame({"step": [1, 2], "reward": [0.2, 0.4], "weight_p50": 1.0, "log_p_p50": np.nan, "kl": [0, 0.1]})
+    found = panels.training_panels({"GRPO": [panels.over_its_steps(steps, "rl_training")]}, "rl_training")
+    assert [panel["title"].split(",")[0] for panel in found] == [
+        "reward", "weight on the advantage", "KL to the start (nats per token)",
+    ]  # fmt: skip
+    assert found[0]["curves"][0]["cells"] == ["0.2", "0.4"]
+    results = panels.result_panel(summary_of(5, 300))
+    assert results["title"] == "Pass@k (%)" and results["heads"] == ["1", "16"]
+    assert results["curves"][1]["cells"][1] == "48.0 [46.0, 50.0]"
+    assert panels.result_panel(summary_of(1, 1))["curves"][1]["cells"][1] == "48.0"
+
+
+# --- colours --------------------------------------------------------------------------------------------------------
+
+
+def test_text_has_a_contrast_of_4_5_and_curves_of_3_in_light_and_dark():
+    """By the formula of WCAG 2."""
+
+    def luminance(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    text = (REPO / "workflow/report/report.html.j2").read_text()
+    schemes = [dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in re.findall(r":root \{(.*?)\}", text, re.S)]
+    assert len(schemes) == 3  # light, dark, print
+    for colours in schemes:
+        for ground in ("page", "panel"):
+            for name in set(colours) - {"page", "panel", "line"}:
+                one, other = sorted((luminance(colours[name]), luminance(colours[ground])))
+                assert (other + 0.05) / (one + 0.05) >= (3 if re.match(r"s\d", name) else 4.5), (name, ground)
 
 
 # --- where it came from ----------------------------------------------------------------------------------------------
@@ -348,12 +425,13 @@ def test_the_page_says_what_was_found_and_how_to_redo_it_and_names_no_machine(pa
     for said in (
         "1 ✓ reproduced", "1 ✗ contradicted", "1 ? inconclusive", "1 – not tested here",
         "0 ≈ right sign, too small to matter",
-        "C01 Statement <C01> & more.", "[+1.0, +3.0]", "p < 0.001", "detectable 3.3", "weight did not act",
+        "C01 ✓ reproduced Statement <C01> & more.", "[+1.0, +3.0]", "p < 0.001", "detectable 3.3", "weight did not act",
         "scale not reached", "scale reached", "headroom",
         "warmup_transfer, left out of this preset", "Left out of this preset", "Does it pay?",
         "+12.0 [+10.0, +14.0]", "46.3 (+4.6)", "0.00123",
         "snakemake --configfile config/mini.yaml --cores 2 --force results/mini/figures/fig1.png",
-        "python -m compute_aligned audit results/mini/tables/table2.csv --model pass_n16 --k 16",
+        "python -m compute_aligned audit results/mini/tables/table2.csv --arm pass_n16 --k 1",
+        "At step 2 : CE −1.5 Pass@16 −1.5", "1 claim without a number here: C04",
         "results/mini/provenance/figure/fig1.json", "0123456789ab", "torch 2.0",
         describe(Path("results/mini/figures/fig1.png"))["sha256"][:12],
         "source.kind hub, commit read cafe", "Figure 1. Pass@k after SFT. The metric at each test budget k minus",
@@ -371,7 +449,7 @@ def test_the_page_says_where_the_time_of_all_jobs_went(page):
 def test_the_page_is_one_small_file_whose_links_all_lead_somewhere(page):
     file = page()
     found = Text(file)
-    assert file.stat().st_size < 5e6
+    assert file.stat().st_size < 3e6
     assert all(source.startswith("data:") for source in found.sources) and found.sources
     targets = [link.removeprefix("#") for link in found.links if link != "data:,"]
     assert all(link.startswith("#") for link in found.links if link != "data:,")
@@ -410,6 +488,31 @@ def test_a_browser_shows_the_page_without_a_complaint_and_at_every_width(page, t
         assert light == "rgb(255, 255, 255)" != night
         drawn = "[...document.querySelectorAll('.claims svg path.ours')].length"
         assert shown.evaluate(drawn) == 3  # a mark for each claim with an effect
+        for steps, found in IN_USE:
+            assert shown.evaluate(steps) == found, steps
+        assert shown.complaints == []
 
 
+# What a reader does, and what the page then shows.
+IN_USE = [
+    ("""(() => { const filter = document.getElementById("filter"); filter.elements.verdict.value = "inconclusive";
+        filter.dispatchEvent(new Event("input"));
+        return [...document.querySelectorAll("tr[data-verdict]:not([hidden])")].map(row => row.id); })()""",
+     ["C02"]),
+    ("document.getElementById('shown').textContent", "1 of 4 claims shown"),
+    ("""(async () => { location.hash = "#C04"; await new Promise(done => setTimeout(done, 300));
+        const row = document.getElementById("C04"); return [row.hidden, row.closest("details").open]; })()""",
+     [False, True]),
+    ("""(() => { document.querySelector(".results a.check").click();
+        return [document.getElementById("check").matches(":popover-open"),
+                document.getElementById("check-command").textContent]; })()""",
+     [True, "python -m compute_aligned audit results/mini/tables/table2.csv --arm ce --k 1"]),
+    ("""(() => { const plot = document.querySelectorAll("svg.plot")[2]; plot.focus();
+        plot.dispatchEvent(new KeyboardEvent("keydown", {key: "Home"}));
+        return plot.getAttribute("aria-valuetext"); })()""",
+     "step 1; CE −2; Pass@16 −2"),
+    ("""(() => { dispatchEvent(new Event("beforeprint"));
+        return document.querySelectorAll("details:not([open])").length; })()""",
+     0),
+]  # fmt: skip
 BACKGROUND = "getComputedStyle(document.body).backgroundColor"

@@ -13,6 +13,7 @@ rule report:
         claims=LAYOUT.claims,
         shown=[file for item in PLAN.experiments_of for file in PLAN.item_files(item)],
         metrics=PLAN.page_metrics(),
+        records=PLAN.page_records(),
         template=TEMPLATE,
     output:
         report(

@@ -293,7 +293,11 @@ class Plan:
         return self.layout.metrics(experiment, endings[kind])
 
     def page(self) -> dict[str, dict]:
-        """What the report page needs to know: name -> entry of each experiment with its items, tables first."""
+        """What the report page needs to know: name -> entry of each experiment with its items, tables first.
+
+        One that compares runs has ``records``, their training records: kind, and label and file of each run, those of
+        the baseline first.
+        """
         pages = {}
         for name, entry in self.experiments.items():
             kinds = [("table", entry.get("table")), *(("figure", figure) for figure in entry["figures"])]
@@ -301,7 +305,23 @@ class Plan:
                 "title": self.titled(name),
                 "items": [[kind, item] for kind, item in kinds if item is not None],
             }
+            if entry["kind"] == "comparison":
+                pages[name]["records"] = self._records_of(name)
         return pages
+
+    def _records_of(self, experiment: str) -> dict:
+        baseline, labels = self.baseline_of(experiment), self.labels_of(experiment)
+        runs = sorted(self.runs_of(experiment), key=lambda run: run["name"] != baseline["name"])
+        files = self.files("training", runs)
+        return {
+            "kind": "training" if self.recipe(baseline["recipe"])["trainer"] == "sft" else "rl_training",
+            "runs": [[labels[run["name"]], file] for run, file in zip(runs, files, strict=True)],
+        }
+
+    def page_records(self) -> list[str]:
+        """The training records that the report page shows, each once."""
+        found = [file for entry in self.page().values() for _, file in entry.get("records", {"runs": []})["runs"]]
+        return list(dict.fromkeys(found))
 
     def page_metrics(self) -> list[str]:
         """The metrics files that the report page shows."""

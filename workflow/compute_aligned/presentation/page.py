@@ -1,15 +1,25 @@
 """The sections of the report page: what of a run stands where."""
 
-import struct
+from collections import Counter
 from pathlib import Path
 
 import jinja2
 import pandas as pd
 
 from ..provenance.artifacts import read_artifact, whole
-from ..provenance.manifests import Manifests, jobs_behind, load_manifests
-from . import numbers, report
+from ..provenance.manifests import Manifests, jobs_behind, load_manifests, root_hashes
+from . import numbers, panels, report
 from .wording import against_the_paper, what_was_run
+
+AUDIT = "python -m compute_aligned audit"
+# Each verdict in a few words, for a reader who has not read how claims are judged (docs/method.md).
+MEANINGS = {
+    "reproduced": "The runs support it.",
+    "right sign, too small to matter": "The effect is there, but smaller than would matter.",
+    "contradicted": "The runs speak against it.",
+    "inconclusive": "The runs leave it open: the effect is too uncertain.",
+    "not tested here": "The runs cannot decide it; its row says why.",
+}
 
 
 def make_report(
@@ -26,7 +36,8 @@ def make_report(
 
     Args:
         preset: its name (``preset``), split, seeds, models and data.
-        experiments: name -> entry of ``experiments.yaml`` with its ``items``, each (``table`` or ``figure``, name).
+        experiments: name -> entry of ``experiments.yaml`` with its ``items``, each (``table`` or ``figure``, name), and
+            ``records`` (``Plan.page``).
         left_out: names of the experiments that the preset does not run.
         command: the call of Snakemake that made the results.
         results: the results folder.
@@ -39,9 +50,19 @@ def make_report(
     """
     manifests = load_manifests(results)
     claims = read_artifact("claims", path_to_claims)
+    kinds = {
+        file: entry["records"]["kind"]
+        for entry in experiments.values()
+        if "records" in entry
+        for _, file in entry["records"]["runs"]
+    }
+    records = {file: panels.over_its_steps(read_artifact(kind, file), kind) for file, kind in kinds.items()}
+    shown = Counter(item for entry in experiments.values() for _, item in entry["items"])
     sections = [
-        _section(name, entry, preset, claims, command, results, manifests) for name, entry in experiments.items()
+        _section(name, entry, preset, claims, command, results, manifests, records, shown)
+        for name, entry in experiments.items()
     ]
+    measured, unmeasured = report.claims_in_order(claims)
     items = [path for section in sections for path in section["paths"]]
     jobs = jobs_behind([*items, path_to_claims], manifests)
     costs = report.costs(jobs, results / "benchmarks")
@@ -61,8 +82,15 @@ def make_report(
         notes=_notes(preset, left_out, sections, jobs),
         verdicts={name: list(claims.loc[claims["verdict"] == name, "claim"]) for name in numbers.VERDICT_MARKS},
         marks=numbers.VERDICT_MARKS,
-        claims=report.claims_by_unit(claims),
+        claims=measured,
+        unmeasured=unmeasured,
+        look_first=report.look_first(claims),
+        audit_claims=f"{AUDIT} {path_to_claims} --claim",
+        n_models=len(records),
         forest_width=report.FOREST_WIDTH,
+        meanings=MEANINGS,
+        box={"width": panels.WIDTH, "height": panels.HEIGHT, "left": panels.LEFT, "right": panels.RIGHT}
+        | {"top": panels.TOP, "bottom": panels.BOTTOM},
         experiments=sections,
         jobs=len(jobs),
         seconds=sum(row["seconds"] for row in costs),
@@ -86,8 +114,15 @@ def _section(
     command: str,
     results: Path,
     manifests: Manifests,
+    records: dict[str, pd.DataFrame],
+    shown_by: Counter,
 ) -> dict:
-    """What the page says of one experiment."""
+    """What the page says of one experiment.
+
+    Args:
+        records: the training record of each run, by its file (``panels.over_its_steps``).
+        shown_by: table or figure -> how many experiments it shows.
+    """
     metrics = results / "metrics"
     tables, figures, origins, paths = [], [], [], []
     for kind, item in entry["items"]:
@@ -98,18 +133,20 @@ def _section(
         shown = folder / f"{item}.{'md' if kind == 'table' else 'png'}"
         head = report.item_name(item)
         if kind == "figure":
-            content = shown.read_bytes()
-            width, height = struct.unpack(">II", content[16:24])  # of a PNG's header
-            picture = {"uri": report.data_uri(content, "image/png"), "width": width, "height": height}
             caption = shown.with_suffix(".caption.md").read_text().strip()
-            figures.append({"name": item, "head": head, "caption": caption} | picture)
+            audit = f"{AUDIT} {shown.with_suffix('.pdf')}"
+            figures.append({"name": item, "head": head, "caption": caption, "audit": audit} | report.picture(shown))
         elif entry["kind"] != "comparison" or "alignment" in entry:  # others are shown from their summaries
-            tables.append({"title": f"{head}, whole", "html": report.table_html(shown.read_text())})
+            audit = f"{AUDIT} {shown.with_suffix('.csv')}"
+            title = f"{head}, whole" if entry["kind"] == "comparison" else head
+            tables.append({"title": title, "html": report.table_html(shown.read_text()), "audit": audit})
         origins.append(
             {
                 "head": head,
+                "table": kind == "table",
+                "root": root_hashes(made[:1], manifests)[made[0]],  # one job made all of them
                 "command": f"{command} --force {shown}",
-                "trace": _trace(kind, item, entry, results),
+                "audit": f"{AUDIT} {shown.with_suffix('.csv' if kind == 'table' else '.pdf')}",
                 "files": [report.origin(Path(path), manifests) for path in made],
             }
         )
@@ -123,7 +160,11 @@ def _section(
         "claims": list(claims.loc[claims["experiment"] == name, ["claim", "verdict"]].itertuples(index=False)),
         "what_was_run": "",
         "comparison": None,
+        "audit": _audit_of_numbers(name, entry, results, shown_by),
+        "root": next((origin for origin in origins if origin["table"]), None),
         "weights": None,
+        "panels": [],
+        "results_panel": None,
         "n_problems": None,
         "tables": tables,
         "figures": figures,
@@ -138,28 +179,49 @@ def _section(
         sentences = [what_was_run(summary, preset["preset"], preset["split"]), against_the_paper(summary)]
         section["what_was_run"] = " ".join(filter(None, sentences))
         section["comparison"] = report.comparison_table(summary)
-        section["weights"] = report.weights_table(read_artifact("weights", metrics / f"{name}.weights.csv"))
+        file = metrics / f"{name}.weights.csv"
+        section["weights"] = report.weights_table(read_artifact("weights", file)) | {"audit": f"{AUDIT} {file}"}
+        of_models: dict[str, list[pd.DataFrame]] = {}
+        for label, file in entry["records"]["runs"]:
+            of_models.setdefault(label, []).append(records[file])
+        section["panels"] = panels.training_panels(of_models, entry["records"]["kind"])
+        section["results_panel"] = panels.result_panel(summary)
         section["n_problems"] = int(summary["n_problems"].iloc[0])
     elif entry["kind"] == "diagonal":
         for kind, file, title in (
             ("diagonal_rho", "rho", "rho of our own pools, the paper's values beside it"),
             ("theorem3", "theorem3", "Theorem 3 on random answer sets"),
         ):
-            tables.append({"title": title, **report.plain_table(read_artifact(kind, metrics / f"{name}.{file}.csv"))})
+            path = metrics / f"{name}.{file}.csv"
+            tables.append({"title": title, "audit": f"{AUDIT} {path}", **report.plain_table(read_artifact(kind, path))})
     return section
 
 
-def _trace(kind: str, item: str, entry: dict, results: Path) -> str | None:
-    """The command that walks back from one number of a table, where it holds numbers of trained models."""
-    if kind != "table" or entry["kind"] != "comparison" or "alignment" in entry:
+def _audit_of_numbers(name: str, entry: dict, results: Path, shown_by: Counter) -> str | None:
+    """The command that walks back from a number of an experiment, but for its arm and k."""
+    if entry["kind"] != "comparison":
         return None
-    model = entry["objectives"][-1] if isinstance(entry["recipe"], str) else entry["recipe"][-1]
-    return f"python -m compute_aligned audit {results}/tables/{item}.csv --model {model} --k {max(entry['k'])}"
+    kinds = entry["figures"]
+    if "table" in entry:
+        item, file = entry["table"], results / f"tables/{entry['table']}.csv"
+    else:  # a figure that shows one number per arm and k
+        item = next((figure for figure in kinds if kinds[figure] in ("difference", "values")), None)
+        file = results / f"figures/{item}.pdf"
+    if item is None:
+        return None
+    return f"{AUDIT} {file}{f' --experiment {name}' if shown_by[item] > 1 else ''}"
 
 
 def _notes(preset: dict, left_out: list[str], sections: list[dict], jobs: list[dict]) -> list[str]:
     """What a reader must know before the verdicts."""
     notes = []
+    made = {job["wildcards"]["model"] for job in jobs if job["rule"] == "base_model"}
+    small = [name for name in made if str(preset["models"][name]["source"]["kind"]).endswith("_scratch")]
+    if small:
+        notes.append(
+            "The models are small ones, made here from nothing, in place of the paper's. A verdict says what holds of "
+            "them; it does not say whether the paper measured right."
+        )
     if len(preset["seeds"]) == 1:
         notes.append(
             "One seed: intervals speak about other problems only, not about training again. A difference may be one "

@@ -94,12 +94,20 @@ def change_a_setting(results):
     results.change_manifest("sample", lambda manifest: manifest["params"].update(n=8), "q_ce")
 
 
+def grade_otherwise(results, code="another", **git):
+    def change(manifest):
+        manifest["git"].update(git)
+        manifest["params"]["code"] = code
+
+    results.change_manifest("grade", change, "q_ce")
+
+
 def mix_code(results):
-    results.change_manifest("grade", lambda manifest: manifest["git"].update(commit="d" * 40), "q_ce")
+    grade_otherwise(results, commit="d" * 40)
 
 
 def mix_changes(results):
-    results.change_manifest("grade", lambda manifest: manifest["git"].update(dirty=True, difference_sha256="e"), "q_ce")
+    grade_otherwise(results, dirty=True, difference_sha256="e")
 
 
 def mix_packages(results):
@@ -163,6 +171,11 @@ FOUND = {
     "a run left out": (leave_out_a_run, "incomplete"),
     "a problem left out": (leave_out_a_problem, "incomplete"),
 }
+
+
+def test_runs_of_two_commits_with_the_same_code_are_no_mixture(results):
+    grade_otherwise(results, code="0123456789abcdef", commit="d" * 40)  # as of a seed that was added later
+    assert kinds(audited()) == set()
 
 
 @pytest.mark.parametrize("way", FOUND)

@@ -260,12 +260,11 @@ def _benchmark(job: dict, benchmarks: Path) -> dict:
     """Wall time (s) and resident memory (MB) of a job; of the manifest, where its benchmark was deleted."""
     names = [f"seed{value}" if key == "seed" else str(value) for key, value in job["wildcards"].items()]
     stem = benchmarks.joinpath(job["rule"], *names)
-    seconds = (pd.Timestamp(job["ended"]) - pd.Timestamp(job["started"])).total_seconds()
     for file in (stem.with_name(f"{stem.name}.tsv"), stem / "seeds.tsv"):
         if file.is_file():
             row = pd.read_csv(file, sep="\t").iloc[0]
-            if float(row["s"]) >= seconds:  # else it is of a later job, which took these runs as they were
-                return {"s": float(row["s"]), "max_rss": float(pd.to_numeric(row["max_rss"], errors="coerce") or 0)}
+            return {"s": float(row["s"]), "max_rss": float(pd.to_numeric(row["max_rss"], errors="coerce") or 0)}
+    seconds = (pd.Timestamp(job["ended"]) - pd.Timestamp(job["started"])).total_seconds()
     return {"s": seconds, "max_rss": job["peak_memory_bytes"] / 2**20}
 
 

@@ -239,7 +239,7 @@ def small_disk(tmp_path):
 
 def test_a_job_whose_disk_is_full_has_failed_and_goes_on_when_there_is_room(small_disk, work, slurm, tmp_path):
     """Its own log is on that disk, Slurm's is not."""
-    one = work(slurm).start("--show-failed-logs")
+    one = work(slurm).start()
     job = one.started()
     filler = small_disk / "filler"
     with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as file:

@@ -227,3 +227,11 @@ def test_a_refusal_that_stays_is_said_at_once_without_the_call(monkeypatch, text
     made = submitting(monkeypatch)
     made._report_job_error_threadsafe(SimpleNamespace(job=Hashable(None)), refusal(text))
     assert made.told == [f"sbatch refused this job: {text}. "] and not made.submitted
+
+
+def test_a_jobs_own_sentence_is_found_in_slurms_log(tmp_path):
+    log = tmp_path / "7.log"
+    assert slurm._own_words("grade", log) == ""
+    log.write_text("rule grade:\n    log: a.log\n\ngrade: OSError: [Errno 28] No space left on device\n(no traceback)\n")
+    assert slurm._own_words("grade", log) == "It said: OSError: [Errno 28] No space left on device. "
+    assert slurm._own_words("sample", log) == ""

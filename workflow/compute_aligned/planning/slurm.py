@@ -149,8 +149,9 @@ class SlurmExecutor(plugin.Executor):
             if end is None:
                 yield job
             elif end:
-                sentence = f"Slurm job {job.external_jobid} is not done: {end}. "
-                self.report_job_error(job, msg=sentence, aux_logs=[str(job.aux["slurm_logfile"])])
+                log = Path(job.aux["slurm_logfile"])
+                sentence = f"Slurm job {job.external_jobid} is not done: {end}. {_own_words(job.job.rule.name, log)}"
+                self.report_job_error(job, msg=sentence, aux_logs=[str(log)])
             else:
                 self.report_job_success(job)
         soonest = self.workflow.executor_settings.init_seconds_before_status_checks
@@ -241,6 +242,19 @@ class SlurmExecutor(plugin.Executor):
             numbers = " ".join(self._unfinished)
             self.logger.info(f"Cancelling Slurm jobs {numbers}; the same command goes on from their checkpoints.")
         super().cancel_jobs(jobs)
+
+
+def _own_words(rule: str, log: Path) -> str:
+    """The sentence of a job that ended by itself (``provenance.job``), from Slurm's log of it.
+
+    Snakemake shows no log behind one that is empty or missing, as a rule's own is on a full disk.
+    """
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    said = [line.removeprefix(f"{rule}: ") for line in lines if line.startswith(f"{rule}: ")]
+    return f"It said: {said[-1]}. " if said else ""
 
 
 def _written(job) -> int | None:

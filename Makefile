@@ -70,7 +70,7 @@ $(VENV)/docs-installed: $(VENV)/installed
 	touch $@
 
 rulegraph: env  ## draw the rules of CONFIG and what each reads, docs/rulegraph.svg
-	@$(SNAKEMAKE) --rulegraph --configfile $(CONFIG) | $(BIN)/python docs/draw_rulegraph.py > docs/rulegraph.svg
+	@$(SNAKEMAKE) --rulegraph --configfile $(CONFIG) | $(BIN)/python workflow/scripts/draw_rulegraph.py > docs/rulegraph.svg
 
 reference: env  ## renew results/reference from CONFIG's results (PRESET=tiny20: from those of twenty seeds)
 	$(BIN)/python -m compute_aligned reference results/$(PRESET)

@@ -649,7 +649,7 @@ def laid_open(path: Path) -> Iterator[Path]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m compute_aligned audit", description=__doc__.splitlines()[0])
     parser.add_argument("path", type=Path, help="a results folder, a reference, a bundle, or a file of one")
-    parser.add_argument("--arm", "--model", dest="arm", help="of a table's CSV or a figure: such as pass_n16")
+    parser.add_argument("--arm", help="of a table's CSV or a figure: such as pass_n16")
     parser.add_argument("--k", type=int, help="of a table's CSV or a figure: test budget")
     parser.add_argument("--experiment", help="of a table's CSV: which of its experiments, where it shows several")
     parser.add_argument("--problem", help="of an arm: the problem whose completions and grades to show")

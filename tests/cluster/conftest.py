@@ -351,7 +351,7 @@ def prepared(tmp_path_factory):
 @pytest.fixture(scope="session")
 def undisturbed(prepared, tmp_path_factory):
     """Function: the hashes of what a run's training, sampling and grading make without Slurm and where nothing goes
-    wrong. They are made beside the first test, and waited for when they are asked for."""
+    wrong; its ``folder`` has the files. They are made beside the first test, and waited for when they are asked for."""
     whole = OnSlurm(prepared.copy(tmp_path_factory.mktemp("undisturbed") / "repository"))
     running = whole.repository.start(f"{ROOT}/scores/{RUN}.parquet", preset="seconds")
     end = functools.cache(lambda: running.finish(PATIENCE))
@@ -361,6 +361,7 @@ def undisturbed(prepared, tmp_path_factory):
         assert code == 0, output
         return whole.outputs(rule)
 
+    hashes.folder = whole
     yield hashes
     running.kill_jobs()
 

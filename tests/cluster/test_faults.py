@@ -6,6 +6,7 @@
 import os
 import signal
 
+import pandas as pd
 import pytest
 from cluster.conftest import PATIENCE, ROOT
 from cluster.test_whole_run import MODEL, SAMPLES, until, until_over
@@ -135,8 +136,10 @@ def test_a_checkpoint_and_a_shard_cut_short_are_set_aside_and_made_again(on, slu
     assert "is not whole and set aside as broken-1-checkpoint-" in cluster.log("train_sft")
     cluster.run(SAMPLES)
     assert "is not whole and set aside as broken-1-shard-" in cluster.log("sample")
-    for rule in ("train_sft", "sample"):
-        assert cluster.outputs(rule) == undisturbed(rule)
+    assert cluster.outputs("train_sft") == undisturbed("train_sft")
+    # Shards of another size make batches of another size, and so log p of another rounding.
+    made, expected = (pd.read_parquet(folder / SAMPLES) for folder in (cluster, undisturbed.folder))
+    pd.testing.assert_frame_equal(made, expected, rtol=1e-5)
 
 
 def test_a_table_that_was_altered_is_named_on_the_login_node_and_nothing_is_trained(on, slurm):

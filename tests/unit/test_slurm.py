@@ -232,6 +232,8 @@ def test_a_refusal_that_stays_is_said_at_once_without_the_call(monkeypatch, text
 def test_a_jobs_own_sentence_is_found_in_slurms_log(tmp_path):
     log = tmp_path / "7.log"
     assert slurm._own_words("grade", log) == ""
-    log.write_text("rule grade:\n    log: a.log\n\ngrade: OSError: [Errno 28] No space left on device\n(no traceback)\n")
+    log.write_text(
+        "rule grade:\n    log: a.log\n\ngrade: OSError: [Errno 28] No space left on device\n(no traceback)\n"
+    )
     assert slurm._own_words("grade", log) == "It said: OSError: [Errno 28] No space left on device. "
     assert slurm._own_words("sample", log) == ""

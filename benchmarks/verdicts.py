@@ -247,7 +247,7 @@ def _components(values: np.ndarray) -> list[float]:
 def components_table(before: dict, after: dict) -> str:
     """Components of the differences of both, at the largest k, and the standard error they make with five seeds."""
     columns = [f"{name}, {when}" for when in ("before", "after") for name in ("problems", *COMPONENTS, "error")]
-    lines = [f"| experiment | objective | k | {' | '.join(columns)} |", f"|---|---|---|{'---|' * len(columns)}"]
+    lines = [f"| experiment | arm | k | {' | '.join(columns)} |", f"|---|---|---|{'---|' * len(columns)}"]
     for name in before.keys() & after.keys():
         for arm in before[name]["arms"].keys() & after[name]["arms"].keys():
             cells = []

@@ -713,7 +713,7 @@ def test_every_mistake_gets_its_own_sentence():
         ("models.math.quantization", "null", None),
         ("models.math.source.seed", "7", 7),
         ("data.math.seed", "7", 7),
-        ("data.math.sizes.train", "2000", 2000),
+        ("data.math.sizes.train", "6000", 6000),
         ("experiments.math_sft_pass.k", ["1", "4"], [1, 4]),
     ],
 )

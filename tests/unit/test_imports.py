@@ -13,7 +13,7 @@ TRAINERS = ("trl", "peft", "bitsandbytes", "datasets", "transformers.trainer")
 # do without more come first.
 ORDERS = [
     ("sample", "make_base_model", "train_grpo"),
-    ("grade", "score_proteins", "make_table", "measure", "judge_claims"),
+    ("grade_by_task", "grade", "score_proteins", "make_table", "measure", "judge_claims"),
     ("draw_figure",),
 ]
 

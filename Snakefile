@@ -89,8 +89,8 @@ include: "workflow/rules/provenance.smk"
 onstart:
     stop_unless_writable(RESULTS)
     if PRESET["seeds_in_one_job"]:
-        keep_what_is_there()
-    tell_progress()
+        keep_what_is_there(workflow, RESULTS)
+    tell_progress(workflow, REPOSITORY / "results" / "reference" / PRESET["preset"])
     # Here, since the setting is not known before; every job inherits it, one of Slurm, too.
     os.environ[LATENCY_WAIT] = str(workflow.execution_settings.latency_wait)
     # Snakemake 9.27 leaves, after each look at its jobs, a timer that has it look again, to start no more than 100 jobs per

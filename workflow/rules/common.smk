@@ -14,11 +14,9 @@ from compute_aligned.config.resolving import (
     training_settings,
 )
 from compute_aligned.planning.command_line import command_of, stop_unless_writable, values_of
+from compute_aligned.planning.jobs import jobs_now, keep_what_is_there, tell_progress
 from compute_aligned.planning.plan import flattened
-from compute_aligned.planning.progress import Progress, listen, reference_times
 from compute_aligned.provenance.hashing import code_hash
-from compute_aligned.provenance.manifests import load_manifests
-from compute_aligned.provenance.runs import entries_of, keep, of_seeds, seed_of, seeds_of
 
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 RESOURCES = PRESET["resources"]
@@ -113,46 +111,3 @@ def code_of_item(script):
 def category_of(wildcards):
     """Where `snakemake --report` puts a table or figure: under its experiment, or the two that share a table."""
     return ", ".join(PLAN.experiments_of[wildcards.item])
-
-
-def jobs_now():
-    """What each job that made something of the results would be given now; None where no rule makes its files."""
-    jobs = {id(job): job for job in load_manifests(Path(RESULTS)).values()}.values()
-    return [{key: job[key] for key in ("rule", "wildcards")} | given_now(job) for job in jobs]
-
-
-def given_now(job):
-    """Params and inputs that a job of some rule and wildcards would get now, for its runs of seeds that there are."""
-    made = [entry["path"] for entry in job["outputs"]]
-    seeds = [seed for seed in seeds_of(made) if seed in PRESET["seeds"]]
-    made = [name for name in made if seed_of(name) in (None, *seeds)]
-    of = workflow.get_rule(job["rule"]) if workflow.is_rule(job["rule"]) else None
-    if not made or of is None or not all(any(output.match(name) for output in of.output) for name in made):
-        return {"params": None, "inputs": None}
-    files, output = of.expand_input(job["wildcards"])[0], of.expand_output(job["wildcards"])[0]
-    params, _ = of.expand_params(job["wildcards"], files, output, None)
-    now = {"params": dict(params.items()), "inputs": entries_of(files), "outputs": entries_of(output)}
-    now = of_seeds(now, seeds) if seeds else now
-    return {"params": now["params"], "inputs": [entry["path"] for entry in now["inputs"]], "seeds": seeds}
-
-
-def keep_what_is_there():
-    """Link the runs that jobs of several seeds may take, before Snakemake deletes them; not those asked for anew."""
-    jobs = [job for job in workflow.dag.needrun_jobs() if not workflow.dag.reason(job).forced]
-    keep([str(file) for job in jobs for file in job.output], Path(RESULTS))
-
-
-def tell_progress():
-    """Say of each job that ends what it was, the share of the time that is done, and what is left."""
-    from snakemake.logging import logger
-
-    reference = REPOSITORY / "results" / "reference" / PRESET["preset"]
-    times = reference_times(reference)
-    jobs = {
-        job.jobid: (
-            job.message or job.rule.name,
-            0 if times is None else times.seconds(job.rule.name, job.wildcards_dict, job.output),
-        )
-        for job in workflow.dag.needrun_jobs()
-    }
-    listen(logger, Progress(jobs, times is not None), None if times is None else os.path.relpath(reference))

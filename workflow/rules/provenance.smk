@@ -21,7 +21,7 @@ rule audit:
     threads: 1
     params:
         results=RESULTS,
-        now=lambda wildcards: jobs_now(),
+        now=lambda wildcards: jobs_now(workflow, RESULTS, PRESET["seeds"]),
         wanted=PLAN.everything(),
     message:
         "Verifying everything in {RESULTS}: what it is, what it was made from, and what would be made now"

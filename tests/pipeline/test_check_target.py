@@ -40,9 +40,9 @@ def test_each_tampered_artifact_gets_its_sentence(rerun):
     for sentence in (
         f"{scores}: a pool has 7 samples (",
         f"{problems}: the value falls at recipe protein_conditional, objective ",
-        f"{metrics}: no value of objective, seed, k ('grpo', 2, 1)",
+        f"{metrics}: no value of arm, seed, k ('grpo', 2, 1)",
         f"{summary}: a share of ",
-        f"{summary}: the value lies outside its interval at objective ",
+        f"{summary}: the value lies outside its interval at arm ",
         f"{ROOT}/training/math_sft_pass/ce/seed1.parquet: columns of a 'training' artifact are ",
         f"{ROOT}: torch: 3 artifacts were made with 1.0, such as {ROOT}/tables/table3.csv; installed is ",
     ):

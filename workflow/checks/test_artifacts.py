@@ -72,7 +72,7 @@ def test_a_reward_of_an_answer_is_whether_it_is_right(read, require, run):
 def test_the_value_of_one_draw_is_the_mean_over_the_pool(read, require, run):
     mean = read(run["scores_kind"], run["scores"])["reward"].mean()
     for place in run["measured"]:
-        values = read("metrics", place["metrics"]).set_index(["objective", "seed", "k"])["value"]
+        values = read("metrics", place["metrics"]).set_index(["arm", "seed", "k"])["value"]
         found = values.get((place["arm"], run["seed"], 1), mean)  # a value that is missing is another check's matter
         require(
             abs(found - mean) < 1e-6 * max(1, abs(mean)),
@@ -90,21 +90,21 @@ def _at(frame: pd.DataFrame, broken: pd.Series) -> str:
 def test_every_arm_was_measured_with_every_seed_at_every_k(read, require, experiment):
     path = experiment["metrics"]
     frame = read("metrics", path)
-    found = set(frame[["objective", "seed", "k"]].itertuples(index=False, name=None))
+    found = set(frame[["arm", "seed", "k"]].itertuples(index=False, name=None))
     wanted = {(arm, seed, k) for arm in experiment["arms"] for seed in experiment["seeds"] for k in experiment["ks"]}
     missing = sorted(wanted - found)
-    require(not missing, f"{path}: no value of objective, seed, k {missing[0] if missing else ''}")
+    require(not missing, f"{path}: no value of arm, seed, k {missing[0] if missing else ''}")
     extra = sorted(found - wanted)
-    require(not extra, f"{path}: objective, seed, k {extra[0] if extra else ''} are not in the preset")
+    require(not extra, f"{path}: arm, seed, k {extra[0] if extra else ''} are not in the preset")
 
 
 def test_paired_runs_were_evaluated_on_the_same_problems(read, require, experiment):
     path = experiment["problem_metrics"]
-    by_run = read("problem_metrics", path).groupby(["objective", "seed", "k"])["problem_id"].agg(frozenset)
+    by_run = read("problem_metrics", path).groupby(["arm", "seed", "k"])["problem_id"].agg(frozenset)
     other = by_run[by_run != by_run.iloc[0]]
     require(
         other.empty,
-        f"{path}: problems of objective, seed, k {other.index[0] if len(other) else ''} are not those of "
+        f"{path}: problems of arm, seed, k {other.index[0] if len(other) else ''} are not those of "
         f"{by_run.index[0]}",
     )
 
@@ -122,7 +122,7 @@ def test_more_draws_never_make_pass_and_best_of_worse(read, require, experiment)
         return
     frame = read("problem_metrics", experiment["problem_metrics"])
     ordered = frame.sort_values("k", kind="stable")
-    step = ordered.groupby(["objective", "seed", "problem_id"])["value"].diff()
+    step = ordered.groupby(["arm", "seed", "problem_id"])["value"].diff()
     falls = step < -ROUNDING
     require(
         not falls.any(),
@@ -142,13 +142,13 @@ def test_intervals_hold_their_values_and_p_values_are_probabilities(read, requir
 
 
 def _row(frame: pd.DataFrame, broken: pd.Series) -> str:
-    return first(frame[["objective", "metric", "k"]], broken) if broken.any() else ""
+    return first(frame[["arm", "metric", "k"]], broken) if broken.any() else ""
 
 
 def test_training_weights_are_at_least_0_and_their_effective_share_a_share(read, require, experiment):
     path = experiment["weights"]
     frame = read("weights", path)
-    require(set(frame["objective"]) == set(experiment["arms"]), f"{path}: objectives are {sorted(frame['objective'])}")
+    require(set(frame["arm"]) == set(experiment["arms"]), f"{path}: arms are {sorted(frame['arm'])}")
     quantiles = frame[["weight_p05", "weight_p50", "weight_p95"]].dropna()
     require((quantiles >= 0).all(axis=None), f"{path}: a weight below 0")
     require((quantiles.diff(axis=1).iloc[:, 1:] >= -ROUNDING).all(axis=None), f"{path}: quantiles that fall")

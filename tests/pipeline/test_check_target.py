@@ -39,7 +39,7 @@ def test_each_tampered_artifact_gets_its_sentence(rerun):
     assert code != 0
     for sentence in (
         f"{scores}: a pool has 7 samples (",
-        f"{problems}: the value falls at recipe protein_conditional, objective ",
+        f"{problems}: the value falls at recipe protein_conditional, arm ",
         f"{metrics}: no value of arm, seed, k ('grpo', 2, 1)",
         f"{summary}: a share of ",
         f"{summary}: the value lies outside its interval at arm ",

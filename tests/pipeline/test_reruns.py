@@ -125,7 +125,7 @@ def add_code(repository, file):
         (f"{PACKAGE}/analysis/gains.py", {}),  # of an experiment that is left out
         (f"{PACKAGE}/analysis/diagonal.py", FROM_MEASURE_DIAGONAL),
         (f"{PACKAGE}/presentation/registry.py", {}),  # an item's entry counts, as its settings
-        (f"{PACKAGE}/presentation/numbers.py", planned("table") | figures(*BUDGETS, *WEIGHTS, *PROTEINS)),
+        (f"{PACKAGE}/presentation/numbers.py", planned("table") | figures(*CURVES, *BUDGETS, *WEIGHTS, *PROTEINS)),
         (f"{PACKAGE}/presentation/tables/comparison.py", FROM_TABLE),
         (f"{PACKAGE}/presentation/tables/closed_form.py", planned() | {"table": CLOSED_FORM_TABLES}),
         (f"{PACKAGE}/units.py", FROM_MEASURE | planned("figure")),  # which wording imports
@@ -185,7 +185,8 @@ def test_another_learning_rate_retrains(rerun):
 
 def test_an_override_retrains_its_objective_alone_and_is_said_wherever_its_arm_is_shown(rerun):
     rerun.change_recipe(overrides={"pass_n16": {"learning_rate": 3.0e-3}})
-    assert rerun.plan(preset="seconds") == PASS_FROM_TRAIN | dict.fromkeys(("train_sft", "sample", "grade"), 1)
+    of_an_objective = dict.fromkeys(("train_sft", "sample", "grade"), 1)
+    assert rerun.plan(preset="seconds") == PASS_FROM_MEASURE | of_an_objective
 
 
 def test_more_epochs_leave_the_warm_up(rerun):

@@ -15,7 +15,7 @@ from compute_aligned.provenance.artifacts import write_artifact
 from compute_aligned.provenance.job import installed_versions
 
 N_PROBLEMS, N_SAMPLES = 3, 4
-KEYS = ["recipe", "objective", "seed", "metric", "k", "problem_id", "value"]
+KEYS = ["recipe", "arm", "seed", "metric", "k", "problem_id", "value"]
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from compute_aligned.config.loading import load_settings
 from compute_aligned.config.resolving import closed_form_settings
 from compute_aligned.config.settings.closed_forms import Beta, Normalisation
 from compute_aligned.presentation.figures import weights as of_weights
-from compute_aligned.presentation.figures.style import save_figure
+from compute_aligned.presentation.figures.style import save_figure, styles_of
 from compute_aligned.presentation.tables.closed_form import FORMULAS, closed_form, weight_values
 from compute_aligned.presentation.tables.forms import write_table
 from compute_aligned.provenance.artifacts import read_artifact
@@ -289,7 +289,7 @@ def test_a_figure_of_weights_draws_the_artifacts_curves_and_warns_of_nothing(cur
         assert np.array_equal(line.get_ydata(), rows["weight"])
         assert line.get_label() == rows["label"].iloc[0]
     assert axes.get_xlabel() and axes.get_ylabel() and not axes.get_title(loc="left")
-    assert caption == f"{WEIGHTS[name]['title']} Closed form: no model, no seed."
+    assert caption == f"Closed form: no model is trained or tested. {WEIGHTS[name]['title']}"
     plt.close(figure)
 
 
@@ -302,7 +302,8 @@ def test_best_of_n_in_rl_is_drawn_over_the_quantile_of_the_reward(curves):
 def test_lines_of_a_figure_differ_in_dash_and_marker_so_that_grey_loses_nothing(curves):
     figure, _ = of_weights.weights(curves, **WEIGHTS["fig11"])
     lines = figure.axes[0].lines
-    assert len({line.get_linestyle() for line in lines}) == len({line.get_marker() for line in lines}) == len(lines)
+    dashes = {str(style["linestyle"]) for style in styles_of(line.get_label() for line in lines).values()}
+    assert len(dashes) == len({line.get_marker() for line in lines}) == len(lines)
     plt.close(figure)
 
 

@@ -104,8 +104,7 @@ def test_paired_runs_were_evaluated_on_the_same_problems(read, require, experime
     other = by_run[by_run != by_run.iloc[0]]
     require(
         other.empty,
-        f"{path}: problems of arm, seed, k {other.index[0] if len(other) else ''} are not those of "
-        f"{by_run.index[0]}",
+        f"{path}: problems of arm, seed, k {other.index[0] if len(other) else ''} are not those of {by_run.index[0]}",
     )
 
 

@@ -1,4 +1,4 @@
-r"""Questions of reasoning-gym's tasks (Stojanovski et al. 2025, arXiv 2505.24760), and their own scorers.
+"""Questions of reasoning-gym's tasks (Stojanovski et al. 2025, arXiv 2505.24760), and their own scorers.
 
 A scorer sees an answer as it was written, and some read it as Python or algebra, so that a few characters could take
 for ever, or all memory. It therefore works in a process of its own, this module as a command, which is killed at a time

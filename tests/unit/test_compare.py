@@ -400,7 +400,8 @@ def test_a_wrong_folder_ends_the_command_with_a_sentence_and_code_1(tmp_path):
 def test_make_compare_names_the_folder_of_the_preset():
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
-    command = ["make", "--no-print-directory", "-n", "compare", "CONFIG=config/small.yaml", "PUBLISHED=1"]
+    options = [f"VENV={sys.prefix}", "CONFIG=config/small.yaml", "PUBLISHED=1"]  # make refuses where there is none
+    command = ["make", "--no-print-directory", "-n", "compare", *options]
     planned = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=True).stdout
     assert planned.splitlines()[-1].endswith("python -m compute_aligned compare results/small --published")
 

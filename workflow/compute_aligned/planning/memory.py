@@ -43,6 +43,8 @@ KNOWN = {
         "num_attention_heads": 32,
         "num_key_value_heads": 8,
         "tie_word_embeddings": False,
+        "rope_theta": 1e6,
+        "sliding_window": None,  # v0.1 had one, which is transformers' default
     },
     "nferruz/ProtGPT2": {
         "model_type": "gpt2",

@@ -91,6 +91,13 @@ def test_a_tokenizer_without_pad_token_pads_with_the_end_token_and_still_learns_
     assert encode_example(loaded, "p", "1+2", "3", 50)["labels"][-1] == loaded.eos_token_id
 
 
+def test_a_loaded_model_does_without_cudnns_attention(tmp_path):
+    make_base_model(SOURCE, tmp_path)
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    load_model(tmp_path, tmp_path, "fp32", None, trainable=True)
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+
+
 def test_precisions_are_checked_against_the_device(monkeypatch):
     check_precision("fp32")
     check_precision("bf16")

@@ -19,7 +19,7 @@ stands for a name that you choose or that another file defines: up to 100 letter
 letter or a digit. Numbers are finite, and whole ones have no decimal point.
 """
 FILES = {
-    "config/tiny.yaml, small.yaml, paper.yaml: scale": Preset,
+    "config/tiny.yaml, small.yaml, small_gym.yaml, paper.yaml: scale": Preset,
     "config/recipes.yaml: how the paper trains its runs": Recipes,
     "config/experiments.yaml: what is compared": Experiments,
     "config/claims.yaml: what the paper says, and what decides it": Claims,

@@ -73,8 +73,8 @@ def load_model(base: Path, start: Path, precision: str, quantization: str | None
         quantization: ``nf4`` (4-bit NormalFloat, double quantisation) or None.
         trainable: whether the weights, or those of an adapter, will be trained further.
     """
-    # cuDNN's attention has a backward pass that gives NaN on an H100 or H200, where a padded batch is 64 tokens long, or
-    # 64 more than a multiple of 128 (pytorch/pytorch#196678). torch has other kernels as fast.
+    # The backward pass of cuDNN's attention gives NaN on an H100 or H200, where a padded batch is 64 tokens long, or
+    # 64 more than a multiple of 128 (pytorch/pytorch#196678). torch has other kernels, as fast.
     torch.backends.cuda.enable_cudnn_sdp(False)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.float32 if trainable and quantization is None else DTYPES[precision]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import types
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -11,9 +12,11 @@ from transformers import AutoModelForCausalLM
 
 from compute_aligned.models.loading import load_model
 from compute_aligned.provenance.job import job
+from compute_aligned.training import callbacks
 from compute_aligned.training import grpo_run as train_grpo
 from compute_aligned.training import sft_run as train_sft
 from compute_aligned.training import trained as checks
+from compute_aligned.training.callbacks import CountSkippedSteps
 from compute_aligned.training.run_files import RunFiles
 
 
@@ -137,6 +140,25 @@ def test_a_run_whose_steps_loss_scaling_all_skipped_is_refused(base):
     start = checks.fingerprint(model)
     with pytest.raises(ValueError, match="loss scaling skipped every optimiser step"):
         checks.refuse_if_untrained(trainer_of(model, 0), start)
+
+
+@pytest.mark.parametrize(
+    ("step", "skipped", "steps", "stops"),
+    [(16, 16, 40, False), (17, 17, 40, True), (500, 50, 500, False), (500, 51, 500, True), (51, 51, 500, True)],
+)
+def test_a_run_stops_where_loss_scaling_skips_more_than_its_scale_needs_and_a_tenth(step, skipped, steps, stops):
+    scheduler = types.SimpleNamespace(state_dict=lambda: {"last_epoch": step - skipped})
+    state = types.SimpleNamespace(global_step=step, max_steps=steps)
+    with pytest.raises(ValueError, match=f"skipped {skipped} of a run of {steps}") if stops else nullcontext():
+        CountSkippedSteps().on_step_end(None, state, None, lr_scheduler=scheduler)
+
+
+@SCRIPTS
+def test_the_trainings_count_the_steps_that_were_skipped(run, module, capfd, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(callbacks, "refuse_skipped_steps", lambda *numbers: seen.append(numbers))
+    run(module, capfd, **({} if module is train_grpo else {"start": None}))
+    assert seen and all(step == taken <= steps for step, taken, steps in seen)
 
 
 def test_one_weight_that_moved_by_one_bit_is_training(base):

@@ -30,8 +30,8 @@ def refuse_without_package() -> None:
     """Raise ValueError where reasoning-gym is not installed."""
     if importlib.util.find_spec("reasoning_gym") is None:
         raise ValueError(
-            "loader reasoning_gym needs the package reasoning-gym, which is not installed; `pip install reasoning-gym` "
-            "in this environment installs it"
+            "loader reasoning_gym needs the package reasoning-gym, which is not installed; `pip install --constraint "
+            "constraints.txt '.[reasoning-gym]'` in this environment installs it"
         )
 
 

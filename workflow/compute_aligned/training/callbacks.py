@@ -1,4 +1,4 @@
-"""What a trainer calls where it writes a checkpoint, and where it is told to end."""
+"""What a trainer calls where it writes a checkpoint, where a step ends, and where it is told to end."""
 
 import json
 import signal
@@ -9,6 +9,7 @@ from transformers import TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from .checkpoints import RECORD, seal
+from .trained import refuse_skipped_steps
 
 
 class SaveRecord(TrainerCallback):
@@ -32,6 +33,14 @@ class BeforeSaving(TrainerCallback):
     def on_step_end(self, args, state, control, **kwargs):
         if control.should_save:
             self.function()
+
+
+class CountSkippedSteps(TrainerCallback):
+    """Ends a training of which loss scaling skips too many steps (``refuse_skipped_steps``)."""
+
+    def on_step_end(self, args, state, control, lr_scheduler=None, **kwargs):
+        # The schedule goes on where loss scaling did not skip the step, also over checkpoints.
+        refuse_skipped_steps(state.global_step, lr_scheduler.state_dict()["last_epoch"], state.max_steps)
 
 
 class EndWhenTold(TrainerCallback):

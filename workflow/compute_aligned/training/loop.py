@@ -11,7 +11,7 @@ from ..provenance.job import job
 from ..provenance.lease import lease_of
 from ..provenance.writing import whole
 from ..settings import Settings
-from .callbacks import BeforeSaving, EndWhenTold
+from .callbacks import BeforeSaving, CountSkippedSteps, EndWhenTold
 from .checkpoints import last_whole_checkpoint
 from .run_files import RunFiles
 from .trained import refuse_if_untrained
@@ -39,7 +39,7 @@ def train_to_the_end(
         name of the checkpoint that was taken up, if one was.
 
     Raises:
-        ValueError: nothing was trained, or the process was told to end by SIGTERM.
+        ValueError: nothing was trained, loss scaling skipped too many steps, or the process was told to end by SIGTERM.
     """
     checkpoint = last_whole_checkpoint(work)
     if checkpoint is not None:
@@ -47,6 +47,7 @@ def train_to_the_end(
     with EndWhenTold() as end:
         trainer.add_callback(end)  # before the next one, which has to see that a checkpoint is wanted
         trainer.add_callback(BeforeSaving(before_writing))
+        trainer.add_callback(CountSkippedSteps())
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if end.told and trainer.state.global_step < trainer.state.max_steps:
         raise ValueError(

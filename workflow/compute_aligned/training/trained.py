@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from transformers import Trainer, TrainingArguments
 
+SKIPS_TO_SCALE_1 = 16  # of loss scaling, which begins at 2**16 and halves at an overflow
+MOST_SKIPPED = 0.1  # of a run's steps
 
 def refuse_values_that_are_no_numbers(step: int, values: Mapping[str, float | None]) -> None:
     """Stop a training at the first value that is NaN or infinite: every later step would be lost, too.
@@ -30,6 +32,25 @@ def checked_logs(logs: Mapping[str, float], arguments: TrainingArguments) -> dic
     """
     names = ("loss",) if arguments.fp16 else ("loss", "grad_norm")
     return {name: logs.get(name) for name in names}
+
+
+def refuse_skipped_steps(step: int, taken: int, steps: int) -> None:
+    """Stop a training of which loss scaling skips more steps than it takes to find its scale.
+
+    Args:
+        step: optimiser steps so far, with those that were skipped.
+        taken: those that were taken.
+        steps: of the whole run.
+
+    Raises:
+        ValueError: more were skipped than bring the scale down to 1, and more than ``MOST_SKIPPED`` of the run.
+    """
+    skipped = step - taken
+    if skipped > max(SKIPS_TO_SCALE_1, MOST_SKIPPED * steps):
+        raise ValueError(
+            f"training stopped at step {step}: loss scaling skipped {skipped} of a run of {steps} steps; wanted at most "
+            f"{MOST_SKIPPED:.0%}, or the {SKIPS_TO_SCALE_1} that bring the scale down to 1; precision bf16 needs none"
+        )
 
 
 def fingerprint(model: torch.nn.Module) -> dict[str, str]:

@@ -10,6 +10,7 @@ from transformers import Trainer, TrainingArguments
 SKIPS_TO_SCALE_1 = 16  # of loss scaling, which begins at 2**16 and halves at an overflow
 MOST_SKIPPED = 0.1  # of a run's steps
 
+
 def refuse_values_that_are_no_numbers(step: int, values: Mapping[str, float | None]) -> None:
     """Stop a training at the first value that is NaN or infinite: every later step would be lost, too.
 

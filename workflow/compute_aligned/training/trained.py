@@ -50,7 +50,7 @@ def refuse_skipped_steps(step: int, taken: int, steps: int) -> None:
     if skipped > max(SKIPS_TO_SCALE_1, MOST_SKIPPED * steps):
         raise ValueError(
             f"training stopped at step {step}: loss scaling skipped {skipped} of a run of {steps} steps; wanted at "
-            f"most {MOST_SKIPPED:.0%}, or the {SKIPS_TO_SCALE_1} that bring the scale down to 1; precision bf16 needs none"
+            f"most {MOST_SKIPPED:.0%}, or the {SKIPS_TO_SCALE_1} that bring the scale down to 1; bf16 needs none"
         )
 
 

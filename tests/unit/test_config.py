@@ -214,8 +214,9 @@ def complaint_about_problems(content):
 def test_local_data_are_looked_at_before_the_first_job(tmp_path):
     content = own_table(tmp_path, prompt="{problem}")
     assert re.sub(r"train/\d+", "train/...", complaint_about_problems(content)) == (
-        "my.yaml: data.math: problem train/...: found the character 'W', which models.math, a model of kind "
-        f"arithmetic_scratch that is made here, has no token for; wanted one of {ALPHABET!r}, or another model"
+        "my.yaml: data.math: problem train/..., in its prompt or target: found the character 'W', which "
+        f"models.math, a model of kind arithmetic_scratch that is made here, has no token for; wanted one of "
+        f"{ALPHABET!r}, or another model"
     )
     content = own_table(tmp_path, question="{n}+1=", prompt="{problem}")
     check_problems(load_settings(content, "my.yaml", CONFIG), "my.yaml")

@@ -98,6 +98,20 @@ def test_without_the_package_one_sentence_says_how_to_get_it_before_the_first_jo
         check_problems(settings(), "my.yaml")
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"settings": {"smallest": 0}}, "reasoning-gym's task 'doubling': .*unexpected keyword argument"),
+        ({}, "problem doubling/000000, in its prompt or target: found the character 'P', which models.math"),
+    ],
+)
+def test_settings_and_characters_are_looked_at_before_the_first_job(package, changes, said):
+    ours = settings()
+    ours["preset"]["data"]["math"] |= changes
+    with pytest.raises(ConfigError, match=f"my.yaml: data.math: {said}"):
+        check_problems(ours, "my.yaml")
+
+
 def test_a_full_score_is_right_and_nothing_that_an_answer_does_ends_the_scoring(package):
     problem = load_task(task())[0]["train"][0]
     double = int(problem.answer)

@@ -6,12 +6,13 @@ from pathlib import Path
 from ..models.sources import ArithmeticScratch, ProteinScratch, Scratch, read_source
 from ..tasks.loading import load_task
 from ..tasks.problems import Problem
-from ..tasks.reasoning_gym import refuse_without_package
+from ..tasks.reasoning_gym import first_problems
 from ..tasks.sources import Arithmetic, ProteinUnconditional, ReasoningGym, Table, Task, read_task
 from .files import ConfigError
 from .resolving import recipes_and_objectives
 
 SPLITS = ("train", "validation", "test")
+FEW = 3  # problems of reasoning-gym that are looked at: drawing all may take minutes
 TARGETS = {"answer": "answer", "solution": "target"}  # of a recipe -> column of a problem
 
 
@@ -33,7 +34,7 @@ def check_sizes(settings: dict, preset_file: str) -> None:
 
 
 def check_problems(settings: dict, preset_file: str) -> None:
-    """Read local tables, draw arithmetic problems, and look whether recipes and models can use them.
+    """Read local tables, draw arithmetic problems and a few of reasoning-gym, and look whether they can be used.
 
     Before the first job, and so before a model is made or fetched. A table on the hub is read by its job alone; a local
     one that is not there stops that job.
@@ -43,8 +44,8 @@ def check_problems(settings: dict, preset_file: str) -> None:
         preset_file: what sentences call the preset.
 
     Raises:
-        ConfigError: a table cannot be read, a recipe takes more problems of its levels than there are, or a model that
-            is made here has no token for a character.
+        ConfigError: a table cannot be read, reasoning-gym has no such task or setting, a recipe takes more problems of
+            its levels than there are, or a model that is made here has no token for a character.
     """
     loaded: dict[str, dict[str, list[Problem]]] = {}
     for name in _recipes_in_use(settings):
@@ -53,11 +54,11 @@ def check_problems(settings: dict, preset_file: str) -> None:
         if method["task"] not in loaded:
             loaded[method["task"]] = _loaded(read_task(settings["preset"]["data"][method["task"]]), where)
         splits = loaded[method["task"]]
-        if splits:
+        if set(splits) == set(SPLITS):
             levels = method["levels"]
             sizes = {split: sum(problem.level in levels for problem in splits[split]) for split in SPLITS}
             _refuse_too_many(name, settings, preset_file, sizes, f" of levels {levels}")
-            _refuse_unknown_characters(method, settings, splits, where)
+        _refuse_unknown_characters(method, settings, splits, where)
 
 
 def _recipes_in_use(settings: dict) -> list[str]:
@@ -89,7 +90,7 @@ def _sizes(task: Task, where: str) -> dict[str, int] | None:
 
 
 def _loaded(task: Task, where: str) -> dict[str, list[Problem]]:
-    """The problems where settings tell less and reading them takes little; else none."""
+    """The problems, or the first ones, where settings tell less and reading them takes little; else none."""
     if isinstance(task, Table):
         files = (task.source.train_file, task.source.test_file)
         if not all(file is not None and Path(file).is_file() for file in files):
@@ -97,9 +98,8 @@ def _loaded(task: Task, where: str) -> dict[str, list[Problem]]:
     elif not isinstance(task, Arithmetic | ReasoningGym):  # the others have one level
         return {}
     try:
-        if isinstance(task, ReasoningGym):  # drawing them may take minutes
-            refuse_without_package()
-            return {}
+        if isinstance(task, ReasoningGym):
+            return {"train": first_problems(task.questions, FEW)}
         return load_task(task)[0]
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from None
@@ -135,12 +135,12 @@ def _refuse_unknown_characters(method: dict, settings: dict, splits: dict[str, l
     else:
         return
     column = TARGETS[method["target"]]
-    for split in SPLITS:
-        for problem in splits[split]:
+    for problems in splits.values():
+        for problem in problems:
             unknown = (problem.prompt + getattr(problem, column)).strip(ALPHABET)[:1]
             if unknown:
                 raise ConfigError(
-                    f"{where}: problem {problem.problem_id}: found the character {unknown!r}, which models."
-                    f"{method['model']}, a model of kind {source.kind} that is made here, has no token for; wanted one "
-                    f"of {ALPHABET!r}, or another model"
+                    f"{where}: problem {problem.problem_id}, in its prompt or target: found the character {unknown!r}, "
+                    f"which models.{method['model']}, a model of kind {source.kind} that is made here, has no token "
+                    f"for; wanted one of {ALPHABET!r}, or another model"
                 )

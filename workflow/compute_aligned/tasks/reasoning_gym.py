@@ -49,17 +49,7 @@ def load_splits(questions: Questions, sizes: dict[str, int]) -> dict[str, list[P
             answers; or its scorer, asked in another process, does not know a question or calls its own answer wrong.
     """
     entries = list(_entries(questions))
-    problems = [
-        Problem(
-            problem_id=f"{questions.task}/{index:06d}",
-            prompt=prompt,
-            target=f"\\boxed{{{entry['answer']}}}",
-            answer=entry["answer"],
-            subject=questions.task,
-            level=1,
-        )
-        for index, prompt, entry in entries
-    ]
+    problems = [_problem(questions.task, *one) for one in entries]
     with Scorer(questions) as scorer:
         if scorer.digest() != _digest(entries):  # a task that goes through a set, whose order is each process's own
             raise ValueError(
@@ -73,6 +63,15 @@ def load_splits(questions: Questions, sizes: dict[str, int]) -> dict[str, list[P
                     f"{problem.answer[:60]!r}, right, so its scores cannot be trusted"
                 )
     return split_without_overlap(problems, sizes, random.Random(questions.seed))
+
+
+def first_problems(questions: Questions, n: int) -> list[Problem]:
+    """The first distinct problems, at most n, for a look before the first job.
+
+    Raises:
+        ValueError: as ``load_splits``, as far as these tell.
+    """
+    return [_problem(questions.task, *one) for one in _entries(questions | {"n": min(n, questions.n)})]
 
 
 class Scorer:
@@ -192,6 +191,17 @@ def _entries(questions: Questions) -> Iterator[tuple[int, str, dict]]:
     raise ValueError(
         f"{_named(questions)}: {questions.n} problems were asked for, found {len(seen)} different ones in {tries} "
         "tries; wanted fewer, or settings with more of them"
+    )
+
+
+def _problem(task: str, index: int, prompt: str, entry: dict) -> Problem:
+    return Problem(
+        problem_id=f"{task}/{index:06d}",
+        prompt=prompt,
+        target=f"\\boxed{{{entry['answer']}}}",
+        answer=entry["answer"],
+        subject=task,
+        level=1,
     )
 
 

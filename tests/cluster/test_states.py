@@ -300,8 +300,8 @@ def test_site_keys_are_held_against_the_cluster(slurm_with_accounting, tmp_path,
         monkeypatch.setenv(name, value)
     profile = tmp_path / "config.yaml"
     profile.write_text("executor: slurm\n")
-    assert site_warnings(profile) == []  # it has a default partition, and its user one account
+    assert site_warnings(profile, 60) == []  # it has a default partition, and its user one account
     profile.write_text('default-resources: ["slurm_account=physics", "slurm_partition=gpus"]\n')
-    partition, account = site_warnings(profile)
+    partition, account = site_warnings(profile, 60)
     assert partition == f"this cluster has no partition gpus, which {profile} names as slurm_partition; it has all"
     assert f"no account physics, which {profile} names as slurm_account; yours are root" in account

@@ -43,16 +43,16 @@ def profile(tmp_path):
 
 
 def test_without_slurm_nothing_is_asked(slurm, profile):
-    assert site.site_warnings(profile()) == []
+    assert site.site_warnings(profile(), 60) == []
 
 
 def test_keys_that_are_empty_are_said_where_the_cluster_has_no_default(slurm, profile):
     slurm(sbatch="", scontrol=PARTITIONS, sacctmgr="physics\nbiology\n")
-    partition, account = site.site_warnings(profile())
+    partition, account = site.site_warnings(profile(), 60)
     assert "names no slurm_partition, and this cluster has no default one; it has gpu, old" in partition
     assert "names no slurm_account" in account and account.endswith("yours are biology, physics")
     slurm(scontrol=PARTITIONS.replace("Default=NO", "Default=YES"), sacctmgr="physics\n")
-    assert site.site_warnings(profile()) == []
+    assert site.site_warnings(profile(), 60) == []
 
 
 def test_keys_that_the_cluster_does_not_know_are_named(slurm, profile):
@@ -61,7 +61,7 @@ def test_keys_that_the_cluster_does_not_know_are_named(slurm, profile):
         "default-resources": ["slurm_account=ACCOUNT", "slurm_partition=gpu"],
         "set-resources": ["sample:slurm_partition=gpus,old"],
     }
-    unknown, drained, account = site.site_warnings(profile(**keys))
+    unknown, drained, account = site.site_warnings(profile(**keys), 60)
     assert unknown.startswith("this cluster has no partition gpus, which ") and unknown.endswith("it has gpu, old")
     assert drained.startswith("partition old, which ") and drained.endswith("is DRAIN now")
     assert account.startswith("this cluster gives you no account ACCOUNT, ") and "yours are physics" in account
@@ -69,12 +69,26 @@ def test_keys_that_the_cluster_does_not_know_are_named(slurm, profile):
         "default-resources": {"slurm_account": "physics", "slurm_partition": "gpu"},
         "set-resources": {"sample": {"slurm_partition": "gpu"}},
     }
-    assert site.site_warnings(profile(**mappings)) == []
+    assert site.site_warnings(profile(**mappings), 60) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "minutes"),
+    [("UNLIMITED", None), ("1-00:00:00", None), ("23:59:00", 1439), ("02:00:00", 120), ("2-00:00:00", None)],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_a_partition_that_ends_jobs_earlier_than_they_ask_for_is_said(slurm, profile, limit, minutes, named):
+    said = PARTITIONS.replace("UNLIMITED", limit)
+    slurm(sbatch="", scontrol=said if named else said.replace("=NO", "=YES", 1), sacctmgr=None)
+    keys = {"default-resources": ["slurm_partition=gpu"]} if named else {}
+    warnings = site.site_warnings(profile(**keys), 24 * 60)
+    wanted = f"partition gpu ends jobs after {minutes} minutes, and the preset's resources ask for up to 1440 (runtime)"
+    assert [warning.split(";")[0] for warning in warnings] == ([wanted] if minutes else [])
 
 
 def test_without_accounting_there_are_no_accounts_and_a_controller_that_is_away_is_said(slurm, profile):
     slurm(sbatch="", scontrol=None, sacctmgr=None)
-    (warning,) = site.site_warnings(profile(**{"default-resources": ["slurm_account=physics"]}))
+    (warning,) = site.site_warnings(profile(**{"default-resources": ["slurm_account=physics"]}), 60)
     assert "does not answer `scontrol show partition`" in warning
 
 

@@ -414,7 +414,8 @@ def main() -> None:
     found = warnings(plan, speeds, rows, Path(plan.layout.root))
     precisions = {plan.preset["models"][name]["precision"] for name in plan.models}
     found += torch_warnings(precisions, arguments.card, speeds.card.capability)
-    found += hub_warnings(plan) + site_warnings(arguments.site)
+    longest = max(resources["runtime"] for resources in settings["preset"]["resources"].values())
+    found += hub_warnings(plan) + site_warnings(arguments.site, longest)
     for warning in found:
         print(f"Beware: {warning}.")
     if arguments.csv is not None:

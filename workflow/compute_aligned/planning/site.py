@@ -18,19 +18,22 @@ PROFILE = Path("slurm/config.yaml")
 PREFETCH = "`snakemake --cores 2 prefetch` where it can be reached fetches all that a run takes from it"
 
 
-def site_warnings(profile: Path) -> list[str]:
+def site_warnings(profile: Path, runtime: int) -> list[str]:
     """What is wrong with the account and partitions of a cluster's profile, asked of the Slurm here; none without one.
 
     Args:
         profile: file of a Snakemake profile; one that is not there names nothing.
+        runtime: the longest that a job of the preset asks for, in minutes.
     """
     if shutil.which("sbatch") is None:
         return []
     named = _site_keys(profile)
-    return _partition_warnings(profile, named["slurm_partition"]) + _account_warnings(profile, named["slurm_account"])
+    return _partition_warnings(profile, named["slurm_partition"], runtime) + _account_warnings(
+        profile, named["slurm_account"]
+    )
 
 
-def _partition_warnings(profile: Path, named: list[str]) -> list[str]:
+def _partition_warnings(profile: Path, named: list[str], runtime: int) -> list[str]:
     said = _asked("scontrol", "--oneliner", "show", "partition")
     if said is None:
         return ["Slurm's controller does not answer `scontrol show partition`, so that partitions could not be checked"]
@@ -49,6 +52,16 @@ def _partition_warnings(profile: Path, named: list[str]) -> list[str]:
         state = re.search(r" State=(\S+)", partitions.get(name, ""))
         if state and state[1] != "UP":
             warnings.append(f"partition {name}, which {profile} names, is {state[1]} now")
+    defaults = [name for name, line in partitions.items() if " Default=YES" in line]
+    for name in wanted or defaults:
+        limit = re.search(r" MaxTime=(?:(\d+)-)?(\d+):(\d+):\d+", partitions.get(name, ""))  # or UNLIMITED
+        days, hours, minutes = (int(part or 0) for part in limit.groups()) if limit else (0, 0, runtime)
+        longest = (24 * days + hours) * 60 + minutes
+        if runtime > longest:
+            warnings.append(
+                f"partition {name} ends jobs after {longest} minutes, and the preset's resources ask for up to {runtime} "
+                "(runtime); Slurm holds or refuses such jobs"
+            )
     return warnings
 
 

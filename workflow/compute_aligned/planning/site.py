@@ -59,8 +59,8 @@ def _partition_warnings(profile: Path, named: list[str], runtime: int) -> list[s
         longest = (24 * days + hours) * 60 + minutes
         if runtime > longest:
             warnings.append(
-                f"partition {name} ends jobs after {longest} minutes, and the preset's resources ask for up to {runtime} "
-                "(runtime); Slurm holds or refuses such jobs"
+                f"partition {name} ends jobs after {longest} minutes, and the preset's resources ask for up to "
+                f"{runtime} (runtime); Slurm holds or refuses such jobs"
             )
     return warnings
 

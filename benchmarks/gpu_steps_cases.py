@@ -50,9 +50,9 @@ from compute_aligned.training.sft_run import encode_problems
 
 PRESET = Path(__file__).parents[1] / "config" / "paper.yaml"
 GIB = memory.GIB
-# What the estimates do not need to know of the originals' config.json. Without a window keys and values are all kept.
+# What the estimates do not need to know of the originals' config.json.
 NOT_COUNTED = {
-    "math": {"sliding_window": None, "rope_theta": 1e6, "max_position_embeddings": 32768},
+    "math": {"max_position_embeddings": 32768},
     "protein": {},
 }
 TINY = {

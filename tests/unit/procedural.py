@@ -1,4 +1,4 @@
-"""A stand-in for the package reasoning-gym, with its interface and three small tasks."""
+"""A stand-in for the package reasoning-gym, with its interface and a few small tasks."""
 
 import textwrap
 
@@ -7,7 +7,8 @@ def write_package(folder):
     """Write the package into a folder, which then has to stand on the path."""
     package = folder / "reasoning_gym"
     package.mkdir(parents=True)
-    (package / "factory.py").write_text("DATASETS = dict.fromkeys(['doubling', 'repeating', 'silent', 'restless'])\n")
+    tasks = ["doubling", "repeating", "silent", "restless", "leg_counting"]
+    (package / "factory.py").write_text(f"DATASETS = dict.fromkeys({tasks})\n")
     (package / "__init__.py").write_text(
         textwrap.dedent(
             '''
@@ -45,7 +46,8 @@ def write_package(folder):
                     return 1.0 if value == 2 * entry["metadata"]["number"] else 0.5 * (value % 2 == 0)
 
 
-            def create_dataset(name, seed, size, largest=10**6):
+            def create_dataset(name, seed, size, largest=10**6, max_animals=None):
+                assert (max_animals is not None) == (name == "leg_counting"), "max_animals is for counting legs"
                 assert largest > 0, "largest must be\\n positive"
                 return Dataset(name, seed, size, 3 if name == "repeating" else largest)
             '''

@@ -78,7 +78,7 @@ def test_splits_are_seeded_and_share_no_question(package):
 @pytest.mark.parametrize(
     ("name", "changes", "said"),
     [
-        ("silence", {}, "reasoning-gym has no task 'silence'; the nearest is silent; it has doubling, repeating, "),
+        ("silence", {}, "reasoning-gym has no task 'silence'; the nearest is silent; it has doubling, leg_counting, "),
         ("doubling", {"settings": {"largest": 0}}, "reasoning-gym's task 'doubling': largest must be positive"),
         ("doubling", {"settings": {"smallest": 0}}, "'doubling': create_dataset() got an unexpected keyword argument"),
         ("repeating", {}, "'repeating': 40 problems were asked for, found 3 different ones in 800 tries; wanted fewer"),

@@ -72,8 +72,9 @@ $(VENV)/docs-installed: $(VENV)/installed
 rulegraph: env  ## draw the rules of CONFIG and what each reads, docs/rulegraph.svg
 	@$(SNAKEMAKE) --rulegraph --configfile $(CONFIG) | $(BIN)/python workflow/scripts/draw_rulegraph.py > docs/rulegraph.svg
 
-reference: env  ## renew results/reference from CONFIG's results (PRESET=tiny20: from those of twenty seeds)
+reference: env  ## renew results/reference from CONFIG's results, and the docs' tables of it (PRESET=tiny20: of twenty seeds)
 	$(BIN)/python -m compute_aligned reference results/$(PRESET)
+	$(BIN)/python docs/renew.py
 
 compare: made  ## hold CONFIG's results against results/reference (AGAINST=another folder; PUBLISHED=1: the paper's values)
 	@$(BIN)/python -m compute_aligned compare $(strip results/$(PRESET) $(if $(AGAINST),--reference $(AGAINST)) $(if $(PUBLISHED),--published))

@@ -1,5 +1,6 @@
 """README.md and docs/claims.md show what the reference holds, and what the commands print."""
 
+import importlib.util
 import re
 import sys
 from pathlib import Path
@@ -15,6 +16,10 @@ from compute_aligned.presentation.claims_table import claims_table
 from compute_aligned.presentation.claims_table import main as claims_main
 from compute_aligned.presentation.figures.matrix import matrix
 from compute_aligned.presentation.terminal import describe_claims, describe_results
+
+SPEC = importlib.util.spec_from_file_location("renew", REPO / "docs/renew.py")
+renew = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(renew)
 
 README = (REPO / "README.md").read_text()
 CLAIMS_PAGE = (REPO / "docs/claims.md").read_text()
@@ -38,8 +43,28 @@ def printed_under(heading):
     return [line.removesuffix("…").rstrip() for line in block.splitlines() if line != "..."]
 
 
-def test_the_claims_page_has_the_table_of_the_reference(claims):
+def test_the_tables_are_those_of_the_references(claims):
+    assert renew.renewed_claims_page(CLAIMS_PAGE) == CLAIMS_PAGE
     assert marked(CLAIMS_PAGE) == claims_table(claims)
+    assert renew.renewed_readme(README) == README
+    worn = README.replace("| 5 |", "| 3 |").replace("**reproduced**", "**inconclusive**")
+    assert worn != README and renew.renewed_readme(worn) == README
+
+
+def test_references_stand_side_by_side(monkeypatch, capsys, tmp_path, claims):
+    (tmp_path / "other").mkdir()
+    some = claims[claims["claim"].isin(["C03", "C30"])].assign(seeds=1.0)
+    some.to_csv(tmp_path / "other/claims.csv", index=False)
+    monkeypatch.setattr(
+        sys, "argv", ["claims", str(REFERENCES / "tiny/claims.csv"), str(tmp_path / "other/claims.csv")]
+    )
+    claims_main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| | claim | paper | tiny, 5 seeds | other, 1 seed |" and len(lines) == 2 + len(claims)
+    (third,) = (line for line in lines if line.startswith("| C03 |"))
+    *_, here, there = third.removesuffix(" |").split(" | ")
+    assert here == there and here.endswith("points<br>**reproduced**")
+    assert sum(line.endswith(" | – |") for line in lines) == len(claims) - 2
 
 
 def test_the_claims_of_the_readme_are_five_rows_of_it(claims):

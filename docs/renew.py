@@ -15,27 +15,28 @@ from compute_aligned.provenance.artifacts import read_artifact
 
 REPO = Path(__file__).parents[1]
 REFERENCES = REPO / "results" / "reference"
+MAIN = "tiny20"  # the reference that the pages speak from
 COUNTED = ["reproduced", "contradicted", "inconclusive", "not tested here"]  # verdicts, as in README's table
 SIMULATED = ("| claim | reproduced, 5 seeds", "| seeds | any false", "| experiment | arm | k | problems")
 
 
 def references() -> dict[str, pd.DataFrame]:
-    """Claims of each reference that has any, `tiny` and what is made from it first."""
+    """Claims of each reference that has any, those of preset `tiny` first."""
     files = sorted(REFERENCES.glob("*/claims.csv"), key=lambda file: (not file.parent.name.startswith("tiny"), file))
     return {file.parent.name: read_artifact("claims", file) for file in files}
 
 
 def renewed_claims_page(page: str) -> str:
-    """docs/claims.md with the table of `tiny`, all references side by side, and the root hash."""
+    """docs/claims.md with the table of the main reference, all references side by side, and the root hash."""
     runs = references()
-    page = _between(page, "claims", claims_table(runs["tiny"]))
+    page = _between(page, "claims", claims_table(runs[MAIN]))
     page = _between(page, "side by side", side_by_side(runs))
     return _with_root_hash(page)
 
 
 def renewed_readme(page: str) -> str:
     """README.md with its chosen rows of the claims, the counts of verdicts, and the root hash."""
-    rows = claims_table(read_artifact("claims", REFERENCES / "tiny/claims.csv")).splitlines()
+    rows = claims_table(read_artifact("claims", REFERENCES / MAIN / "claims.csv")).splitlines()
     chosen = re.findall(r"^\| (C\w+) \|", page, flags=re.MULTILINE)
     kept = [row for row in rows[2:] if row.split(" | ")[0].removeprefix("| ") in chosen]
     page = _between(page, "claims", "\n".join([*rows[:2], *kept]))
@@ -63,7 +64,7 @@ def _between(page: str, name: str, text: str) -> str:
 
 
 def _with_root_hash(page: str) -> str:
-    roots = pd.read_csv(REFERENCES / "tiny/root_hashes.csv").set_index("file")["root_hash"]
+    roots = pd.read_csv(REFERENCES / MAIN / "root_hashes.csv").set_index("file")["root_hash"]
     return re.sub(r"(all that led to them: `)\w+`", rf"\g<1>{roots['claims.csv']}`", page)
 
 

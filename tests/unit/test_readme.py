@@ -30,7 +30,7 @@ VERDICTS = ["reproduced", "contradicted", "inconclusive", "not tested here"]
 @pytest.fixture(scope="module")
 def claims():
     # Read as it is: a reference keeps the columns and the words for verdicts of the version that made it.
-    return pd.read_csv(REFERENCES / "tiny/claims.csv")
+    return pd.read_csv(REFERENCES / renew.MAIN / "claims.csv")
 
 
 def marked(page):
@@ -47,7 +47,7 @@ def test_the_tables_are_those_of_the_references(claims):
     assert renew.renewed_claims_page(CLAIMS_PAGE) == CLAIMS_PAGE
     assert marked(CLAIMS_PAGE) == claims_table(claims)
     assert renew.renewed_readme(README) == README
-    worn = README.replace("| 5 |", "| 3 |").replace("**reproduced**", "**inconclusive**")
+    worn = README.replace("| 20 |", "| 3 |").replace("**reproduced**", "**inconclusive**")
     assert worn != README and renew.renewed_readme(worn) == README
 
 
@@ -56,11 +56,11 @@ def test_references_stand_side_by_side(monkeypatch, capsys, tmp_path, claims):
     some = claims[claims["claim"].isin(["C03", "C30"])].assign(seeds=1.0)
     some.to_csv(tmp_path / "other/claims.csv", index=False)
     monkeypatch.setattr(
-        sys, "argv", ["claims", str(REFERENCES / "tiny/claims.csv"), str(tmp_path / "other/claims.csv")]
+        sys, "argv", ["claims", str(REFERENCES / renew.MAIN / "claims.csv"), str(tmp_path / "other/claims.csv")]
     )
     claims_main()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "| | claim | paper | tiny, 5 seeds | other, 1 seed |" and len(lines) == 2 + len(claims)
+    assert lines[0] == "| | claim | paper | tiny20, 20 seeds | other, 1 seed |" and len(lines) == 2 + len(claims)
     (third,) = (line for line in lines if line.startswith("| C03 |"))
     *_, here, there = third.removesuffix(" |").split(" | ")
     assert here == there and here.endswith("points<br>**reproduced**")
@@ -75,7 +75,7 @@ def test_the_claims_of_the_readme_are_five_rows_of_it(claims):
 
 def test_the_verdicts_of_each_reference_are_counted(claims):
     counted = re.findall(r"^\| \[`results/reference/(\w+)`\]\S+ \| (.*) \|$", README, flags=re.MULTILINE)
-    assert "tiny" in dict(counted)
+    assert [name for name, _ in counted] == list(renew.references())
     for name, cells in counted:
         of_reference = pd.read_csv(REFERENCES / name / "claims.csv")
         counts = [(of_reference["verdict"] == verdict).sum() for verdict in VERDICTS]
@@ -86,32 +86,34 @@ def test_the_verdicts_of_each_reference_are_counted(claims):
 
 @pytest.mark.parametrize("page", ["README.md", "docs/claims.md", "docs/tutorial.md"])
 def test_every_interval_is_one_of_a_reference(page, claims):
-    tables = [file.read_text() for name in ("tiny", "small") for file in (REFERENCES / name / "tables").glob("*.md")]
+    tables = [file.read_text() for file in REFERENCES.glob("*/tables/*.md")]
     interval = re.compile(r"[-+]?\d+(?:\.\d+)? \[[-+\d., ]+\]")
-    known = {found for text in [claims_table(claims), *tables] for found in interval.findall(text)}
+    pages = [renew.side_by_side(renew.references()), *tables]
+    known = {found for text in pages for found in interval.findall(text)}
     shown = interval.findall((REPO / page).read_text().replace("−", "-"))
     assert len(shown) > 5
     assert set(shown) <= known, set(shown) - known
 
 
 def test_what_the_matrix_is_said_to_show():
-    summary = pd.read_csv(REFERENCES / "tiny/metrics/alignment_matrix.summary.csv")
+    summary = pd.read_csv(REFERENCES / renew.MAIN / "metrics/alignment_matrix.summary.csv")
     gains = 100 * summary[summary["metric"] == "pass"].pivot(index="arm", columns="k", values="difference")
     prices = -gains.loc["pass_n64", [1, 2, 4, 8]]
     assert f"costs {prices.min():.0f} to {prices.max():.0f} points up to 8." in README
     best = [0 if name == "ce" else int(name.removeprefix("pass_n")) for name in gains.idxmax()]
-    assert best[:2] == [0, 0]
+    assert best[:3] == [0, 0, 0]
     method = (REPO / "docs/method.md").read_text().replace("\n", " ")
-    assert "up to k = 2, then Pass@{}, {}, {}, {} and {} at k = 4, 8, 16, 32 and 64".format(*best[2:]) in method
+    assert "up to k = 4, then Pass@{}, {}, {} and {} at k = 8, 16, 32 and 64".format(*best[3:]) in method
     assert f"(Pass@64 at k = 4: −{prices[4]:.1f} points)" in method
-    caption = (REFERENCES / "tiny/figures/alignment_gain.caption.md").read_text()
+    caption = (REFERENCES / renew.MAIN / "figures/alignment_gain.caption.md").read_text()
     assert re.search(r"rank correlation is (\S+)\. ", method)[1] == re.search(r"rank correlation (\S+)\. ", caption)[1]
 
 
 def test_a_root_hash_that_it_prints_is_the_references(monkeypatch, capsys):
-    stored = pd.read_csv(REPO / "results/reference/tiny/root_hashes.csv").set_index("file")["root_hash"]
-    assert set(re.findall(r"\b[0-9a-f]{64}\b", README)) <= set(stored)
-    monkeypatch.setattr(sys, "argv", ["claims", str(REPO / "results/reference/tiny/claims.csv")])
+    stored = pd.read_csv(REFERENCES / renew.MAIN / "root_hashes.csv").set_index("file")["root_hash"]
+    others = pd.read_csv(REFERENCES / "tiny/root_hashes.csv")["root_hash"]  # of the audit shown
+    assert set(re.findall(r"\b[0-9a-f]{64}\b", README)) <= {*stored, *others}
+    monkeypatch.setattr(sys, "argv", ["claims", str(REFERENCES / renew.MAIN / "claims.csv")])
     claims_main()
     assert (
         capsys.readouterr().out.splitlines()[-1]
@@ -121,14 +123,15 @@ def test_a_root_hash_that_it_prints_is_the_references(monkeypatch, capsys):
 
 def test_the_caption_stands_under_the_picture_of_the_reference():
     entry = yaml.safe_load((REPO / "config/experiments.yaml").read_text())["experiments"]["alignment_matrix"]
-    summary = pd.read_csv(REPO / "results/reference/tiny/metrics/alignment_matrix.summary.csv")
-    _, caption = matrix(summary, entry["title"], "tiny", "test")
+    summary = pd.read_csv(REFERENCES / renew.MAIN / "metrics/alignment_matrix.summary.csv")
+    _, caption = matrix(summary, entry["title"], renew.MAIN, "test")
     assert re.search(rf"gain_matrix\.png\"[^>]*>\n\n<sub>{re.escape(caption)}</sub>\n", README), caption
 
 
-def test_a_run_ends_as_shown(claims):
+def test_a_run_ends_as_shown():
     said = describe_results(read_preset(REPO / "config/tiny.yaml"), REFERENCES / "tiny")
-    said += f"\n{describe_claims(claims, Path('results/tiny/report.html'))}"
+    judged = pd.read_csv(REFERENCES / "tiny/claims.csv")
+    said += f"\n{describe_claims(judged, Path('results/tiny/report.html'))}"
     assert set(printed_under("1. On a laptop.")) <= set(said.splitlines())
 
 

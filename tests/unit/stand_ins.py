@@ -1,7 +1,8 @@
-"""Stand-ins for the models of preset `paper`: their architectures and kinds of tokenizer, random weights, a few MB.
+"""Stand-ins for language models: their architectures and kinds of tokenizer, random weights, a few MB.
 
 What is not random is as in the originals: Mistral's grouped-query attention, byte-fallback BPE with `<s>`, `</s>` and
-no pad token, and chat template; GPT-2's byte-level BPE with `<|endoftext|>` as its only special token.
+no pad token, and chat template; GPT-2's byte-level BPE with `<|endoftext|>` as its only special token; byte-level BPE
+and turns in ChatML with a system turn of its own, of Qwen2.5 and SmolLM2, which tie embeddings and head.
 """
 
 import json
@@ -10,7 +11,18 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import GPT2Config, GPT2LMHeadModel, MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    GenerationConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from compute_aligned.advantages import batch_advantages, batch_weights
 from compute_aligned.tasks.protein import PROMPT as PROTEIN_PROMPT
@@ -163,6 +175,74 @@ def make_protgpt2(folder: Path, seed: int = 1, **changes) -> None:
     torch.manual_seed(seed)
     sizes = {"vocab_size": len(fast), "bos_token_id": 0, "eos_token_id": 0} | GPT2 | changes
     GPT2LMHeadModel(GPT2Config(**sizes)).save_pretrained(folder)
+
+
+# Of both without tools; the system turn that comes first where a conversation has none.
+CHATML_TEMPLATE = (
+    "{{%- if messages[0]['role'] != 'system' %}}{{{{- '<|im_start|>system\\n{system}<|im_end|>\\n' }}}}{{%- endif %}}"
+    "{{%- for message in messages %}}"
+    "{{{{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}}}"
+    "{{%- endfor %}}"
+    "{{%- if add_generation_prompt %}}{{{{- '<|im_start|>assistant\\n' }}}}{{%- endif %}}"
+)
+SMALL_CHAT = {
+    "hidden_size": 64,
+    "intermediate_size": 192,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 2048,
+    "tie_word_embeddings": True,
+}
+
+
+def chatml_tokenizer(special: list[str], system: str) -> PreTrainedTokenizerFast:
+    """Byte-level BPE with ChatML's turns; the first special token pads, `<|im_end|>` ends."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(
+        [text for row in math_rows(60) for text in (PROMPT.format(**row), row["solution"])],
+        trainers.BpeTrainer(
+            vocab_size=400,
+            special_tokens=special,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token=special[0], clean_up_tokenization_spaces=False
+    )
+    fast.chat_template = CHATML_TEMPLATE.format(system=system)
+    return fast
+
+
+def make_qwen(folder: Path, seed: int = 1) -> None:
+    """Write the stand-in for Qwen2.5-0.5B-Instruct, whose generation ends at either of two tokens."""
+    tokenizer = chatml_tokenizer(
+        ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.",
+    )
+    torch.manual_seed(seed)
+    model = Qwen2ForCausalLM(Qwen2Config(vocab_size=len(tokenizer) + 8, bos_token_id=0, eos_token_id=2, **SMALL_CHAT))
+    model.generation_config = GenerationConfig(
+        bos_token_id=0, pad_token_id=0, eos_token_id=[2, 0], do_sample=True, temperature=0.7, top_k=20, top_p=0.8
+    )
+    model.to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def make_smollm(folder: Path, seed: int = 1) -> None:
+    """Write the stand-in for SmolLM2-360M-Instruct, a Llama whose `<|im_end|>` pads as well, in its own files."""
+    tokenizer = chatml_tokenizer(
+        ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        "You are a helpful AI assistant named SmolLM, trained by Hugging Face",
+    )
+    tokenizer.bos_token, tokenizer.pad_token = "<|im_start|>", "<|im_end|>"
+    torch.manual_seed(seed)
+    sizes = {"vocab_size": len(tokenizer), "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2} | SMALL_CHAT
+    LlamaForCausalLM(LlamaConfig(**sizes)).to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def weighted_advantages(objective, rollouts, settings):

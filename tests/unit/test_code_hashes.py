@@ -127,7 +127,8 @@ COUNTED_BY = {
 # settings) and commands: no job counts them.
 COUNTED_BY_NONE = ["provenance.", "planning.", "__main__", "sampling.vllm_backend"]
 COUNTED_BY_NONE += [
-    f"config.{name}" for name in ("checks", "files", "loading", "pin", "problems", "reference", "resolving", "seeds")
+    f"config.{name}"
+    for name in ("checks", "files", "loading", "local_models", "pin", "problems", "reference", "resolving", "seeds")
 ]
 COUNTED_BY_NONE += [f"config.{name}" for name in ("presets", "recipes", "experiments", "claims", "sentences")]
 COUNTED_BY_NONE += ["presentation.claims_table", "presentation.compare", "presentation.terminal"]

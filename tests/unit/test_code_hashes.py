@@ -133,7 +133,7 @@ COUNTED_BY_NONE += [
 COUNTED_BY_NONE += [f"config.{name}" for name in ("presets", "recipes", "experiments", "claims", "sentences")]
 COUNTED_BY_NONE += ["presentation.claims_table", "presentation.compare", "presentation.terminal"]
 COUNTED_BY_NONE += ["presentation.registry"]  # whose entry counts, as an item's settings
-COUNTED_BY_NONE += ["presentation.trace"]
+COUNTED_BY_NONE += ["presentation.trace."]
 
 
 def modules():

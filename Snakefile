@@ -25,6 +25,7 @@ if config.get("sampling_backend") != "vllm":
 
 from compute_aligned.config.files import ConfigError, read_yaml
 from compute_aligned.config.loading import load_settings
+from compute_aligned.config.local_models import check_local_models
 from compute_aligned.config.problems import check_problems
 from compute_aligned.planning.layout import Layout
 from compute_aligned.planning.plan import Plan
@@ -50,15 +51,17 @@ try:
         read_yaml(file)  # Snakemake keeps the last of two equal keys in silence
     PRESET_FILE = " + ".join(str(file) for file in workflow.configfiles)
     SETTINGS = load_settings(config, PRESET_FILE, REPOSITORY / "config")
+    LAYOUT = Layout(f"results/{SETTINGS['preset']['preset']}")
+    PLAN = Plan(SETTINGS, LAYOUT)
     if workflow.is_main_process:
         check_problems(SETTINGS, PRESET_FILE)
+        not_made = [model for model in PLAN.models if not os.path.exists(LAYOUT.base_model(model))]
+        check_local_models(SETTINGS, PRESET_FILE, not_made)
 except ConfigError as error:
     # One sentence per mistake; Snakemake would print a traceback.
     print(error, file=sys.stderr)
     sys.exit(1)
 
-LAYOUT = Layout(f"results/{SETTINGS['preset']['preset']}")
-PLAN = Plan(SETTINGS, LAYOUT)
 PRESET, EXPERIMENTS, RESULTS = PLAN.preset, PLAN.experiments, LAYOUT.root
 
 

@@ -39,6 +39,7 @@ from compute_aligned.models.sources import read_source
 from compute_aligned.models.tokenization import encode_example, encode_prompt
 from compute_aligned.objectives import sft_objective
 from compute_aligned.planning import memory
+from compute_aligned.planning.preflight import variety
 from compute_aligned.sampling.transformers_backend import transformers_sampler
 from compute_aligned.tasks import Problem, protein
 from compute_aligned.tasks.loading import load_task
@@ -329,12 +330,6 @@ def protgpt2_warmup(bench: Bench, say: Say) -> None:
     estimated = sizes(memory.sft_memory(bench.config("protein"), settings | {"max_length": longest}))
     what = f"{settings.objective}, {settings.batch_size} sequences of at most {longest} tokens"
     say({"case": "protgpt2_warmup", "what": what} | row | against(row.get("peak GiB"), estimated))
-
-
-def variety(prompts, completions, **columns) -> list[float]:
-    """A reward that completions of random weights differ in, so that gradients are not 0."""
-    texts = [turn if isinstance(turn, str) else turn[-1]["content"] for turn in completions]
-    return [len(set(text)) / 100 for text in texts]
 
 
 def rl_step(bench: Bench, say: Say, case: str, recipe: str, objective: str, problems: list[Problem]) -> None:

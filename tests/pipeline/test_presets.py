@@ -273,6 +273,17 @@ def test_more_problems_than_there_are_of_a_recipes_levels_are_refused_before_the
     assert "config/seconds.yaml: recipes.math_sft_majority.train_problems: found 80, wanted no more than" in line
 
 
+def test_a_model_whose_folder_is_missing_is_refused_before_the_first_job_unless_it_was_made_before(fresh):
+    preset = fresh.config("seconds")
+    preset["models"]["math"]["source"] = {"kind": "folder", "path": "my-model"}
+    fresh.write_config("seconds", preset)
+    line = complaint(fresh, preset="seconds")
+    assert "config/seconds.yaml: models.math.source.path: found my-model, which is no folder here" in line
+    (fresh / "results/seconds/models/base/math").mkdir(parents=True)
+    code, _ = fresh.try_to_run("fig11", preset="seconds", options=["--dry-run"])  # a closed form
+    assert code == 0
+
+
 def test_an_unknown_objective_is_refused(fresh):
     fresh.replace("config/recipes.yaml", "objectives: [ce, pass_n4, ", "objectives: [ce, pas_n4, ")
     line = complaint(fresh)

@@ -15,7 +15,9 @@ import pandas as pd
 import pytest
 import torch
 
+from compute_aligned.config.settings.common import SamplingSettings
 from compute_aligned.config.settings.evaluation import EvaluationSettings
+from compute_aligned.config.settings.rl import RLSettings
 from compute_aligned.config.settings.training import TrainingSettings
 from compute_aligned.models.adapter import Adapter
 from compute_aligned.models.sources import read_source
@@ -80,6 +82,42 @@ EVALUATION = EvaluationSettings(
     top_k=0,
     quantization=None,
     precision="fp32",
+)
+SAMPLING = SamplingSettings(n_samples=8, max_new_tokens=4, rows_per_batch=64, temperature=1.0, top_p=1.0, top_k=0)
+RL = RLSettings(
+    objective="grpo",
+    seed=3,
+    selection_seed=5,
+    skipped_problems=8,
+    problems=12,
+    adapter=None,
+    quantization=None,
+    precision="fp32",
+    gradient_checkpointing=False,
+    levels=[1, 2, 3, 4, 5],
+    target="answer",
+    reward="answer",
+    temperature=1.0,
+    top_p=1.0,
+    top_k=0,
+    group_size=4,
+    prompts_per_step=4,
+    longest_prompt=64,
+    loss="sequence",
+    beta=0.0,
+    schedule="constant",
+    weight_decay=0.01,
+    max_grad_norm=1.0,
+    weight_clip=10,
+    normalize_weights=True,
+    advantage_clip=None,
+    all_wrong_penalty=0.5,
+    reward_window=None,
+    steps=3,
+    learning_rate=1e-3,
+    micro_batch_size=16,
+    max_new_tokens=5,
+    checkpoint_steps=2,
 )
 ADAPTER = Adapter(r=4, alpha=8, dropout=0.0, target_modules=["q_proj", "v_proj"])
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import REPO
 from made_by_hand import ROOT, small_results
 
-from compute_aligned.presentation import trace
+from compute_aligned.presentation.trace import command, verdicts
 from compute_aligned.provenance import audit
 from compute_aligned.provenance.audit import open_folder
 from compute_aligned.provenance.job import installed_versions
@@ -34,7 +34,7 @@ def ask(results, monkeypatch, capsys):
     def asking(*arguments, cwd=results.folder):
         monkeypatch.chdir(cwd)
         monkeypatch.setattr(sys, "argv", ["audit", *map(str, arguments)])
-        code = trace.main()
+        code = command.main()
         said = capsys.readouterr()
         assert (said.err != "") == (said.out == ""), said
         if said.err:
@@ -461,7 +461,7 @@ def test_the_committed_references_are_what_their_manifests_say(preset):
 )
 def test_the_committed_references_answer_for_single_numbers(capsys, monkeypatch, path, code, told):
     monkeypatch.setattr(sys, "argv", ["audit", *f"{REPO}/results/reference/{path}".split()])
-    found = trace.main()
+    found = command.main()
     said = capsys.readouterr()
     assert found == code and told in said.out + said.err and "NOT EQUAL" not in said.out
 
@@ -474,8 +474,8 @@ def test_a_verdict_that_the_metrics_do_not_give_is_not_equal(monkeypatch, claim,
     for column in columns:
         row = pd.read_csv(folder.root / "claims.csv").set_index("claim").loc[claim]
         row[column] = "inconclusive" if column == "verdict" else 1.001 * row[column]
-        again = trace.judged_again(folder, job, claim, row)
-        assert not again["equal"] and "NOT EQUAL" in trace.told_judged(again, "points")
+        again = verdicts.judged_again(folder, job, claim, row)
+        assert not again["equal"] and "NOT EQUAL" in verdicts.told_judged(again, "points")
 
 
 def test_a_reference_is_not_written_from_manifests_that_cannot_be_read(results, tmp_path):

@@ -127,12 +127,13 @@ COUNTED_BY = {
 # settings) and commands: no job counts them.
 COUNTED_BY_NONE = ["provenance.", "planning.", "__main__", "sampling.vllm_backend"]
 COUNTED_BY_NONE += [
-    f"config.{name}" for name in ("checks", "files", "loading", "pin", "problems", "reference", "resolving", "seeds")
+    f"config.{name}"
+    for name in ("checks", "files", "loading", "local_models", "pin", "problems", "reference", "resolving", "seeds")
 ]
 COUNTED_BY_NONE += [f"config.{name}" for name in ("presets", "recipes", "experiments", "claims", "sentences")]
 COUNTED_BY_NONE += ["presentation.claims_table", "presentation.compare", "presentation.terminal"]
 COUNTED_BY_NONE += ["presentation.registry"]  # whose entry counts, as an item's settings
-COUNTED_BY_NONE += ["presentation.trace"]
+COUNTED_BY_NONE += ["presentation.trace."]
 
 
 def modules():

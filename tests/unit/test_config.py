@@ -17,6 +17,7 @@ from conftest import REPO
 
 from compute_aligned.config.files import ConfigError, read_preset, read_yaml
 from compute_aligned.config.loading import load_settings
+from compute_aligned.config.local_models import check_local_models
 from compute_aligned.config.problems import check_problems
 from compute_aligned.config.resolving import (
     closed_form_settings,
@@ -236,6 +237,33 @@ def test_local_data_are_looked_at_before_the_first_job(tmp_path):
     assert f"my.yaml: data.math: {file}, line 1: train row 0: column 'level'" in complaint_about_problems(content)
     file.unlink()  # Snakemake says that it is missing, unless what was read from it is there
     check_problems(load_settings(content, "my.yaml", CONFIG), "my.yaml")
+
+
+@pytest.mark.parametrize(
+    ("source", "files", "said"),
+    [
+        ({"kind": "folder"}, None, "which is no folder here; wanted a folder with config.json, a tokenizer and"),
+        ({"kind": "folder"}, ["adapter_model.safetensors"], "which holds no config.json and no tokenizer; wanted a"),
+        ({"kind": "folder"}, ["config.json", "vocab.json"], "which holds no weights; wanted a folder with config.json"),
+        ({"kind": "folder"}, ["config.json", "tokenizer.model", "model-00001-of-00002.safetensors"], None),
+        ({"kind": "folder"}, ["config.json", "tokenizer.json", "pytorch_model.bin"], None),
+        ({"kind": "gguf", "file": "x.gguf"}, ["y.gguf"], "which holds no x.gguf; wanted a folder with x.gguf"),
+        ({"kind": "gguf", "file": "x.gguf"}, ["x.gguf"], None),
+    ],
+)
+def test_a_models_folder_is_looked_at_before_the_first_job(tmp_path, source, files, said):
+    folder = tmp_path / "model"
+    if files is not None:
+        folder.mkdir()
+        for file in files:
+            (folder / file).touch()
+    settings = {"preset": {"models": {"math": {"source": source | {"path": str(folder)}}}}}
+    if said is None:
+        check_local_models(settings, "my.yaml", ["math"])
+        return
+    check_local_models(settings, "my.yaml", [])  # made before
+    with pytest.raises(ConfigError, match=f"^my.yaml: models.math.source.path: found {folder}, {said}"):
+        check_local_models(settings, "my.yaml", ["math"])
 
 
 def test_generated_problems_are_counted_by_level():

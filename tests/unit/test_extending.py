@@ -75,6 +75,9 @@ def extended(tmp_path_factory):
             for n in questions
         ]
         (folder / "gsm8k" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "my-model").mkdir()
+    for file in ("config.json", "tokenizer.json", "model.safetensors"):  # looked for before the first job
+        (folder / "my-model" / file).touch()
     write_package(folder / "site")
     printed = {}
     for section in PAGE.read_text().split("\n## ")[1:]:

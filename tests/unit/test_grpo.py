@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 import torch
 import yaml
-from conftest import ADAPTER, REPO
+from conftest import ADAPTER, REPO, RL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
@@ -21,7 +21,7 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import RepeatSampler, nanstd
 
 from compute_aligned.advantages import AdvantageSettings, group_advantages, rl_objective
-from compute_aligned.config.settings.rl import RLMethod, RLSettings
+from compute_aligned.config.settings.rl import RLMethod
 from compute_aligned.grading import grade_many
 from compute_aligned.models.loading import add_adapter, load_model
 from compute_aligned.tasks.rewards import AnswerReward, grade_as_the_paper
@@ -29,41 +29,19 @@ from compute_aligned.training import grpo
 from compute_aligned.training.checkpoints import RECORD, last_whole_checkpoint
 from compute_aligned.training.grpo import RECORDED, ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
 
-SETTINGS = RLSettings(
-    seed=3,
-    steps=6,
-    prompts_per_step=4,
-    group_size=4,
-    micro_batch_size=16,
-    max_new_tokens=8,
-    temperature=1.2,
-    top_p=1.0,
-    top_k=0,
-    beta=0.1,
-    learning_rate=1e-3,
-    schedule="constant",
-    weight_decay=0.01,
-    max_grad_norm=1.0,
-    precision="fp32",
-    gradient_checkpointing=False,
-    checkpoint_steps=3,
-    objective="grpo",
-    selection_seed=5,
-    skipped_problems=0,
-    problems=24,
-    adapter=None,
-    quantization=None,
-    levels=[1, 2, 3, 4, 5],
-    target="answer",
-    reward="answer",
-    longest_prompt=64,
-    loss="token_mean",
-    weight_clip=None,
-    normalize_weights=False,
-    advantage_clip=None,
-    all_wrong_penalty=0,
-    reward_window=None,
-)
+SETTINGS = RL | {
+    "steps": 6,
+    "max_new_tokens": 8,
+    "temperature": 1.2,
+    "beta": 0.1,
+    "checkpoint_steps": 3,
+    "skipped_problems": 0,
+    "problems": 24,
+    "loss": "token_mean",
+    "weight_clip": None,
+    "normalize_weights": False,
+    "all_wrong_penalty": 0,
+}
 ADVANTAGES = {
     "grpo": AdvantageSettings(None, False, None, 0.0, None),
     "pass_n4_log": AdvantageSettings(50.0, False, None, 0.0, None),

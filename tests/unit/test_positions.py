@@ -4,13 +4,12 @@ import functools
 
 import pytest
 import torch
-from conftest import ADAPTER, TRAINING
+from conftest import ADAPTER, SAMPLING, TRAINING
 from datasets import Dataset
 from test_grpo import ADVANTAGES, SETTINGS, digits, without_padding
 from transformers import AutoConfig, AutoModelForCausalLM, TrainerCallback
 
 from compute_aligned.advantages import rl_objective
-from compute_aligned.config.settings.common import SamplingSettings
 from compute_aligned.models.loading import add_adapter, load_model
 from compute_aligned.models.tokenization import IGNORED, encode_example, encode_prompt
 from compute_aligned.objectives import sft_objective
@@ -187,7 +186,7 @@ def test_our_own_sampling_gives_the_log_probabilities_of_rows_without_padding(
 ):
     model = make_model(architecture)
     prompts = [encode_prompt(tokenizer, problem.prompt) for problem in splits["train"][:6]]
-    settings = SamplingSettings(n_samples=4, max_new_tokens=6, temperature=1.0, top_p=1.0, top_k=0, rows_per_batch=64)
+    settings = SAMPLING | {"n_samples": 4, "max_new_tokens": 6}
     draws = [uniforms(1, str(i), 4, 6) for i in range(6)]
     for i, pool in sample_pools(model, tokenizer, prompts, draws, settings):
         for completion in pool:

@@ -9,7 +9,7 @@ import mpmath
 import pytest
 import torch
 import yaml
-from conftest import ADAPTER, EVALUATION, REPO, TRAINING
+from conftest import ADAPTER, EVALUATION, REPO, SAMPLING, TRAINING
 from stand_ins import make_mistral
 from torch.nn.functional import log_softmax
 from trl import GRPOConfig, SFTConfig
@@ -19,7 +19,7 @@ from compute_aligned.config.resolving import rl_settings, training_settings
 from compute_aligned.models.loading import DTYPES, add_adapter, check_precision, load_model
 from compute_aligned.models.tokenization import IGNORED
 from compute_aligned.objectives import sft_objective
-from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
+from compute_aligned.sampling.transformers_backend import sample_pools, uniforms
 from compute_aligned.training.grpo import grpo_arguments
 from compute_aligned.training.run_files import RunFiles
 from compute_aligned.training.sft import gold_completions, trainer_arguments
@@ -129,7 +129,7 @@ def test_the_log_probability_of_a_sample_is_summed_in_float64(base, precision):
     tokenizer = types.SimpleNamespace(pad_token_id=2)
     model = load_model(base, base, precision, "nf4", trainable=False).eval()
     model.generation_config.eos_token_id = -1  # no end: the completion has all its tokens
-    settings = SamplingSettings(n_samples=1, max_new_tokens=400, temperature=1.0, top_p=1.0, top_k=0, rows_per_batch=1)
+    settings = SAMPLING | {"n_samples": 1, "max_new_tokens": 400, "rows_per_batch": 1}
     prompt = [1, 300, 301]
     ((_, (sample,)),) = sample_pools(model, tokenizer, [prompt], [uniforms(1, "p", 1, 400)], settings)
     ids = torch.tensor([prompt + sample.tokens])

@@ -26,13 +26,14 @@ from compute_aligned.models.sources import Folder, ProteinScratch
 from compute_aligned.models.tokenization import IGNORED, encode_example, encode_prompt
 from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
-from compute_aligned.tasks import Problem, refuse_overlap
+from compute_aligned.tasks import Problem, protein_corpus, refuse_overlap
 from compute_aligned.tasks import protein as p
 from compute_aligned.tasks.loading import load_task
 from compute_aligned.tasks.protein_corpus import (
     COMPOSITION,
     HELIX_COMPOSITION,
     HELIX_LENGTH,
+    MEAN_FRACTION,
     generate_corpus,
 )
 from compute_aligned.tasks.sources import ProteinUnconditional, read_task
@@ -427,6 +428,17 @@ def test_with_the_papers_spread_proteins_vary_more_and_have_the_same_composition
     assert (windows > 0.65).mean() == pytest.approx(0.102, abs=0.008)
     counts = Counter("".join(corpus))
     assert sum(counts[r] for r in p.HYDROPHOBIC) / sum(counts.values()) == pytest.approx(0.410, abs=0.008)
+
+
+@pytest.mark.parametrize("sd", [NATURAL_SD, PAPERS_SD])
+def test_outside_helices_the_hydrophobic_fraction_varies_between_proteins_by_the_setting(monkeypatch, sd):
+    monkeypatch.setattr(protein_corpus, "MEMBRANE_SHARE", 0)
+    windows = fractions_in_windows(generate_corpus(3, 2000, sd))
+    mean = windows.mean()
+    # The variance of a window is the mean of h (1 - h) / 64, of independent residues, and that of h between proteins.
+    beyond_draws = (64 * windows.var() - mean * (1 - mean)) / 63
+    assert mean == pytest.approx(MEAN_FRACTION, abs=0.015)
+    assert math.sqrt(beyond_draws) == pytest.approx(sd, rel=0.06)  # two standard errors
 
 
 def test_one_protein_in_four_has_helices_and_the_others_have_no_long_hydrophobic_stretch(corpus):

@@ -11,11 +11,11 @@ import yaml
 from conftest import REPO
 
 from compute_aligned.config.files import read_preset
-from compute_aligned.presentation import trace
 from compute_aligned.presentation.claims_table import claims_table
 from compute_aligned.presentation.claims_table import main as claims_main
 from compute_aligned.presentation.figures.matrix import matrix
 from compute_aligned.presentation.terminal import describe_claims, describe_results
+from compute_aligned.presentation.trace import command as audit
 
 SPEC = importlib.util.spec_from_file_location("renew", REPO / "docs/renew.py")
 renew = importlib.util.module_from_spec(SPEC)
@@ -139,7 +139,7 @@ def test_an_audit_says_what_is_shown(monkeypatch, capsys):
     command = re.search(r"^python -m compute_aligned audit (.*)$", README, flags=re.MULTILINE).group(1)
     monkeypatch.chdir(REPO)
     monkeypatch.setattr(sys, "argv", ["audit", *command.split()])
-    trace.main()
+    audit.main()
     said = capsys.readouterr().out.splitlines()
     for shown in printed_under("4. An audit."):
         assert any(line.startswith(shown) for line in said), shown

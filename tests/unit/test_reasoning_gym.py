@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import pandas as pd
 import pytest
 import yaml
-from conftest import REPO
+from conftest import REPO, SAMPLING
 from grade_by_task import grade_by_task
 from procedural import write_package
 
@@ -15,7 +15,6 @@ from compute_aligned.config.files import ConfigError
 from compute_aligned.config.loading import load_settings
 from compute_aligned.config.problems import check_problems
 from compute_aligned.config.resolving import rl_settings, scorer_settings, training_settings
-from compute_aligned.config.settings.common import SamplingSettings
 from compute_aligned.planning.layout import Layout
 from compute_aligned.planning.plan import Plan
 from compute_aligned.provenance.artifacts import read_artifact, write_artifact
@@ -195,7 +194,7 @@ def test_success_rates_are_measured_by_the_scorer(package, monkeypatch):
 
     monkeypatch.setattr(rates, "sample_pools", lambda *given: [(0, list(map(Completion, texts)))])
     monkeypatch.setattr(rates, "sampling_mode", lambda model: nullcontext())
-    sampling = SamplingSettings(n_samples=4, max_new_tokens=1, rows_per_batch=1, temperature=1.0, top_p=1.0, top_k=0)
+    sampling = SAMPLING | {"n_samples": 4, "max_new_tokens": 1, "rows_per_batch": 1}
     given = (None, Tokenizer(), [problem], [[1]], 0, 0, sampling, False)
     with Scorer(task().questions) as scorer:
         assert rates.sampled_success_rates(*given, scorer) == [2 / 4]

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from conftest import SAMPLING
 from scipy.stats import binom
 
-from compute_aligned.config.settings.common import SamplingSettings
 from compute_aligned.metrics import pass_at_k
 from compute_aligned.models.loading import load_model
 from compute_aligned.models.tokenization import encode_example, encode_prompt
@@ -17,8 +17,7 @@ from compute_aligned.sampling.transformers_backend import choose_tokens, sample_
 
 
 def settings_with(**changes):
-    plain = {"n_samples": 8, "max_new_tokens": 4, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "rows_per_batch": 64}
-    return SamplingSettings(**plain | changes)
+    return SAMPLING | changes
 
 
 @pytest.fixture(scope="module")

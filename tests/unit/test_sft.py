@@ -13,7 +13,7 @@ import mpmath
 import pandas as pd
 import pytest
 import torch
-from conftest import ADAPTER, REPO, TRAINING
+from conftest import ADAPTER, REPO, SAMPLING, TRAINING
 from safetensors.torch import load_file
 from torch.nn.functional import log_softmax
 from transformers import Trainer, TrainerCallback
@@ -23,7 +23,7 @@ from compute_aligned.models.loading import add_adapter, load_model
 from compute_aligned.models.tokenization import encode_prompt
 from compute_aligned.objectives import sft_objective
 from compute_aligned.provenance import artifacts
-from compute_aligned.sampling.transformers_backend import SamplingSettings, sample_pools, uniforms
+from compute_aligned.sampling.transformers_backend import sample_pools, uniforms
 from compute_aligned.training import loop
 from compute_aligned.training import sft_run as script
 from compute_aligned.training.callbacks import SaveRecord
@@ -474,9 +474,7 @@ def test_success_rates_are_those_of_samples_graded_apart(base, trained, problems
     expected = []
     for problem in chosen:  # one prompt at a time, a comparison of plain strings
         draws = uniforms(settings.seed, f"step 0|{problem.problem_id}", 6, 5)
-        sampling = SamplingSettings(
-            n_samples=6, max_new_tokens=5, temperature=1.0, top_p=1.0, top_k=0, rows_per_batch=6
-        )
+        sampling = SAMPLING | {"n_samples": 6, "max_new_tokens": 5, "rows_per_batch": 6}
         ((_, pool),) = sample_pools(
             model.eval(), tokenizer, [encode_prompt(tokenizer, problem.prompt)], [draws], sampling
         )

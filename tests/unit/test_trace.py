@@ -15,7 +15,8 @@ from made_by_hand import ROOT, Results
 
 from compute_aligned.analysis.measuring import measure
 from compute_aligned.config.settings.measuring import MeasuringSettings
-from compute_aligned.presentation import trace
+from compute_aligned.presentation.trace import command, problem
+from compute_aligned.presentation.trace.jobs import settings_of
 from compute_aligned.provenance.bundle import unpack, write_bundle
 
 N, KS, SEEDS, PROBLEMS = 8, [1, 4], [1, 2], [f"test-{i}" for i in range(6)]
@@ -128,7 +129,7 @@ def ask(results, monkeypatch, capsys):
     def asking(path, *options):
         monkeypatch.setattr(sys, "argv", ["audit", f"{ROOT}/{path}" if "results" not in path else path, *options])
         before = {file: file.stat().st_mtime_ns for file in results.folder.rglob("*")}
-        code = trace.main()
+        code = command.main()
         assert before == {file: file.stat().st_mtime_ns for file in results.folder.rglob("*")}  # nothing is changed
         said = capsys.readouterr()
         return code, said.out + said.err
@@ -188,8 +189,8 @@ def test_as_plain_values(ask):
 def test_settings_that_runs_share_are_told_once():
     runs = [{"seed": 1, "epochs": 2}, {"seed": 2, "epochs": 2}]
     job = {"params": {"code": "c", "settings": runs, "target": "answer"}}
-    assert trace.settings_of(job) == {"target": "answer", "seed": [1, 2], "epochs": 2}
-    assert trace.settings_of({"params": {"settings": {"n": 3}}}) == {"settings": {"n": 3}}
+    assert settings_of(job) == {"target": "answer", "seed": [1, 2], "epochs": 2}
+    assert settings_of({"params": {"settings": {"n": 3}}}) == {"settings": {"n": 3}}
 
 
 def test_jobs_are_indented_by_how_far_away_they_are(ask):
@@ -224,20 +225,20 @@ def test_one_problem_is_shown_with_its_completions_how_each_was_graded_and_what_
 
 def test_a_grade_names_what_the_papers_grader_says_where_it_differs_and_what_was_cut():
     row = {"answer": None, "outcome": "invalid", "correct": False, "correct_paper_grader": False}
-    assert trace._told_grade(row | {"finish_reason": "stop"}) == "no answer, invalid"
+    assert problem._told_grade(row | {"finish_reason": "stop"}) == "no answer, invalid"
     row |= {"answer": "1/2", "outcome": "right", "correct": True, "finish_reason": "length"}
     told = "answer 1/2, right, which the paper's grader calls wrong, cut at the longest length"
-    assert trace._told_grade(row) == told
+    assert problem._told_grade(row) == told
     protein = {"hydrophobic_fraction": np.nan, "reward": -5.0, "finish_reason": "stop"}
-    assert trace._told_reward(protein) == "no valid sequence, reward -5.000"
+    assert problem._told_reward(protein) == "no valid sequence, reward -5.000"
 
 
 def test_of_many_different_completions_the_most_frequent_are_shown():
     many = [
         {"completion": str(i), "hydrophobic_fraction": 0.5, "reward": i, "finish_reason": "stop"} for i in range(30)
     ]
-    lines = trace._told_completions(pd.DataFrame([*many, many[29]]))
-    assert lines[0] == "2 x '29': hydrophobic fraction 0.500, reward 29.000" and len(lines) == trace.SHOWN + 1
+    lines = problem._told_completions(pd.DataFrame([*many, many[29]]))
+    assert lines[0] == "2 x '29': hydrophobic fraction 0.500, reward 29.000" and len(lines) == problem.SHOWN + 1
     assert lines[-1] == "... and 10 other ones; --json has all"
 
 

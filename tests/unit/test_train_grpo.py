@@ -5,10 +5,9 @@ import dataclasses
 import pandas as pd
 import pytest
 import torch
-from conftest import ADAPTER, TRAINING
+from conftest import ADAPTER, RL, TRAINING
 from safetensors.torch import load_file
 
-from compute_aligned.config.settings.rl import RLSettings
 from compute_aligned.models.making import make_base_model
 from compute_aligned.models.sources import ProteinScratch
 from compute_aligned.models.tokenization import encode_prompt
@@ -19,41 +18,6 @@ from compute_aligned.tasks.sources import read_task
 from compute_aligned.training import grpo_run as script
 from compute_aligned.training.run_files import RunFiles
 
-SETTINGS = RLSettings(
-    objective="grpo",
-    seed=3,
-    selection_seed=5,
-    skipped_problems=8,
-    problems=12,
-    adapter=None,
-    quantization=None,
-    precision="fp32",
-    gradient_checkpointing=False,
-    levels=[1, 2, 3, 4, 5],
-    target="answer",
-    reward="answer",
-    temperature=1.0,
-    top_p=1.0,
-    top_k=0,
-    group_size=4,
-    prompts_per_step=4,
-    longest_prompt=64,
-    loss="sequence",
-    beta=0.0,
-    schedule="constant",
-    weight_decay=0.01,
-    max_grad_norm=1.0,
-    weight_clip=10,
-    normalize_weights=True,
-    advantage_clip=None,
-    all_wrong_penalty=0.5,
-    reward_window=None,
-    steps=3,
-    learning_rate=1e-3,
-    micro_batch_size=16,
-    max_new_tokens=5,
-    checkpoint_steps=2,
-)
 PROTEIN_SOURCE = ProteinScratch(
     kind="protein_scratch",
     seed=1,
@@ -80,7 +44,7 @@ def run(base, trained, problems, tmp_path):
                 run=f"recipe/{name}/seed1",
                 code="c0de",
             ),
-            settings=SETTINGS | changes,
+            settings=RL | changes,
             threads=1,
         )
         return facts, tmp_path / name, read_artifact("rl_training", tmp_path / f"{name}.parquet")
@@ -92,22 +56,22 @@ def run(base, trained, problems, tmp_path):
 
 
 def test_fresh_problems_are_those_after_the_warm_ups_in_the_same_order(problems, tokenizer, splits):
-    fresh, n_too_long = script.training_prompts(str(problems), tokenizer, SETTINGS)
+    fresh, n_too_long = script.training_prompts(str(problems), tokenizer, RL)
     order = select(splits["train"], [1, 2, 3, 4, 5], None, 5)
     assert fresh == order[8:20] and n_too_long == 0
-    repeated, _ = script.training_prompts(str(problems), tokenizer, SETTINGS | {"skipped_problems": 0})
+    repeated, _ = script.training_prompts(str(problems), tokenizer, RL | {"skipped_problems": 0})
     assert repeated == order[:12]
 
 
 def test_prompts_that_are_too_long_are_left_out_and_counted(problems, tokenizer):
-    every, _ = script.training_prompts(str(problems), tokenizer, SETTINGS)
+    every, _ = script.training_prompts(str(problems), tokenizer, RL)
     lengths = [len(encode_prompt(tokenizer, problem.prompt)) for problem in every]
     longest = sorted(lengths)[5]
-    kept, n_too_long = script.training_prompts(str(problems), tokenizer, SETTINGS | {"longest_prompt": longest})
+    kept, n_too_long = script.training_prompts(str(problems), tokenizer, RL | {"longest_prompt": longest})
     assert [len(encode_prompt(tokenizer, problem.prompt)) for problem in kept] == [n for n in lengths if n <= longest]
     assert len(kept) + n_too_long == 12 and n_too_long > 0
     with pytest.raises(ValueError, match="all 12 prompts are longer than longest_prompt, 1 tokens"):
-        script.training_prompts(str(problems), tokenizer, SETTINGS | {"longest_prompt": 1})
+        script.training_prompts(str(problems), tokenizer, RL | {"longest_prompt": 1})
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------
@@ -141,7 +105,7 @@ def test_an_adapter_is_saved_without_the_copy_that_the_kl_term_refers_to(run, ba
             code="c0de",
         ),
         settings=TRAINING
-        | {"seed": SETTINGS.seed, "adapter": ADAPTER, "train_problems": 8, "learning_rate": 1e-3}
+        | {"seed": RL.seed, "adapter": ADAPTER, "train_problems": 8, "learning_rate": 1e-3}
         | {"checkpoint_steps": 5, "weight_decay": 0.0, "max_grad_norm": 1.0, "max_length": 64, "longest_prompt": 32},
         threads=1,
     )

@@ -6,8 +6,7 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from conftest import ADAPTER, TRAINING
-from test_train_grpo import SETTINGS as RL
+from conftest import ADAPTER, RL, TRAINING
 from transformers import AutoModelForCausalLM
 
 from compute_aligned.models.loading import load_model

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 COMMANDS = {
-    "audit": "presentation.trace",
+    "audit": "presentation.trace.command",
     "bundle": "provenance.bundle",
     "claims": "presentation.claims_table",
     "compare": "presentation.compare",

@@ -161,7 +161,7 @@ class Preflight:
             "checkpoint_steps": 10**6,
         }
         start = time.perf_counter()
-        facts = train_grpo(self._files(work, shared, problems, "rl"), settings, self.threads, reward=_variety)
+        facts = train_grpo(self._files(work, shared, problems, "rl"), settings, self.threads, reward=variety)
         seconds = (time.perf_counter() - start - shared["load"]) / RL_STEPS
         record = read_artifact("rl_training", work / "rl.parquet")
         _refuse_unless_finite(record["kl"])
@@ -243,7 +243,7 @@ def _longest(fits: Callable[[str], bool]) -> str:
     return "1 " * fewest + "1"
 
 
-def _variety(prompts, completions, **columns) -> list[float]:
+def variety(prompts, completions, **columns) -> list[float]:
     """A reward that completions of random weights differ in, so that there is something to learn."""
     texts = [turn if isinstance(turn, str) else turn[-1]["content"] for turn in completions]
     return [len(set(text)) / 100 for text in texts]

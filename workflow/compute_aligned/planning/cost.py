@@ -24,10 +24,9 @@ from ..config.resolving import recipes_and_objectives, rl_settings, sampling_set
 from ..config.settings.common import LoadedModel, TrainedModel
 from ..models.adapter import Adapter
 from ..models.sources import read_source
-from ..tasks.loading import load_task
-from ..tasks.sources import Table, read_task
+from ..tasks.sources import ReasoningGym, Table, read_task
 from .layout import Layout
-from .memory import BYTES, GIB, Architecture, model_config, needed, preset_memory
+from .memory import BYTES, GIB, Architecture, model_config, needed, preset_memory, train_problems
 from .plan import START, WARMUP, Plan
 from .site import PROFILE, hub_warnings, site_warnings, torch_warnings
 
@@ -301,10 +300,13 @@ def _lengths(settings: dict, recipe: str) -> tuple[float, float, float]:
             rows, counts = task.expected.train, task.expected.test_levels
             share = 1.0 if counts is None else sum(counts[level - 1] for level in method["levels"]) / sum(counts)
         return MATH_TOKENS["prompt"], MATH_TOKENS[method["target"]], share * rows
-    problems = load_task(task)[0]["train"]
+    problems = train_problems(task)
     column = {"answer": "answer", "solution": "target"}[method["target"]]
     prompt, target = (sum(len(getattr(p, key)) for p in problems) / len(problems) for key in ("prompt", column))
-    n = sum(problem.level in method["levels"] for problem in problems)
+    if isinstance(task, ReasoningGym):
+        n = task.sizes.train
+    else:
+        n = sum(problem.level in method["levels"] for problem in problems)
     return 1 + prompt / CHARACTERS_PER_TOKEN, 1 + target / CHARACTERS_PER_TOKEN, n
 
 

@@ -9,6 +9,7 @@ import argparse
 import math
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from transformers import AutoConfig, PreTrainedConfig
@@ -21,9 +22,12 @@ from ..config.settings.evaluation import EvaluationSettings
 from ..config.settings.rl import RLSettings
 from ..config.settings.training import TrainingSettings
 from ..models.adapter import Adapter
-from ..models.sources import Folder, Hub, Source, read_source
+from ..models.making import local_copy
+from ..models.sources import Folder, Gguf, Hub, Source, read_source
+from ..tasks import Problem
 from ..tasks.loading import load_task
-from ..tasks.sources import Table, Task, read_task
+from ..tasks.reasoning_gym import first_problems
+from ..tasks.sources import ReasoningGym, Table, Task, read_task
 
 GIB = 2**30
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
@@ -45,6 +49,26 @@ KNOWN = {
         "tie_word_embeddings": False,
         "rope_theta": 1e6,
         "sliding_window": None,  # v0.1 had one, which is transformers' default
+    },
+    "HuggingFaceTB/SmolLM2-360M-Instruct": {
+        "model_type": "llama",
+        "vocab_size": 49152,
+        "hidden_size": 960,
+        "intermediate_size": 2560,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 15,
+        "num_key_value_heads": 5,
+        "tie_word_embeddings": True,
+    },
+    "Qwen/Qwen2.5-0.5B-Instruct": {
+        "model_type": "qwen2",
+        "vocab_size": 151936,
+        "hidden_size": 896,
+        "intermediate_size": 4864,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 14,
+        "num_key_value_heads": 2,
+        "tie_word_embeddings": True,
     },
     "nferruz/ProtGPT2": {
         "model_type": "gpt2",
@@ -104,9 +128,9 @@ class Architecture:
             biases_and_norms = sum(outputs for _, outputs in linear.values()) + 4 * h
             other = (v + config.n_positions) * h + layers * biases_and_norms + 2 * h
             return cls(layers, h, heads, h, h, f, v, linear, other, gated=False)
-        if config.model_type not in ("llama", "mistral"):
+        if config.model_type not in ("llama", "mistral", "qwen2"):
             raise ValueError(
-                f"no memory estimate for models of type {config.model_type}; wanted gpt2, llama or mistral"
+                f"no memory estimate for models of type {config.model_type}; wanted gpt2, llama, mistral or qwen2"
             )
         f = config.intermediate_size
         head = getattr(config, "head_dim", None) or h // heads
@@ -116,6 +140,8 @@ class Architecture:
             **{"gate_proj": (h, f), "up_proj": (h, f), "down_proj": (f, h)},
         }
         other = v * h * (1 if config.tie_word_embeddings else 2) + (2 * layers + 1) * h
+        if config.model_type == "qwen2":
+            other += layers * (a + 2 * kv)  # biases of queries, keys and values
         return cls(layers, h, heads, a, kv, f, v, linear, other, gated=True)
 
     @property
@@ -204,11 +230,12 @@ def needed(phases: Phases) -> float:
 
 def _weights(sizes: Architecture, model: LoadedModel, adapter: Adapter | None) -> float:
     c = BYTES[model.precision]
+    in_single = 0 if adapter is None else 4 * sizes.adapter(adapter)
     if model.quantization is None:
-        return c * (sizes.matrices + sizes.other)
+        return c * (sizes.matrices + sizes.other) + in_single
     # NF4: half a byte each, a byte for the scale of 64 weights, four for the scale of 256 scales; then code tables.
     four_bits = sizes.matrices * (1 / 2 + 1 / 64 + 4 / (64 * 256)) + sizes.layers * len(sizes.linear) * 1092
-    return four_bits + c * sizes.other + 4 * sizes.adapter(adapter)
+    return four_bits + c * sizes.other + in_single
 
 
 def _trained(sizes: Architecture, adapter: Adapter | None) -> int:
@@ -221,10 +248,8 @@ def _held(sizes: Architecture, settings: TrainedRun, n_references: int) -> dict[
     Raises:
         ValueError: a way of training that is not known here.
     """
-    if (settings.quantization is None) != (settings.adapter is None) or (
-        settings.adapter is None and settings.precision != "fp32"
-    ):
-        raise ValueError("no memory estimate but for an adapter on a quantised model, or for all weights in fp32")
+    if settings.adapter is None and (settings.quantization is not None or settings.precision != "fp32"):
+        raise ValueError("no memory estimate but for an adapter, or for all weights in fp32")
     trained = _trained(sizes, settings.adapter)
     return {
         "weights": _weights(sizes, settings, settings.adapter),
@@ -314,16 +339,22 @@ def model_config(source: Source) -> PreTrainedConfig:
     """The configuration of a base model, from where the preset says that it comes from.
 
     Raises:
-        ValueError: it stands in a GGUF file.
+        ValueError: it is made here, or lies on this machine and is not there.
     """
     if isinstance(source, Hub) and source.id in KNOWN:
         architecture = dict(KNOWN[source.id])
         return AutoConfig.for_model(architecture.pop("model_type"), **architecture)
     if isinstance(source, Hub):
         return AutoConfig.from_pretrained(source.id, revision=source.revision)
-    if isinstance(source, Folder):
-        return AutoConfig.from_pretrained(source.path)
-    raise ValueError(f"no memory estimate for a model of kind {source.kind}; wanted hub or folder")
+    if isinstance(source, Folder | Gguf):
+        folder, options = local_copy(source)
+        return _read_config(folder, **options)
+    raise ValueError(f"no memory estimate for a model of kind {source.kind}; wanted hub, folder or gguf")
+
+
+@cache  # reading it from a GGUF file takes seconds
+def _read_config(folder: str, gguf_file: str | None = None) -> PreTrainedConfig:
+    return AutoConfig.from_pretrained(folder, gguf_file=gguf_file)
 
 
 def preset_memory(settings: dict) -> dict[tuple[str, str], Phases]:
@@ -335,7 +366,8 @@ def preset_memory(settings: dict) -> dict[tuple[str, str], Phases]:
         settings: ``config.load_settings``.
     """
     found = {}
-    for recipe, method in settings["recipes"].items():
+    for recipe in settings["preset"]["recipes"]:
+        method = settings["recipes"][recipe]
         model = settings["preset"]["models"][method["model"]]
         config = model_config(read_source(model["source"]))
         longest_prompt, longest = _longest(read_task(settings["preset"]["data"][method["task"]]))
@@ -357,11 +389,21 @@ def preset_memory(settings: dict) -> dict[tuple[str, str], Phases]:
     return found
 
 
+LOOKED_AT = 200  # problems of reasoning-gym: drawing all, and scoring their answers, may take minutes
+
+
+def train_problems(task: Task) -> list[Problem]:
+    """The training problems; of reasoning-gym the first ones, whose lengths stand for those of all."""
+    if isinstance(task, ReasoningGym):
+        return first_problems(task.questions, min(LOOKED_AT, task.sizes.train))
+    return load_task(task)[0]["train"]
+
+
 def _longest(task: Task) -> tuple[float, float]:
     """The longest prompt and example of a generated task, in tokens, of which none is shorter than a character."""
     if isinstance(task, Table):
         return math.inf, math.inf
-    problems = load_task(task)[0]["train"]
+    problems = train_problems(task)
     # A start token stands in place of an empty prompt, and an end token after the target.
     return (
         max(len(problem.prompt) for problem in problems) + 1,

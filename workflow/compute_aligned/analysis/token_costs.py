@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.interpolate import CubicSpline
 
 from ..statistics import ROUNDING, FloatArray, crossed_interval, paired_difference, seeds_by_problems
 from ..units import RANGES
 
 # A curve over tokens: tokens per problem, rising, and the metric there.
 Curve = tuple[FloatArray, FloatArray]
+POINTS = 2000  # of the difference of two curves
 
 
 def completion_tokens(samples: pd.DataFrame) -> pd.Series:
@@ -32,10 +34,11 @@ def token_costs(
     """What each arm costs at each k, and how it compares with the baseline at that cost.
 
     k draws without replacement from a pool have, in expectation, k times the pool's mean tokens; tokens per problem are
-    the mean of that over seeds and problems, with the interval of any other mean. An arm with answers r times as long
-    has, for the tokens of k samples, its baseline draw r k: the difference is the arm's metric at k minus the
-    baseline's at r k, paired by problem and seed. Between the measured k the metric is linear in log tokens; beyond
-    them it is not known, and there is no difference. Its interval takes the tokens of both as known.
+    the mean of that over seeds and problems, with the interval of any other mean. An arm whose answers are r times as
+    long is to be compared, at its k samples, with the baseline at r k: the difference is that of both metrics at the
+    tokens of the arm's k samples, paired by problem and seed, each interpolated between the measured k (``through``).
+    Beyond these a metric is not known: the difference is then taken at the nearest tokens that both were measured at.
+    Its interval takes the tokens of both as known.
 
     Args:
         summary: the experiment's ``summary`` artifact.
@@ -47,21 +50,22 @@ def token_costs(
     """
     shown = summary[summary["metric"] == per_problem["metric"].iloc[0]]  # without the gain, which has no budget
     baseline, metric = shown["baseline"].iloc[0], shown["metric"].iloc[0]
-    lengths = {arm: _lengths(samples, arm) for arm in shown["arm"].unique()}
-    at_k = {k: rows for k, rows in per_problem.groupby("k")}
-    curves = {
-        arm: (rows["k"].to_numpy() * lengths[arm].mean(), rows["value"].to_numpy())
-        for arm, rows in shown.sort_values("k").groupby("arm")
-    }
-    of_baseline = [seeds_by_problems(at_k[k], baseline) for k in sorted(at_k)]
+    arms, ks = shown["arm"].unique(), sorted(shown["k"].unique())
+    at_k = [per_problem[per_problem["k"] == k] for k in ks]
+    values = {arm: [seeds_by_problems(rows, arm) for rows in at_k] for arm in arms}
+    lengths = {arm: _lengths(samples, arm) for arm in arms}
+    costs = {arm: np.array(ks) * lengths[arm].mean() for arm in arms}
+    curves = {arm: through(costs[arm], values[arm]) for arm in arms}
     rows = []
     for row in shown.itertuples():
         cost = crossed_interval(row.k * lengths[row.arm])
-        difference = (np.nan, np.nan, np.nan)
+        low, high = common_range(costs[row.arm], costs[baseline])
+        at, difference = np.nan, (np.nan, np.nan, np.nan)
         if row.arm == baseline:
-            difference = (0.0, np.nan, np.nan)
-        elif (equally_dear := between(curves[baseline][0], of_baseline, cost.mean)) is not None:
-            found = paired_difference(seeds_by_problems(at_k[row.k], row.arm), equally_dear, within=RANGES[metric])
+            at, difference = cost.mean, (0.0, np.nan, np.nan)
+        elif low < high:
+            at = float(np.clip(cost.mean, low, high))
+            found = paired_difference(*(curves[arm](np.log(at)) for arm in (row.arm, baseline)), within=RANGES[metric])
             difference = (found.mean, found.low, found.high)
         rows.append(
             {
@@ -71,11 +75,13 @@ def token_costs(
                 "tokens_low": cost.low,
                 "tokens_high": cost.high,
                 "value": row.value,
+                "compared_at": at,
                 **dict(zip(("difference", "difference_low", "difference_high"), difference, strict=True)),
             }
         )
     frame = pd.DataFrame(rows)
-    crossovers = {arm: crossover(of_arm, curves[arm], curves[baseline]) for arm, of_arm in frame.groupby("arm")}
+    means = {arm: (costs[arm], np.array([matrix.mean() for matrix in values[arm]])) for arm in arms}
+    crossovers = {arm: crossover(of_arm, means[arm], means[baseline]) for arm, of_arm in frame.groupby("arm")}
     return frame.join(pd.DataFrame.from_dict(crossovers, orient="index"), on="arm")
 
 
@@ -85,34 +91,33 @@ def _lengths(samples: Mapping[tuple[str, int], pd.DataFrame], arm: str) -> Float
     return pd.DataFrame(of_seeds).to_numpy().T
 
 
-def between(tokens: FloatArray, values: Sequence[FloatArray], at: float) -> FloatArray | None:
-    """What a curve has at some tokens, linear in log tokens between its points; None outside of them.
+def through(tokens: FloatArray, values: Sequence) -> CubicSpline | None:
+    """A curve over the logarithm of tokens through some points; None of one point.
+
+    A cubic spline without a condition at its ends; through two points a line, through three a parabola. Over log k a
+    metric bends all the way, and straight lines between the budgets lie below it: in `tiny` by up to 2 points of Pass@k
+    and 0.07 of a protein's reward, which is more than arms differ by. The spline is off by a tenth of that. It is
+    linear in the values, so that the mean of problems' curves is the curve of their means.
 
     Args:
-        tokens: where its points lie, rising.
-        values: what it has there, arrays of one shape.
-        at: tokens.
+        tokens: where the points lie, rising.
+        values: what the curve has there, numbers or arrays of one shape.
     """
-    if not tokens[0] <= at <= tokens[-1]:
-        return None
-    right = min(int(np.searchsorted(tokens, at, side="right")), len(tokens) - 1)
-    left = max(right - 1, 0)
-    share = 1.0 if left == right else np.log(at / tokens[left]) / np.log(tokens[right] / tokens[left])
-    return (1 - share) * values[left] + share * values[right]
+    return CubicSpline(np.log(tokens), np.asarray(values, dtype=np.float64)) if len(tokens) > 1 else None
+
+
+def common_range(tokens: FloatArray, others: FloatArray) -> tuple[float, float]:
+    """The tokens from which on and up to which two curves are both measured; none where the first is not the lower."""
+    return max(tokens[0], others[0]), min(tokens[-1], others[-1])
 
 
 def at_equal_tokens(arm: Curve, baseline: Curve) -> Curve:
-    """The difference of two curves, linear in log tokens between these points, over the range that both measure.
-
-    Its points are those of either curve, and the ends of the range; none where the two have no tokens in common.
-    """
-    low, high = max(arm[0][0], baseline[0][0]), min(arm[0][-1], baseline[0][-1])
-    if low > high:
+    """The difference of two curves, close together over the tokens that both measure; empty where there are none."""
+    low, high = common_range(arm[0], baseline[0])
+    if not low < high:
         return np.array([]), np.array([])
-    points = np.unique(np.concatenate([arm[0], baseline[0], [low, high]]))
-    points = points[(points >= low) & (points <= high)]
-    over, under = (np.interp(np.log(points), np.log(tokens), values) for tokens, values in (arm, baseline))
-    return points, over - under
+    logs = np.linspace(np.log(low), np.log(high), POINTS)
+    return np.exp(logs), through(*arm)(logs) - through(*baseline)(logs)
 
 
 def crossings(arm: Curve, baseline: Curve) -> list[tuple[float, str]]:
@@ -152,7 +157,7 @@ def crossover(of_arm: pd.DataFrame, arm: Curve, baseline: Curve) -> dict:
     if not found:
         return {"crossover": np.nan, "crossover_to": np.nan, "crossover_clear": np.nan, "n_crossings": 0}
     at, to = found[-1]
-    below, above = of_arm[of_arm["tokens"] < at], of_arm[of_arm["tokens"] > at]
+    below, above = of_arm[of_arm["compared_at"] < at], of_arm[of_arm["compared_at"] > at]
     worse, better = (below, above) if to == "ahead" else (above, below)
     clear = bool((worse["difference_high"] < 0).any() and (better["difference_low"] > 0).any())
     return {"crossover": at, "crossover_to": to, "crossover_clear": clear, "n_crossings": len(found)}

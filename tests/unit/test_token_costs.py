@@ -11,8 +11,6 @@ from compute_aligned.analysis.token_costs import completion_tokens, crossings, c
 from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 from compute_aligned.statistics import crossed_interval, paired_difference
 
-KS = np.array([1, 2, 4, 8, 16, 32, 64])
-
 
 def pool(lengths, cut=()):
     """Samples of one problem; those in `cut` have no end token."""
@@ -25,10 +23,6 @@ def pool(lengths, cut=()):
 def solved(p, k):
     """Mean of pass@k over problems with chances p, for any real k."""
     return np.mean([1 - (1 - chance) ** k for chance in p], axis=0)
-
-
-def curve(p, length):
-    return length * KS, solved(p, KS)
 
 
 # --- tokens ---
@@ -57,7 +51,7 @@ def made(ks=(1, 2, 4), lengths=LENGTHS, chances=None):
     per_problem = pd.DataFrame(rows, columns=["recipe", "arm", "seed", "metric", "k", "problem_id", "value"])
     summary = per_problem.groupby(["arm", "metric", "k"], as_index=False)["value"].mean()
     names = {"experiment": "e", "recipe": "r", "label": "x", "beyond_paper": False, "baseline": "ce"}
-    summary = pd.concat([summary, summary.tail(1).assign(metric="gain")]).assign(**names)
+    summary = pd.concat([summary, summary.tail(1).assign(metric="gain")], ignore_index=True).assign(**names)
     return summary, per_problem, samples
 
 
@@ -117,57 +111,66 @@ def test_the_job_writes_a_row_per_arm_and_k_that_reads_as_it_was_written(tmp_pat
     pd.testing.assert_frame_equal(written, token_costs(summary, per_problem, samples), check_dtype=False)
 
 
+def test_a_vote_of_two_is_no_point_of_its_curve():
+    """Maj@2 is Maj@1: a curve through both would fall between them, and an arm that is a little cheaper with it."""
+    summary, per_problem, samples = made(ks=(1, 2, 4, 8), lengths={"ce": [[10, 10]] * 2, "new": [[9, 9]] * 2})
+    vote = {1: 0.3, 2: 0.3, 4: 0.45, 8: 0.6}
+    per_problem = per_problem.assign(metric="maj", value=per_problem["k"].map(vote))
+    summary = summary[summary["metric"] == "pass"].assign(metric="maj", value=summary["k"].map(vote))
+    found = token_costs(summary, per_problem, samples).set_index(["arm", "k"])["difference"]
+    assert 0 < found["new", 1] < 0.03  # with a ninth more tokens than one sample
+    assert found["new", 8] == pytest.approx(0.6 - np.interp(0.9, [0.5, 1], [0.45, 0.6]), abs=0.01)
+
+
 # --- crossovers ---
 
 
 @pytest.mark.parametrize(
     ("p", "length"),
-    [([0.02, 0.4, 0.6], 9.0), ([0.05, 0.1, 0.8], 12.3), ([0.1, 0.15, 0.2], 8.1), ([0.06, 0.06, 0.75], 11.0)],
+    [([0.02, 0.4, 0.6], 9), ([0.05, 0.1, 0.8], 12), ([0.1, 0.15, 0.2], 8), ([0.06, 0.06, 0.75], 11)],
 )
 def test_a_crossover_is_where_a_dense_grid_of_the_true_curves_changes_its_sign(p, length):
-    baseline = [0.01, 0.3, 0.9]
-    tokens = np.geomspace(max(length, 10), 64 * min(length, 10), 200_001)
+    baseline, ks = [0.01, 0.3, 0.9], (1, 2, 4, 8, 16, 32, 64)
+    tokens = np.geomspace(max(length, 10), 64 * min(length, 10), 100_001)
     apart = solved(p, tokens / length) - solved(baseline, tokens / 10)
     changes = np.flatnonzero(np.diff(np.sign(apart)) != 0)
-    wanted = [(tokens[i], "ahead" if apart[i + 1] > 0 else "behind") for i in changes]
-    found = crossings(curve(p, length), curve(baseline, 10.0))
-    assert len(wanted) >= 1 and [side for _, side in found] == [side for _, side in wanted]
+    wanted = tokens[changes[-1]], "ahead" if apart[changes[-1] + 1] > 0 else "behind", len(changes)
+    lengths = {"ce": [[10] * 3] * 2, "new": [[length] * 3] * 2}
+    found = token_costs(*made(ks, lengths, {"ce": [baseline] * 2, "new": [p] * 2})).set_index("arm").loc["new"].iloc[0]
     # Exact but for what lies between the measured k.
-    assert [at for at, _ in found] == pytest.approx([at for at, _ in wanted], rel=0.02)
-
-
-def straight(*values):
-    """A curve whose logarithm of tokens goes from 0 to 1; a line through two values, a parabola through three."""
-    return np.exp(np.linspace(0, 1, len(values))), np.array(values, dtype=float)
+    assert found["crossover"] == pytest.approx(wanted[0], rel=0.05)
+    assert (found["crossover_to"], found["n_crossings"]) == wanted[1:]
 
 
 @pytest.mark.parametrize(
-    ("arm", "wanted"),
+    ("differences", "wanted"),
     [
-        (straight(-1, 3), [(np.exp(0.25), "ahead")]),
-        (straight(3, -1), [(np.exp(0.75), "behind")]),
-        (straight(1, 2), []),
-        (straight(0, 0), []),  # one curve
-        (straight(0, 1), []),  # begins on the other
-        (straight(1, 0, 1), []),  # touches it
-        (straight(0.21, -0.04, 0.21), [(np.exp(0.3), "behind"), (np.exp(0.7), "ahead")]),  # (x - 0.3) (x - 0.7)
+        ([-1, 3], [(0.25, "ahead")]),
+        ([3, -1], [(0.75, "behind")]),
+        ([1, 2], []),
+        ([0, 0], []),  # one curve
+        ([0, 1], []),  # begins on the other
+        ([1, 0, 1], []),  # touches it
+        ([-1, 0, 0, 1], [(2, "ahead")]),  # is one with it for a while
+        ([1, 1e-15, -1], [(1, "behind")]),  # up to rounding
+        ([1, -1, 1], [(0.5, "behind"), (1.5, "ahead")]),
+        ([], []),
     ],
 )
-def test_what_crosses_the_baseline_and_what_does_not(arm, wanted):
-    found = crossings(arm, straight(0, 0))
+def test_what_crosses_the_baseline_and_what_does_not(differences, wanted):
+    found = crossings(np.exp(np.arange(len(differences))), np.array(differences, dtype=float))
     assert [side for _, side in found] == [side for _, side in wanted]
-    assert [at for at, _ in found] == pytest.approx([at for at, _ in wanted], rel=1e-6)
+    assert [np.log(at) for at, _ in found] == pytest.approx([place for place, _ in wanted])
 
 
 @pytest.mark.parametrize(("below", "above", "clear"), [(-0.1, 0.1, True), (0.1, 0.1, False), (-0.1, -0.1, False)])
 def test_of_several_crossings_the_last_counts_and_is_clear_where_intervals_lie_beyond_0_on_both_sides(
     below, above, clear
 ):
-    rows = [(1.1, -0.5, below), (2.5, above, 0.5)]  # k = 1 may be worse, k = 2 better
-    of_arm = pd.DataFrame(rows, columns=["compared_at", "difference_low", "difference_high"])
-    found = crossover(of_arm, straight(0.21, -0.04, 0.21), straight(0, 0))
-    assert found == {
-        "crossover": pytest.approx(np.exp(0.7), rel=1e-6),
+    rows = [(1, 1.0, 0.5, 1.5), (2, -1.0, -2.0, below), (4, 1.0, above, 2.0), (8, np.nan, np.nan, np.nan)]
+    columns = ["compared_at", "difference", "difference_low", "difference_high"]
+    assert crossover(pd.DataFrame(rows, columns=columns)) == {
+        "crossover": pytest.approx(8**0.5),
         "crossover_to": "ahead",
         "crossover_clear": clear,
         "n_crossings": 2,

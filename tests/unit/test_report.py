@@ -323,11 +323,11 @@ def test_answers_cost_their_tokens_and_arms_are_compared_at_equal_ones():
     table = report.token_table(tokens_of(summary_of(5, 300)))
     assert table["heads"] == ["Pass@1", "Pass@16"]
     ce, other = table["rows"]
-    assert (ce["tokens"], ce["interval"], ce["crossover"]) == ("3", "[2.5, 3.5]", "–")
+    assert (ce["tokens"], ce["interval"], ce["crossover"]) == ("3.00", "[2.50, 3.50]", "–")
     assert all(cell["difference"] is None and not cell["excludes_0"] for cell in ce["cells"])
-    assert (other["tokens"], other["crossover"]) == ("4", "ahead from 1230 tokens")
+    assert (other["tokens"], other["crossover"]) == ("4.00", "ahead from 1230 tokens")
     assert other["cells"][1] == {
-        "tokens": "64",
+        "tokens": "64.0",
         "difference": "+12.0",
         "interval": "[+10.0, +14.0]",
         "excludes_0": True,

@@ -6,8 +6,10 @@ from . import numbers
 
 
 def tokens(value: float | None) -> str:
-    """A number of tokens to three digits, without an exponent below a million; a dash where there is none."""
-    return numbers.NONE if numbers.is_missing(value) else f"{float(f'{value:.3g}'):g}"
+    """A number of tokens to three digits, without an exponent; a dash where there is none."""
+    if numbers.is_missing(value):
+        return numbers.NONE
+    return f"{value:#.3g}" if value < 99.95 else f"{float(f'{value:.3g}'):.0f}"
 
 
 def crossover(row: pd.Series) -> str:

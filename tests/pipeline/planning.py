@@ -75,6 +75,7 @@ def jobs_of(chosen, recipes, seed_jobs):
     }
     for kind, rule in KINDS.items():
         counts[rule] = sum(entry["kind"] == kind for entry in chosen)
+    counts["token_costs"] = counts["measure"]
     counts["table"] = len({entry["table"] for entry in chosen if "table" in entry})  # two experiments may share one
     counts["figure"] = sum(drawn_of(chosen).values())
     # Those over budgets N need the closed forms' alignment.

@@ -22,9 +22,11 @@ PAPER = {
     "grade": 5 * (18 + 12 + 6),
     "score_proteins": 5 * (8 + 2),
     "measure": 12,
+    "token_costs": 12,
     "table": 9,  # Tables 1 to 8, and that of gains
-    # 1 to 20; three of the gains; over the steps of training Tables 4, 5, 8 and the halves of Table 6
-    "figure": 20 + 3 + 5,
+    # 1 to 20; over tokens 1 to 4, 7, 8, 18 to 20; three of the gains; over the steps of training Tables 4, 5, 8 and the
+    # halves of Table 6
+    "figure": 20 + 9 + 3 + 5,
     "pass_rates": 1,
     "closed_forms": 1,
     "measure_diagonal": 1,
@@ -118,11 +120,12 @@ def test_what_comes_before_a_run_needs_base_models_at_most(pristine):
     [
         ("table2", "math_sft_pass", {"table": 1}),
         ("fig1", "math_sft_pass", {"figure": 1}),
-        ("math_sft_pass", "math_sft_pass", {"table": 1, "figure": 1}),
+        ("math_sft_pass", "math_sft_pass", {"table": 1, "figure": 2, "token_costs": 1}),
+        ("sft_pass_tokens", "math_sft_pass", {"figure": 1, "token_costs": 1}),
         ("results/tiny/figures/fig1.pdf", "math_sft_pass", {"figure": 1}),
         ("table3", "math_sft_majority", {"table": 1}),
         ("fig18", "majority_sweep", {"figure": 1}),
-        ("majority_sweep", "majority_sweep", {"figure": 1}),
+        ("majority_sweep", "majority_sweep", {"figure": 2, "token_costs": 1}),
         ("alignment_matrix", "alignment_matrix", {"table": 1, "figure": 3, "pass_rates": 1, "closed_forms": 1}),
         ("gain_matrix", "alignment_matrix", {"figure": 1}),
         ("table7", "token_margin", {"table": 1}),
@@ -131,7 +134,7 @@ def test_what_comes_before_a_run_needs_base_models_at_most(pristine):
 def test_a_target_plans_what_it_needs(pristine, target, experiment, items):
     entry = pristine.config("experiments")["experiments"][experiment]
     planned = jobs_of([entry], pristine.config("recipes")["recipes"], seed_jobs=1)
-    besides = ("all", "claims", "report", "table", "figure", "pass_rates", "closed_forms")
+    besides = ("all", "claims", "report", "table", "figure", "token_costs", "pass_rates", "closed_forms")
     planned = {rule: n for rule, n in planned.items() if rule not in besides}
     named = {} if "/" in target else {target: 1}
     assert pristine.plan(target) == planned | items | named
@@ -185,7 +188,7 @@ def test_the_claims_plan_all_experiments_and_neither_tables_nor_figures(pristine
     experiments = pristine.config("experiments")["experiments"]
     entries = [entry for name, entry in experiments.items() if name != "alignment_matrix"]  # not in the paper
     planned = jobs_of(entries, pristine.config("recipes")["recipes"], seed_jobs=1)
-    drawn = [rule for rule in planned if rule in ("all", "report", "table", "figure")]
+    drawn = [rule for rule in planned if rule in ("all", "report", "table", "figure", "token_costs")]
     assert pristine.plan("claims") == {rule: n for rule, n in planned.items() if rule not in drawn}
 
 

@@ -35,7 +35,7 @@ def trained_by(trainer, entry):
 DRAWN = drawn_of(CHOSEN.values())
 CURVES, WEIGHTS = ("difference", "values", "pass_rates"), ("weights", "waste")
 BUDGETS, PROTEINS = ("matrix", "alignment"), ("hydrophobicity", "inversion")
-MEASURED = (*CURVES, *BUDGETS)  # drawn from what was measured
+MEASURED = (*CURVES, "tokens", *BUDGETS)  # drawn from what was measured
 CLOSED_FORM_TABLES = len({entry["table"] for entry in CHOSEN.values() if entry["kind"] == "closed_form"})
 
 
@@ -58,7 +58,7 @@ FROM_TABLE = planned() | {"table": JOBS["table"] - CLOSED_FORM_TABLES}
 FROM_CLAIMS = planned("claims")
 FROM_CLOSED_FORMS = planned("closed_forms") | {"table": CLOSED_FORM_TABLES} | figures(*WEIGHTS) | FROM_CLAIMS
 FROM_MEASURE_DIAGONAL = planned("measure_diagonal") | figures("rho") | FROM_CLAIMS
-FROM_MEASURE = planned("measure") | FROM_TABLE | figures(*MEASURED) | FROM_CLAIMS
+FROM_MEASURE = planned("measure", "token_costs") | FROM_TABLE | figures(*MEASURED) | FROM_CLAIMS
 FROM_SAMPLE = planned("sample", "grade", "score_proteins")
 FROM_SAMPLE |= together(FROM_MEASURE, FROM_MEASURE_DIAGONAL, figures(*PROTEINS))
 FROM_TRAIN = planned("train_sft", "train_grpo") | together(FROM_SAMPLE, figures("training"))
@@ -67,7 +67,9 @@ SAMPLED_AGAIN = together(FROM_SAMPLE, figures("training"))  # reinforcement lear
 
 # The same for the runs of one recipe, for reinforcement learning, and for the objectives that sample in training.
 PASS = jobs_of([CHOSEN["math_sft_pass"]], RECIPES, seed_jobs(SECONDS))
-PASS_FROM_MEASURE = {rule: PASS[rule] for rule in ("measure", "table", "figure", "claims", "report", "all")}
+PASS_FROM_MEASURE = {
+    rule: PASS[rule] for rule in ("measure", "token_costs", "table", "figure", "claims", "report", "all")
+}
 PASS_FROM_SAMPLE = {rule: PASS[rule] for rule in ("sample", "grade")}
 PASS_FROM_SAMPLE |= together(PASS_FROM_MEASURE, FROM_MEASURE_DIAGONAL)
 PASS_FROM_TRAIN = {"train_sft": PASS["train_sft"]} | PASS_FROM_SAMPLE
@@ -122,10 +124,11 @@ def add_code(repository, file):
         (f"{PACKAGE}/statistics.py", FROM_MEASURE),
         (f"{PACKAGE}/analysis/effective_share.py", FROM_TRAIN),  # that a training logs
         (f"{PACKAGE}/analysis/claims.py", FROM_CLAIMS),
+        (f"{PACKAGE}/analysis/token_costs.py", planned("token_costs") | figures("tokens")),
         (f"{PACKAGE}/analysis/gains.py", {}),  # of an experiment that is left out
         (f"{PACKAGE}/analysis/diagonal.py", FROM_MEASURE_DIAGONAL),
         (f"{PACKAGE}/presentation/registry.py", {}),  # an item's entry counts, as its settings
-        (f"{PACKAGE}/presentation/numbers.py", planned("table") | figures(*CURVES, *BUDGETS, *WEIGHTS, *PROTEINS)),
+        (f"{PACKAGE}/presentation/numbers.py", planned("table") | figures(*MEASURED, *WEIGHTS, *PROTEINS)),
         (f"{PACKAGE}/presentation/tables/comparison.py", FROM_TABLE),
         (f"{PACKAGE}/presentation/tables/closed_form.py", planned() | {"table": CLOSED_FORM_TABLES}),
         (f"{PACKAGE}/units.py", FROM_MEASURE | planned("figure")),  # which wording imports

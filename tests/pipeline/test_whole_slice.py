@@ -49,6 +49,7 @@ def manifests_by_output(finished, monkeypatch):
         "metrics/math_sft_pass.problems.parquet",
         "metrics/math_sft_pass.summary.csv",
         "metrics/math_sft_pass.weights.csv",
+        "metrics/math_sft_pass.tokens.csv",
         "tables/table1.csv",
         "tables/table1.md",
         "tables/table1.tex",

@@ -30,6 +30,7 @@ for script, items in SCRIPTS_OF_ITEMS.items():
 DRAW = {job for job in JOBS if job.startswith("draw_figure ")}
 TABLES = {job for job in JOBS if job.startswith("make_table ")}
 CURVES = {"draw_figure difference", "draw_figure values", "draw_figure pass_rates"}
+TOKENS = {"draw_figure tokens"}
 MATRIX = {"draw_figure matrix", "draw_figure alignment"}
 WEIGHTS = {"draw_figure weights", "draw_figure waste"}
 PROTEINS = {"draw_figure hydrophobicity", "draw_figure inversion"}
@@ -44,8 +45,8 @@ COUNTED_BY = {
     "objectives": TRAIN | {"compute_closed_forms"},
     "advantages": {"train_grpo", "compute_closed_forms"},
     "metrics": {"measure"},
-    "statistics": {"measure", "judge_claims"},
-    "units": {"measure", "judge_claims", "make_report"} | DRAW | COMPARED,
+    "statistics": {"measure", "compute_token_costs", "judge_claims"},
+    "units": {"measure", "compute_token_costs", "judge_claims", "make_report"} | DRAW | COMPARED,
     "settings": READS_SETTINGS,
     "grading": {"grade", "grade_by_task", "train_grpo", "train_marginal"},
     "answer_notation": {"grade", "grade_by_task", "train_grpo", "train_marginal"},
@@ -94,6 +95,7 @@ COUNTED_BY = {
     "analysis.effective_share": TRAIN | {"measure", "judge_claims"},
     "analysis.measuring": {"measure"},
     "analysis.metrics_files": {"judge_claims"},
+    "analysis.token_costs": {"compute_token_costs"},
     "analysis.scaling_factors": {"compute_closed_forms"},
     "analysis.closed_forms": {"compute_closed_forms"},
     "analysis.diagonal_diagnostic": {"measure_diagonal"},
@@ -103,7 +105,8 @@ COUNTED_BY = {
     "analysis.preconditions": {"judge_claims"},
     "analysis.claims": {"judge_claims"},
     "presentation.wording": {"make_report"} | DRAW | COMPARED,
-    "presentation.numbers": {"make_report"} | CURVES | MATRIX | WEIGHTS | PROTEINS | TABLES,
+    "presentation.numbers": {"make_report"} | CURVES | TOKENS | MATRIX | WEIGHTS | PROTEINS | TABLES,
+    "presentation.crossovers": {"make_report"} | TOKENS,
     "presentation.rows": {"make_report"} | CURVES | COMPARED,
     "presentation.making": DRAW | TABLES,
     "presentation.tables.forms": TABLES | {"make_report"},
@@ -115,6 +118,7 @@ COUNTED_BY = {
     "presentation.panels": {"make_report"},
     "presentation.figures.style": DRAW,
     "presentation.figures.curves": CURVES,
+    "presentation.figures.tokens": TOKENS,
     "presentation.figures.matrix": MATRIX,
     "presentation.figures.weights": WEIGHTS,
     "presentation.figures.diagonal": {"draw_figure rho"},

@@ -205,6 +205,16 @@ def test_data_that_the_reference_does_not_hold_are_compared_by_the_hash_in_the_m
     assert [c.name for item in items for c in item.comparisons if c.verdict == "not judged"] == [name]
 
 
+def test_what_answers_cost_is_compared_in_tokens_and_arms_at_equal_tokens_in_points(tmp_path):
+    rows = {"arm": ["ce", "new"], "metric": "pass", "k": 4, "tokens": [12.0, 16.0], "crossover": [nan, 9.0]}
+    rows |= {"tokens_low": [11.0, 14.0], "tokens_high": [13.0, 18.0]}
+    rows |= {"difference": [0.0, 0.03], "difference_low": [nan, 0.01], "difference_high": [nan, 0.05]}
+    pd.DataFrame(rows).to_csv(tmp_path / "e.tokens.csv")
+    found = compare.metrics_numbers(tmp_path / "e.tokens.csv")
+    told = {"ce 4 tokens": "12 ± 1", "new 4 tokens": "16 ± 2", "ce 4 difference": "0", "new 4 difference": "3 ± 2"}
+    assert {name: str(number) for name, number in found.items()} == told
+
+
 def test_a_picture_without_a_manifest_can_be_equal_and_cannot_be_judged(copy, reference):
     (copy / "manifests.json").unlink()
     (copy / "figures" / "fig2.png").write_bytes(b"other colours")

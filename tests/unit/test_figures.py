@@ -42,6 +42,22 @@ def training(seed):
     return pd.DataFrame({name: np.log(step + seed) for name in columns}).assign(step=step)
 
 
+def tokens(summary):
+    """What answers of some arms cost, not the right tokens, and a crossover of each but the baseline."""
+    columns = (
+        "experiment recipe arm label beyond_paper baseline metric k value difference difference_low difference_high"
+    )
+    rows = summary[summary["metric"] == summary["metric"].iloc[0]][columns.split()]
+    length = 20.0 + rows.groupby("arm", sort=False).ngroup()
+    rows = rows.assign(tokens=length * rows["k"], compared_at=length * rows["k"])
+    of_others = rows["arm"] != rows["baseline"]
+    return rows.assign(
+        crossover=(1.5 * length).where(of_others),
+        crossover_to="behind",
+        crossover_clear=(length % 2 > 0).where(of_others),
+    )
+
+
 def curves():
     """Weights of all strategies that figures show, not the right ones."""
     entry = PLAN.experiments["scaling_factors"]
@@ -64,6 +80,8 @@ def drawn(request):
     def artifact(kind, paths):
         if isinstance(paths, list):
             return [made[kind](seed) for seed in range(len(paths))]
+        if kind == "tokens":
+            return tokens(read("summary", paths.replace(".tokens.", ".summary.")))
         return curves() if kind == "curves" else read(kind, paths)
 
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():

@@ -87,7 +87,7 @@ def test_tables_and_figures_are_made_from_files_that_measuring_writes_or_runs_le
         made_by, files = plan.made_by(item), plan.read_for(item)
         assert list(files) == list(made_by.reads) and list(plan.told(item)) == list(made_by.told)
         for kind, paths in files.items():
-            ending = kinds.get(kind, "pass_rates.csv")
+            ending = kinds.get(kind, f"{kind}.csv")
             assert all(path in left or path.endswith(f".{ending}") for path in flattened(paths)), (item, kind)
         # Snakemake drops what is not plain without a word.
         assert yaml.safe_load(yaml.safe_dump(plan.told(item))) == plan.told(item)

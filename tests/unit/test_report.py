@@ -127,6 +127,26 @@ WEIGHTS = pd.DataFrame(
 )
 
 
+def tokens_of(summary):
+    """What the arms of a summary cost, 3 and 4 tokens an answer, and a crossover of the second."""
+    columns = ["experiment", "recipe", "arm", "label", "beyond_paper", "baseline", "metric", "k"]
+    of_ce = summary["arm"] == "ce"
+    tokens = summary["k"] * np.where(of_ce, 3.0, 4.0)
+    ends = {"tokens_low": tokens - 0.5 * summary["k"], "tokens_high": tokens + 0.5 * summary["k"]}
+    if summary["low"].isna().all():
+        ends = dict.fromkeys(ends, np.nan)
+    apart = {name: summary[name] for name in ("difference", "difference_low", "difference_high")}
+    crossover = {"crossover": 1234.5, "crossover_to": "ahead", "crossover_clear": True, "n_crossings": 1}
+    return (
+        summary[columns]
+        .assign(
+            **{"tokens": tokens, **ends, "value": summary["value"], "compared_at": tokens, **apart},
+            **{name: pd.Series(value, summary.index).where(~of_ce) for name, value in crossover.items()},
+        )
+        .fillna({"n_crossings": 0})
+    )
+
+
 def manifest(rule, wildcards, inputs, outputs, params=None, **facts):
     """Write a job's manifest, as it would stand in a results folder, and its benchmark."""
     name = "_".join(wildcards.values()) or "all"
@@ -160,12 +180,14 @@ def page(tmp_path, monkeypatch):
     """Make the page of a small results folder; returns its file."""
     monkeypatch.chdir(tmp_path)
 
-    def made(seeds=(1, 2, 3, 4, 5), n_problems=300, left_out=("warmup_transfer",), split="test"):
+    def made(seeds=(1, 2, 3, 4, 5), n_problems=300, left_out=("warmup_transfer",), split="test", tokens=True):
         root = Path("results/mini")
         summary, weights = root / "metrics/math_sft_pass.summary.csv", root / "metrics/math_sft_pass.weights.csv"
         of_runs = summary_of(len(seeds), n_problems)
         write_artifact(of_runs, "summary", summary)
         write_artifact(WEIGHTS, "weights", weights)
+        if tokens:
+            write_artifact(tokens_of(of_runs), "tokens", root / "metrics/math_sft_pass.tokens.csv")
         write_artifact(CLAIMS, "claims", root / "claims.csv")
         table = [root / f"tables/table2.{ending}" for ending in ("csv", "md", "tex")]
         figure = [root / f"figures/fig1.{ending}" for ending in ("pdf", "png", "caption.md")]
@@ -295,6 +317,30 @@ def test_a_cell_has_value_interval_difference_and_the_papers_beside_it():
         "arm": "pass_n16",
         "k": 16,
     }
+
+
+def test_answers_cost_their_tokens_and_arms_are_compared_at_equal_ones():
+    table = report.token_table(tokens_of(summary_of(5, 300)))
+    assert table["heads"] == ["Pass@1", "Pass@16"]
+    ce, other = table["rows"]
+    assert (ce["tokens"], ce["interval"], ce["crossover"]) == ("3.00", "[2.50, 3.50]", "–")
+    assert all(cell["difference"] is None and not cell["excludes_0"] for cell in ce["cells"])
+    assert (other["tokens"], other["crossover"]) == ("4.00", "ahead from 1230 tokens")
+    assert other["cells"][1] == {
+        "tokens": "64.0",
+        "difference": "+12.0",
+        "interval": "[+10.0, +14.0]",
+        "excludes_0": True,
+    }
+    alone = report.token_table(tokens_of(summary_of(1, 1)).assign(crossover_clear=False))["rows"][1]
+    assert alone["interval"] is None and alone["cells"][0]["interval"] is None
+    assert alone["crossover"] == "(ahead from 1230 tokens)"
+
+
+def test_the_page_of_a_run_that_counted_no_tokens_says_nothing_of_them(page):
+    assert "Cost per answer" in Text(page()).text
+    Path("results/mini/metrics/math_sft_pass.tokens.csv").unlink()
+    assert "Cost per answer" not in Text(page(tokens=False)).text
 
 
 def test_weights_leave_out_columns_that_no_arm_has():

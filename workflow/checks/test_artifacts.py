@@ -144,6 +144,22 @@ def _row(frame: pd.DataFrame, broken: pd.Series) -> str:
     return first(frame[["arm", "metric", "k"]], broken) if broken.any() else ""
 
 
+def test_tokens_grow_with_k_and_their_metric_is_that_of_the_summary(read, require, experiment):
+    path = experiment["tokens"]
+    frame, summary = read("tokens", path), read("summary", experiment["summary"])
+    rows = frame.merge(summary, on=["arm", "metric", "k"], suffixes=("", "_of_summary"))
+    require(
+        len(rows) == len(frame) == len(experiment["arms"]) * len(experiment["ks"]), f"{path}: arms or k are missing"
+    )
+    other = (rows["value"] - rows["value_of_summary"]).abs() > ROUNDING * rows["value"].abs().clip(lower=1)
+    require(not other.any(), f"{path}: the value is not that of {experiment['summary']} at {_row(rows, other)}")
+    of_one = frame["tokens"] / frame["k"]
+    spread = of_one.groupby(frame["arm"]).transform(lambda values: values.max() - values.min())
+    require(
+        (of_one >= 0).all() and (spread <= 1e-6 * of_one).all(), f"{path}: tokens of k are not k times those of one"
+    )
+
+
 def test_training_weights_are_at_least_0_and_their_effective_share_a_share(read, require, experiment):
     path = experiment["weights"]
     frame = read("weights", path)

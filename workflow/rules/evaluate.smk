@@ -152,6 +152,34 @@ rule pass_rates:
         "../scripts/compute_pass_rates.py"
 
 
+rule token_costs:
+    input:
+        samples=lambda wildcards: PLAN.files("samples", PLAN.runs_of(wildcards.experiment)),
+        problem_metrics=LAYOUT.metrics("{experiment}", "problems.parquet"),
+        summary=LAYOUT.metrics("{experiment}", "summary.csv"),
+    output:
+        LAYOUT.metrics("{experiment}", "tokens.csv"),
+    log:
+        f"{RESULTS}/logs/token_costs/{{experiment}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/token_costs/{{experiment}}.tsv"
+    wildcard_constraints:
+        experiment=one_of(COMPARISONS),
+    conda:
+        "../../envs/compute_aligned.yaml"
+    threads: 1
+    resources:
+        mem_mb=RESOURCES["evaluate"]["mem_mb"],
+        runtime=RESOURCES["evaluate"]["runtime"],
+    params:
+        runs=lambda wildcards: PLAN.runs_of(wildcards.experiment),
+        code=code_of("compute_token_costs.py"),
+    message:
+        "Tokens per answer of {wildcards.experiment}"
+    script:
+        "../scripts/compute_token_costs.py"
+
+
 rule closed_forms:
     input:
         reported=REPORTED,

@@ -32,6 +32,7 @@ rule audit:
 rule check:
     input:
         PLAN.everything(),
+        PLAN.page_metrics(),
     log:
         f"{RESULTS}/logs/check.log",
     conda:

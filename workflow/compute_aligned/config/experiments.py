@@ -14,6 +14,9 @@ OneOrSeveral = Annotated[
     Annotated[str, Tag("text")] | Annotated[list[str], Field(min_length=2), Different, Tag("list")],
     TextOrList,
 ]
+Drawn = Literal[
+    "difference", "values", "tokens", "hydrophobicity", "inversion", "training", "matrix", "pass_rates", "alignment"
+]
 Probability = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -56,10 +59,7 @@ class Comparison(Asked):
     """a column more: the metric at the largest k minus that at the smallest"""
     table: Table = None
     """its name"""
-    figures: dict[
-        Name,
-        Literal["difference", "values", "hydrophobicity", "inversion", "training", "matrix", "pass_rates", "alignment"],
-    ]
+    figures: dict[Name, Drawn]
     """name of a figure -> how it is drawn"""
     paper_item: str
     """its rows in reported.csv"""

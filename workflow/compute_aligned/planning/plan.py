@@ -13,8 +13,9 @@ from ..presentation.registry import FIGURES, TABLES, Item
 from ..presentation.wording import sentences
 from .layout import Layout
 
-PASS_RATES = "pass_rates.csv"  # of experiments that draw them
-SHOWN_ON_THE_PAGE = ("summary", "weights", "diagonal_rho", "theorem3")
+PASS_RATES = (None, "pass_rates.csv", "pass_rates")  # as in METRICS_FILES: of experiments that draw them
+TOKENS = (None, "tokens.csv", "tokens")  # of experiments that compare runs
+SHOWN_ON_THE_PAGE = ("summary", "weights", "tokens", "diagonal_rho", "theorem3")
 
 
 @dataclass(frozen=True)
@@ -288,9 +289,18 @@ class Plan:
 
     def _metrics_file(self, experiment: str, kind: str) -> str:
         """The file of a kind of artifact under metrics/."""
-        of_kind = METRICS_FILES[self.settings["experiments"][experiment]["kind"]]
-        endings = {artifact: ending for _, ending, artifact in of_kind} | {"pass_rates": PASS_RATES}
+        endings = {artifact: ending for _, ending, artifact in self._metrics_files(experiment)}
         return self.layout.metrics(experiment, endings[kind])
+
+    def _metrics_files(self, experiment: str) -> list[tuple[str | None, str, str]]:
+        """All files of an experiment under metrics/: those of METRICS_FILES, and what other jobs add to them."""
+        entry = self.settings["experiments"][experiment]
+        files = METRICS_FILES[entry["kind"]].copy()
+        if entry["kind"] == "comparison":
+            files.append(TOKENS)
+        if "pass_rates" in entry["figures"].values():
+            files.append(PASS_RATES)
+        return files
 
     def page(self) -> dict[str, dict]:
         """What the report page needs to know: name -> entry of each experiment with its items, tables first.
@@ -327,8 +337,8 @@ class Plan:
         """The metrics files that the report page shows."""
         return [
             self.layout.metrics(name, ending)
-            for name, entry in self.experiments.items()
-            for _, ending, kind in METRICS_FILES[entry["kind"]]
+            for name in self.experiments
+            for _, ending, kind in self._metrics_files(name)
             if kind in SHOWN_ON_THE_PAGE
         ]
 
@@ -391,10 +401,8 @@ class Plan:
         artifacts = {self.layout.claims: "claims"}
         for run in runs:
             artifacts |= {run["problems"]: "problems", run["training"]: run["training_kind"]}
-        for name, entry in self.experiments.items():
-            artifacts |= {self.layout.metrics(name, end): kind for _, end, kind in METRICS_FILES[entry["kind"]]}
-            if "pass_rates" in entry["figures"].values():
-                artifacts[self.layout.metrics(name, PASS_RATES)] = "pass_rates"
+        for name in self.experiments:
+            artifacts |= {self.layout.metrics(name, ending): kind for _, ending, kind in self._metrics_files(name)}
         for item in self.tables:
             in_closed_form = self._entry(item)["kind"] == "closed_form"
             artifacts[self.layout.table(item, "csv")] = "closed_form_table" if in_closed_form else "table"
@@ -415,7 +423,7 @@ class Plan:
             "arms": [arm["name"] for arm in compared_arms(entry)],
             **{
                 kind: self.layout.metrics(name, ending)
-                for key, ending, kind in METRICS_FILES["comparison"]
+                for key, ending, kind in self._metrics_files(name)
                 if key != "start"
             },
         }

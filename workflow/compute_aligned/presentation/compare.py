@@ -32,6 +32,7 @@ The paper's values have no interval. not judged: the run's have none either."""
 # Kind of a metrics file -> what tells its rows apart, and whether its numbers are estimates.
 KINDS = {
     "summary": (["arm", "at"], True),
+    "tokens": (["arm", "k"], True),
     "rho": (["figure"], True),
     "alignment": (["train", "test"], False),
     "variance": (["n", "p"], False),
@@ -40,6 +41,7 @@ KINDS = {
 }
 # Columns of estimates in a summary -> the ends of their intervals.
 INTERVALS = {"value": ("low", "high"), "difference": ("difference_low", "difference_high")}
+COSTS = {"tokens": ("tokens_low", "tokens_high")}  # of what answers cost
 # Kind of a metrics file -> the columns that the paper has values of, and where these stand.
 PAPER = {
     "summary": {"value": "reported", "difference": "reported_difference"},
@@ -139,6 +141,11 @@ def metrics_numbers(path: Path) -> dict[str, Number]:
     rows, estimate = KINDS[_kind(path)]
     if _kind(path) == "summary":
         return _numbers(frame, path, rows, INTERVALS, INTERVALS, estimate)
+    if _kind(path) == "tokens":
+        apart = {"difference": INTERVALS["difference"]}
+        return _numbers(frame.drop(columns="metric"), path, rows, COSTS, COSTS, estimate) | _numbers(
+            frame, path, rows, apart, apart, estimate
+        )
     numeric = frame.select_dtypes("number").columns
     columns = [column for column in numeric if column not in rows and not column.startswith(("reported", "n_"))]
     return _numbers(frame, path, rows, columns, {}, estimate)

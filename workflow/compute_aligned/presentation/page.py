@@ -162,6 +162,7 @@ def _section(
         "comparison": None,
         "audit": _audit_of_numbers(name, entry, results, shown_by),
         "root": next((origin for origin in origins if origin["table"]), None),
+        "tokens": None,
         "weights": None,
         "panels": [],
         "results_panel": None,
@@ -179,6 +180,9 @@ def _section(
         sentences = [what_was_run(summary, preset["preset"], preset["split"]), against_the_paper(summary)]
         section["what_was_run"] = " ".join(filter(None, sentences))
         section["comparison"] = report.comparison_table(summary)
+        file = metrics / f"{name}.tokens.csv"
+        if file.is_file():  # older runs have none
+            section["tokens"] = report.token_table(read_artifact("tokens", file)) | {"audit": f"{AUDIT} {file}"}
         file = metrics / f"{name}.weights.csv"
         section["weights"] = report.weights_table(read_artifact("weights", file)) | {"audit": f"{AUDIT} {file}"}
         of_models: dict[str, list[pd.DataFrame]] = {}

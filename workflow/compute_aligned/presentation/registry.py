@@ -31,6 +31,7 @@ class Item:
 FIGURES = {
     "difference": Item("figures.curves.difference", ("summary",)),
     "values": Item("figures.curves.values", ("summary",)),
+    "tokens": Item("figures.tokens.tokens", ("summary", "tokens")),
     "matrix": Item("figures.matrix.matrix", ("summary",)),
     "alignment": Item("figures.matrix.alignment", ("summary", "alignment")),
     "pass_rates": Item("figures.curves.pass_rates", ("pass_rates",), ("baseline", "title", "preset", "split")),

@@ -17,8 +17,8 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from ..provenance.manifests import Manifests, recorded_output
-from ..units import DIFFERENCE_UNITS, UNITS
-from . import numbers
+from ..units import DIFFERENCE_UNITS, SCALES, UNITS
+from . import crossovers, numbers
 from .numbers import typographic
 from .rows import long_rows
 from .tables.comparison import explanations, weights_view
@@ -160,6 +160,53 @@ def _cell(row: dict) -> dict:
         low, high = row["difference_low"], row["difference_high"]
         cell["excludes_0"] = low is not None and (low > 0 or high < 0)
     return cell
+
+
+def token_table(tokens: pd.DataFrame) -> dict:
+    """Per arm the tokens of an answer, the difference from the baseline at equal tokens for each k, and the crossover.
+
+    Args:
+        tokens: a ``tokens`` artifact.
+
+    Returns:
+        heads of the k; rows (label, tokens, interval, cells, crossover), all as text; baseline, difference_unit. A
+        cell: tokens, difference, interval, excludes_0 (of the interval); None where there is nothing to say.
+    """
+    metric = tokens["metric"].iloc[0]
+    unit, scale = DIFFERENCE_UNITS[metric], SCALES[metric]
+    rows = []
+    for label, of_arm in tokens.groupby("label", sort=False):
+        first, cells = of_arm.iloc[0], []
+        for row in _records(of_arm):
+            ends = [None if row[name] is None else scale * row[name] for name in ("difference_low", "difference_high")]
+            shown = None
+            if row["arm"] != row["baseline"] and row["difference"] is not None:
+                shown = typographic(numbers.number(scale * row["difference"], unit, "+"))
+            cells.append(
+                {
+                    "tokens": crossovers.tokens(row["tokens"]),
+                    "difference": shown,
+                    "interval": typographic(numbers.interval(*ends, unit, "+")) or None,
+                    "excludes_0": ends[0] is not None and (ends[0] > 0 or ends[1] < 0),
+                }
+            )
+        # Of one answer: k answers cost k times as much.
+        one, low, high = (
+            crossovers.tokens(first[name] / first["k"]) for name in ("tokens", "tokens_low", "tokens_high")
+        )
+        interval = None if numbers.is_missing(first["tokens_low"]) else f"[{low}, {high}]"
+        rows.append(
+            {
+                **{"label": label, "tokens": one, "interval": interval, "cells": cells},
+                "crossover": crossovers.crossover(first) or numbers.NONE,
+            }
+        )
+    return {
+        "heads": [at_budget(metric, k) for k in dict.fromkeys(tokens["k"])],
+        "rows": rows,
+        "baseline": baseline_label(tokens),
+        "difference_unit": unit,
+    }
 
 
 def weights_table(weights: pd.DataFrame) -> dict:

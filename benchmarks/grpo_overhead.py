@@ -11,8 +11,8 @@ by our sampler but for TRL and "TRL's sampler". It runs on one thread, whose CPU
 machine disturbs the ratio less. With more threads it is wall time.
 
 SmolLM2 is preset small_gym's, with an adapter, after a short warm-up on sums of two or three numbers, so that its
-completions end; the warm-up's steps are timed, too. TRL gets the model as it loads one, in float32 under autocast; its
-sampler and ours get it as our runs do. Such a model can be kept for benchmarks/sampling.py (--keep FOLDER).
+completions end; the warm-up's steps are timed, too. TRL and its sampler get the model as TRL loads one, in float32, in
+which it also samples; our sampler gets it as our runs do. It can be kept for benchmarks/sampling.py (--keep FOLDER).
 """
 
 import argparse
@@ -192,7 +192,8 @@ def run(name: str, settings: dict, base: Path, start: Path, problems: list, work
         normalize = not objective.startswith("pass")  # as the recipes
         ours = {"objective": rl_objective(objective), "loss": "token_mean"}
         ours["advantage_settings"] = AdvantageSettings(10.0, normalize, 5.0, 0.0, window)
-        prepare_for_autocast(model, settings["precision"])
+        if "TRL's sampler" not in name:
+            prepare_for_autocast(model, settings["precision"])
     cls = _DrawnByTRL if "TRL's sampler" in name else ComputeAlignedGRPOTrainer
     answer = AnswerReward(partial(grade_as_the_paper, whole_is_answer=False))
     trainer = (cls if ours else GRPOTrainer)(

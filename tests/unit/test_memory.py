@@ -16,8 +16,8 @@ from compute_aligned.advantages import AdvantageSettings, rl_objective
 from compute_aligned.config.loading import load_settings
 from compute_aligned.config.resolving import rl_settings, sampling_settings, training_settings
 from compute_aligned.config.settings.common import LoadedModel
-from compute_aligned.models.adapter import Adapter
 from compute_aligned.models import prefix
+from compute_aligned.models.adapter import Adapter
 from compute_aligned.models.loading import LINEAR, add_adapter, load_model, load_tokenizer
 from compute_aligned.models.making import make_base_model
 from compute_aligned.models.sources import Folder, Gguf, Hub

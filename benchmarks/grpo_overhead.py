@@ -41,7 +41,8 @@ from compute_aligned.advantages import AdvantageSettings, rl_objective
 from compute_aligned.config.settings.rl import RLSettings
 from compute_aligned.config.settings.training import TrainingSettings
 from compute_aligned.models.adapter import Adapter
-from compute_aligned.models.loading import DTYPES, add_adapter, load_model, load_tokenizer, prepare_for_autocast
+from compute_aligned.models.autocast import prepare_for_autocast
+from compute_aligned.models.loading import DTYPES, add_adapter, load_model, load_tokenizer
 from compute_aligned.models.making import make_base_model
 from compute_aligned.models.sources import read_source
 from compute_aligned.objectives import sft_objective

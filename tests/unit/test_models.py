@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers import BitsAndBytesConfig as Config
 
 from compute_aligned.models import loading as models
+from compute_aligned.models.autocast import prepare_for_autocast
 from compute_aligned.models.loading import (
     DTYPES,
     adamw,
@@ -20,7 +21,6 @@ from compute_aligned.models.loading import (
     check_precision,
     load_model,
     load_tokenizer,
-    prepare_for_autocast,
 )
 from compute_aligned.models.making import character_tokenizer, make_base_model, plain_character_tokenizer
 from compute_aligned.models.sources import Folder, Gguf, read_source

@@ -10,7 +10,8 @@ import torch
 
 from ..advantages import AdvantageSettings, rl_objective
 from ..config.settings.rl import RLSettings
-from ..models.loading import add_adapter, check_precision, load_model, load_tokenizer, prepare_for_autocast
+from ..models.autocast import prepare_for_autocast
+from ..models.loading import add_adapter, check_precision, load_model, load_tokenizer
 from ..models.tokenization import without_long_prompts
 from ..provenance.artifacts import read_artifact, write_artifact
 from ..tasks import Problem, select

@@ -8,7 +8,8 @@ import torch
 from datasets import Dataset
 
 from ..config.settings.training import TrainingSettings
-from ..models.loading import add_adapter, check_precision, load_model, load_tokenizer, prepare_for_autocast
+from ..models.autocast import prepare_for_autocast
+from ..models.loading import add_adapter, check_precision, load_model, load_tokenizer
 from ..models.tokenization import encode_example, turn_end, without_long_prompts
 from ..objectives import sft_objective
 from ..provenance.artifacts import read_artifact, write_artifact

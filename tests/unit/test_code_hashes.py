@@ -68,6 +68,8 @@ COUNTED_BY = {
     "models.pretraining": {"make_base_model"},
     "models.sources": {"make_base_model"},
     "models.adapter": TRAIN | {"make_base_model", "sample"},
+    "models.autocast": TRAIN,
+    "models.prefix": TRAIN,
     "models.hub": {"make_problems", "make_base_model"},
     "models.loading": TRAIN | {"make_base_model", "sample"},
     "models.tokenization": TRAIN | {"make_base_model", "sample"},

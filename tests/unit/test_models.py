@@ -8,12 +8,20 @@ from bitsandbytes.nn import Linear4bit
 from conftest import ADAPTER, SOURCE
 from make_base_model import write_base_model
 from safetensors.torch import load_file
-from stand_ins import make_protgpt2, mistral_tokenizer
+from stand_ins import make_mistral, make_protgpt2, mistral_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers import BitsAndBytesConfig as Config
 
 from compute_aligned.models import loading as models
-from compute_aligned.models.loading import DTYPES, adamw, add_adapter, check_precision, load_model, load_tokenizer
+from compute_aligned.models.autocast import prepare_for_autocast
+from compute_aligned.models.loading import (
+    DTYPES,
+    adamw,
+    add_adapter,
+    check_precision,
+    load_model,
+    load_tokenizer,
+)
 from compute_aligned.models.making import character_tokenizer, make_base_model, plain_character_tokenizer
 from compute_aligned.models.sources import Folder, Gguf, read_source
 from compute_aligned.models.tokenization import encode_example, encode_prompt
@@ -176,6 +184,44 @@ def test_a_quantised_base_computes_in_the_asked_precision_and_its_adapter_is_flo
         assert kinds == {"adapter": {torch.float32}, "four bits": {torch.uint8}, "others": {DTYPES[precision]}}
         layers = [module for module in made.modules() if isinstance(module, Linear4bit)]
         assert {layer.compute_dtype for layer in layers} == {DTYPES[precision]}
+
+
+def log_p_and_gradients(model):
+    ids = torch.randint(3, 20, (4, 12), generator=torch.Generator().manual_seed(2))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = model(input_ids=ids).logits[:, :-1].float()
+    log_p = logits.log_softmax(dim=-1).gather(2, ids[:, 1:, None]).sum()
+    log_p.backward()
+    return [log_p.detach(), *(p.grad for p in model.parameters() if p.requires_grad)]
+
+
+def test_frozen_matrices_are_kept_as_autocast_rounds_them_and_attention_is_float32(base, tmp_path):
+    """Of a model whose head and embedding share their weights, as SmolLM2's do."""
+    make_mistral(tmp_path / "tied", tie_word_embeddings=True)
+    found = {}
+    for name in ("plain", "prepared", "prepared, attention as before"):
+        model = load_model(tmp_path / "tied", tmp_path / "tied", "bf16", None, trainable=True)
+        model = add_adapter(model, ADAPTER, seed=4)
+        with torch.no_grad():
+            for key, p in model.named_parameters():
+                if "lora_B" in key:
+                    p.normal_(generator=torch.Generator().manual_seed(5))
+        if name != "plain":
+            prepare_for_autocast(model, "bf16")
+            kinds = {key: p.dtype for key, p in model.named_parameters()}
+            full = {key for key, dtype in kinds.items() if dtype == torch.float32}
+            assert full == {key for key in kinds if "lora_" in key or "norm" in key or "embed" in key}
+            assert set(kinds.values()) == {torch.float32, torch.bfloat16}
+        if name.endswith("before"):
+            model.set_attn_implementation("sdpa")
+        found[name] = log_p_and_gradients(model)
+    assert all(map(torch.equal, found["plain"], found["prepared, attention as before"]))
+    for plain, prepared in zip(found["plain"], found["prepared"], strict=True):
+        torch.testing.assert_close(prepared, plain, rtol=0.05, atol=0.05 * float(plain.abs().max()))
+    assert not torch.equal(found["plain"][1], found["prepared"][1])
+    model = load_model(base, base, "fp32", None, trainable=True)
+    prepare_for_autocast(model, "fp32")
+    assert {p.dtype for p in model.parameters()} == {torch.float32} and model.config._attn_implementation == "sdpa"
 
 
 def test_the_fused_optimiser_is_taken_but_for_loss_scaling():

@@ -8,14 +8,16 @@ from conftest import ADAPTER, SAMPLING, TRAINING
 from datasets import Dataset
 from test_grpo import ADVANTAGES, SETTINGS, digits, without_padding
 from transformers import AutoConfig, AutoModelForCausalLM, TrainerCallback
+from trl.trainer.utils import add_fused_lm_head
 
 from compute_aligned.advantages import rl_objective
+from compute_aligned.models import prefix
 from compute_aligned.models.loading import add_adapter, load_model
 from compute_aligned.models.tokenization import IGNORED, encode_example, encode_prompt
 from compute_aligned.objectives import sft_objective
 from compute_aligned.sampling.transformers_backend import sample_pools, uniforms
-from compute_aligned.training.grpo import ComputeAlignedGRPOTrainer, grpo_arguments, prompts_dataset
-from compute_aligned.training.sft import ComputeAlignedSFTTrainer, trainer_arguments
+from compute_aligned.training.grpo import ComputeAlignedGRPOTrainer, _Scored, grpo_arguments, prompts_dataset
+from compute_aligned.training.sft import ComputeAlignedSFTTrainer, gold_completions, trainer_arguments
 
 SIZES = {
     "llama": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2},
@@ -222,3 +224,57 @@ def test_supervised_training_sees_the_log_probabilities_of_rows_without_padding(
         expected.append(float(log_probs[places, labels[1:][places]].sum()))
     assert len({len(example["labels"]) for example in examples}) > 1  # so that padding takes part
     assert sorted(row[1] for row in trainer.record) == pytest.approx(sorted(expected), abs=1e-4)
+
+
+# --- a common prefix -------------------------------------------------------------------------------------------------
+
+
+def rows_that_begin_alike(side, n_shared=20):
+    """Four rows that share their first tokens and no more: prompts of several lengths, completions of several."""
+    generator = torch.Generator().manual_seed(7)
+    shared = torch.randint(3, 12, (n_shared,), generator=generator).tolist()
+    batch = {"input_ids": [], "attention_mask": [], "labels": []}
+    for row, (n_prompt, n_completion) in enumerate([(3, 5), (6, 2), (2, 3), (4, 5)]):
+        own = [12 + row, *torch.randint(3, 20, (n_prompt + n_completion - 1,), generator=generator).tolist()]
+        left, right = (6 - n_prompt, 5 - n_completion) if side == "left" else (0, 11 - n_prompt - n_completion)
+        masked = [IGNORED] * (left + n_shared + n_prompt)
+        batch["input_ids"].append([0] * left + shared + own + [0] * right)
+        batch["attention_mask"].append([0] * left + [1] * (n_shared + len(own)) + [0] * right)
+        batch["labels"].append(masked + own[n_prompt:] + [IGNORED] * right)
+    return {name: torch.tensor(rows) for name, rows in batch.items()}
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@ARCHITECTURES
+def test_a_common_prefix_is_read_once_with_log_probabilities_and_gradients_of_whole_rows(
+    make_model, architecture, side, monkeypatch
+):
+    batch = rows_that_begin_alike(side)
+    inputs, cut = prefix.after_common_prefix(make_model(architecture), **batch)
+    padding = 20 + (0 if side == "right" else int(batch["attention_mask"].argmax(dim=1).min()))
+    assert cut == padding and inputs["input_ids"].shape == (4, batch["input_ids"].shape[1] - cut)
+    found = []
+    for shortest in (16, 21):  # read once, and not
+        monkeypatch.setattr(prefix, "SHORTEST", shortest)
+        model = make_model(architecture, adapter=True)
+        if side == "left":
+            add_fused_lm_head(model.get_base_model(), outputs=("log_probs", "entropy"))
+            log_p = _Scored(model)(**batch, fused_lm_head=True).log_probs[:, -5:].sum(dim=1)
+        else:
+            log_p = gold_completions(model, batch).log_p
+        (log_p * torch.tensor([1.0, -2.0, 0.5, 1.5])).sum().backward()
+        found.append([log_p.detach(), *(p.grad for p in model.parameters() if p.requires_grad)])
+    assert all(float(gradient.abs().max()) > 0 for gradient in found[0])
+    for once, whole in zip(*found, strict=True):
+        torch.testing.assert_close(once, whole, rtol=1e-3, atol=1e-4 * float(whole.abs().max()))
+
+
+def test_rows_stay_whole_without_a_long_prefix_before_the_first_output_or_with_checkpointing(make_model):
+    model, batch = make_model("llama"), rows_that_begin_alike("right")
+    short = rows_that_begin_alike("right", n_shared=10)
+    early = batch | {"labels": batch["labels"].index_fill(1, torch.tensor([9]), 5)}
+    single = {name: rows[:1] for name, rows in batch.items()}
+    for rows in (short, early, single):
+        assert prefix.after_common_prefix(model, **rows) == ({n: rows[n] for n in ("input_ids", "attention_mask")}, 0)
+    model.gradient_checkpointing_enable()
+    assert prefix.after_common_prefix(model, **batch)[1] == 0

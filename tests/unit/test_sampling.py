@@ -13,7 +13,13 @@ from compute_aligned.models.loading import load_model
 from compute_aligned.models.tokenization import encode_example, encode_prompt
 from compute_aligned.sampling import transformers_backend as sampling
 from compute_aligned.sampling.pools import sample_in_shards
-from compute_aligned.sampling.transformers_backend import choose_tokens, sample_pools, transformers_sampler, uniforms
+from compute_aligned.sampling.transformers_backend import (
+    choose_tokens,
+    draw_tokens,
+    sample_pools,
+    transformers_sampler,
+    uniforms,
+)
 
 
 def settings_with(**changes):
@@ -153,6 +159,17 @@ def test_the_short_cut_for_large_vocabularies_draws_the_same_tokens(monkeypatch,
         assert min(sizes) > 256
 
 
+def test_blocks_of_rows_change_neither_tokens_nor_their_log_probability(monkeypatch):
+    logits = torch.randn(50, 300, generator=torch.Generator().manual_seed(3)).bfloat16()
+    settings, draws = settings_with(temperature=0.8, top_p=0.9), GRID[::400]
+    tokens, log_p = draw_tokens(logits, draws, settings)
+    assert (tokens == choose_tokens(logits.float(), draws, settings)).all()
+    expected = logits.double().log_softmax(dim=1).gather(1, tokens[:, None])[:, 0]
+    torch.testing.assert_close(log_p.double(), expected, rtol=1e-6, atol=1e-6)
+    monkeypatch.setattr(sampling, "_BLOCK", 3 * 300)
+    assert all(map(torch.equal, draw_tokens(logits, draws, settings), (tokens, log_p)))
+
+
 def test_a_low_temperature_is_greedy():
     logits = torch.randn(50, 29, generator=torch.Generator().manual_seed(3))
     for draw in (0.0, 0.5, 1 - 1e-12):
@@ -183,7 +200,7 @@ def test_a_completion_ends_at_its_end_token_or_at_the_limit(model, tokenizer, pr
             assert len(completion.tokens) == settings.max_new_tokens
 
 
-def test_finished_rows_leave_the_batch_a_quarter_at_a_time_and_a_prompt_is_read_once(
+def test_finished_rows_leave_the_batch_an_eighth_at_a_time_and_a_prompt_is_read_once(
     model, tokenizer, prompts, monkeypatch
 ):
     rows, forward = [], model.forward
@@ -200,7 +217,7 @@ def test_finished_rows_leave_the_batch_a_quarter_at_a_time_and_a_prompt_is_read_
     decoded, expected = len(lengths), []
     for t in range(1, max(lengths)):
         unfinished = sum(length > t for length in lengths)
-        if decoded - unfinished >= decoded / 4:
+        if decoded - unfinished >= decoded / 8:
             decoded = unfinished
         expected.append((decoded, 1))
     assert rows[1:] == expected

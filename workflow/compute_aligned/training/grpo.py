@@ -15,6 +15,7 @@ from ..analysis.effective_share import effective_share
 from ..config.settings.common import SamplingSettings
 from ..config.settings.rl import RLSettings
 from ..models.loading import position_ids, sees_distances_alone, trainable_weights_kept
+from ..models.prefix import after_common_prefix
 from ..models.tokenization import encode_prompt
 from ..sampling.transformers_backend import sample_tokens, sampling_mode, uniforms
 from ..tasks import Problem
@@ -249,10 +250,8 @@ class ComputeAlignedGRPOTrainer(GRPOTrainer):
     def _get_per_token_logps_and_entropies(self, model, *args, **kwargs):
         if isinstance(model, _PassMade):
             return model.output
-        # TRL pads prompts on the left and says nothing of positions: learned ones would count the padding. This is
-        # the one place where it asks policy and reference for log-probabilities, and it does nothing but call them.
-        positioned = model if sees_distances_alone(model) else _Positioned(model)
-        return super()._get_per_token_logps_and_entropies(positioned, *args, **kwargs)
+        # The one place where TRL asks policy and reference for log-probabilities; it does nothing but call them.
+        return super()._get_per_token_logps_and_entropies(_Scored(model), *args, **kwargs)
 
     def log(self, logs, start_time=None):
         if "loss" in logs:
@@ -308,14 +307,21 @@ class _PassMade:
         self.output = output
 
 
-class _Positioned:
-    """A model, called with the positions that its tokens have without padding."""
+class _Scored:
+    """A model as TRL calls it for log-probabilities: it reads a common prefix once, and tokens have their positions.
+
+    TRL pads prompts on the left and says nothing of positions: learned ones would count the padding. On a CPU its head
+    scores every token that it is given, those of prompts, too, and so most of them in vain.
+    """
 
     def __init__(self, model: torch.nn.Module):
         self.model = model
 
-    def __call__(self, attention_mask: torch.Tensor, **inputs):
-        return self.model(attention_mask=attention_mask, position_ids=position_ids(attention_mask), **inputs)
+    def __call__(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor, **options):
+        inputs, cut = after_common_prefix(self.model, input_ids, attention_mask, labels)
+        if cut == 0 and not sees_distances_alone(self.model):
+            inputs["position_ids"] = position_ids(attention_mask)
+        return self.model(**inputs, labels=labels[:, cut:], **options)
 
 
 def _of_sequences(per_token: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ import torch
 
 from ..advantages import AdvantageSettings, rl_objective
 from ..config.settings.rl import RLSettings
+from ..models.autocast import prepare_for_autocast
 from ..models.loading import add_adapter, check_precision, load_model, load_tokenizer
 from ..models.tokenization import without_long_prompts
 from ..provenance.artifacts import read_artifact, write_artifact
@@ -55,6 +56,7 @@ def train_grpo(
     model = load_model(base, start, settings.precision, settings.quantization, trainable=True)
     if settings.adapter is not None:
         model = add_adapter(model, settings.adapter, settings.seed)
+    prepare_for_autocast(model, settings.precision)
     untrained = fingerprint(model)
     work = files.work_folder(settings)
     trainer = ComputeAlignedGRPOTrainer(

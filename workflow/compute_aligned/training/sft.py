@@ -10,6 +10,7 @@ from trl.trainer.utils import selective_log_softmax
 from ..analysis.effective_share import effective_share
 from ..config.settings.training import TrainingSettings
 from ..models.loading import trainable_weights_kept
+from ..models.prefix import after_common_prefix
 from ..models.tokenization import IGNORED
 from ..objectives import GoldCompletions, SFTObjective, sft_objective
 from .arguments import shared_arguments
@@ -154,14 +155,15 @@ def gold_completions(
         inputs: ``input_ids``, ``attention_mask`` and ``labels``, each of shape (rows, length).
         success_rate: of each row's problem, shape (rows,).
     """
-    inputs = dict(inputs)
-    targets = inputs.pop("labels")[:, 1:]
+    labels = inputs["labels"]
+    targets = labels[:, 1:]
     positions = (targets != IGNORED).any(dim=0).nonzero()[:, 0]
     targets = targets[:, positions]
     supervised = targets != IGNORED
     targets = targets.clamp(min=0)
     # In float32 whatever the model's precision: p may be a product of a thousand factors.
-    logits = model(**inputs, use_cache=False, logits_to_keep=positions).logits.float()
+    inputs, cut = after_common_prefix(model, inputs["input_ids"], inputs["attention_mask"], labels)
+    logits = model(**inputs, use_cache=False, logits_to_keep=positions - cut).logits.float()
     log_p = selective_log_softmax(logits, targets).masked_fill(~supervised, 0).sum(dim=1)
     return GoldCompletions(log_p, logits, targets, supervised, success_rate)
 

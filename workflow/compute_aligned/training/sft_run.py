@@ -8,6 +8,7 @@ import torch
 from datasets import Dataset
 
 from ..config.settings.training import TrainingSettings
+from ..models.autocast import prepare_for_autocast
 from ..models.loading import add_adapter, check_precision, load_model, load_tokenizer
 from ..models.tokenization import encode_example, turn_end, without_long_prompts
 from ..objectives import sft_objective
@@ -49,6 +50,7 @@ def train_sft(
     model = load_model(base, start, settings.precision, settings.quantization, trainable=True)
     if settings.adapter is not None and start == base:
         model = add_adapter(model, settings.adapter, settings.seed)
+    prepare_for_autocast(model, settings.precision)
     untrained = fingerprint(model)
     work = files.work_folder(settings)
     trainer = ComputeAlignedSFTTrainer(

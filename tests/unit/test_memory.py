@@ -19,6 +19,7 @@ from compute_aligned.config.resolving import rl_settings, sampling_settings, tra
 from compute_aligned.config.settings.common import LoadedModel
 from compute_aligned.models import prefix
 from compute_aligned.models.adapter import Adapter
+from compute_aligned.models.autocast import prepare_for_autocast
 from compute_aligned.models.loading import LINEAR, add_adapter, load_model, load_tokenizer
 from compute_aligned.models.making import make_base_model
 from compute_aligned.models.sources import Folder, Gguf, Hub, Scratch
@@ -327,14 +328,15 @@ def test_the_number_of_weights_is_the_models(name):
     assert sizes.matrices + sizes.other == sum(p.numel() for p in model.parameters())
 
 
-def test_an_adapter_may_lie_on_a_base_that_is_not_quantised(paper):
-    config = memory.model_config(hub("Qwen/Qwen2.5-0.5B-Instruct"))
-    sizes = memory.Architecture.of(config)
+@pytest.mark.parametrize("tied", [True, False])
+def test_an_adapter_may_lie_on_a_base_that_is_not_quantised(paper, tmp_path, tied):
+    make_mistral(tmp_path / "base", tie_word_embeddings=tied)
     chosen = training_settings(paper, "math_sft_pass", "warmup", 1) | {"quantization": None, "precision": "bf16"}
-    trained = sizes.adapter(chosen.adapter)
-    held, *_ = memory.sft_memory(config, chosen).values()
-    assert held["weights"] == 2 * (sizes.matrices + sizes.other) + 4 * trained
-    assert held["optimiser"] == 8 * trained
+    model = add_adapter(load_model(tmp_path / "base", tmp_path / "base", "bf16", None, True), chosen.adapter, seed=1)
+    prepare_for_autocast(model, "bf16")
+    held, *_ = memory.sft_memory(AutoConfig.from_pretrained(tmp_path / "base"), chosen).values()
+    assert held["weights"] == size_of(model.parameters())
+    assert held["optimiser"] == 2 * size_of(p for p in model.parameters() if p.requires_grad)
 
 
 @pytest.mark.skipif(

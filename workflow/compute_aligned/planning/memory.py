@@ -99,6 +99,7 @@ class Architecture:
         linear: name of each matrix of a block -> (inputs, outputs).
         other: number of weights outside these matrices: embeddings, norms, biases and the head.
         gated: whether the feed-forward layer is gated (Llama, Mistral), or a plain one with tanh-GELU (GPT-2).
+        tied: whether the head's weights are the embedding's.
     """
 
     layers: int
@@ -111,6 +112,7 @@ class Architecture:
     linear: dict[str, tuple[int, int]]
     other: int
     gated: bool
+    tied: bool
 
     @classmethod
     def of(cls, config: PreTrainedConfig) -> "Architecture":
@@ -127,7 +129,7 @@ class Architecture:
             linear = {"c_attn": (h, 3 * h), "attention c_proj": (h, h), "c_fc": (h, f), "c_proj": (f, h)}
             biases_and_norms = sum(outputs for _, outputs in linear.values()) + 4 * h
             other = (v + config.n_positions) * h + layers * biases_and_norms + 2 * h
-            return cls(layers, h, heads, h, h, f, v, linear, other, gated=False)
+            return cls(layers, h, heads, h, h, f, v, linear, other, gated=False, tied=True)
         if config.model_type not in ("llama", "mistral", "qwen2"):
             raise ValueError(
                 f"no memory estimate for models of type {config.model_type}; wanted gpt2, llama, mistral or qwen2"
@@ -142,7 +144,7 @@ class Architecture:
         other = v * h * (1 if config.tie_word_embeddings else 2) + (2 * layers + 1) * h
         if config.model_type == "qwen2":
             other += layers * (a + 2 * kv)  # biases of queries, keys and values
-        return cls(layers, h, heads, a, kv, f, v, linear, other, gated=True)
+        return cls(layers, h, heads, a, kv, f, v, linear, other, gated=True, tied=config.tie_word_embeddings)
 
     @property
     def matrices(self) -> int:
@@ -228,9 +230,13 @@ def needed(phases: Phases) -> float:
 # --- parts -----------------------------------------------------------------------------------------------------------
 
 
-def _weights(sizes: Architecture, model: LoadedModel, adapter: Adapter | None) -> float:
+def _weights(sizes: Architecture, model: LoadedModel, adapter: Adapter | None, trainable: bool = False) -> float:
     c = BYTES[model.precision]
     in_single = 0 if adapter is None else 4 * sizes.adapter(adapter)
+    if model.quantization is None and trainable and c < 4:
+        # Matrices are kept as autocast multiplies them, the head's apart from the embedding's; the rest in float32.
+        head = sizes.vocabulary * sizes.width
+        return c * (sizes.matrices + head) + 4 * (sizes.other - (0 if sizes.tied else head)) + in_single
     if model.quantization is None:
         return c * (sizes.matrices + sizes.other) + in_single
     # NF4: half a byte each, a byte for the scale of 64 weights, four for the scale of 256 scales; then code tables.
@@ -252,7 +258,7 @@ def _held(sizes: Architecture, settings: TrainedRun, n_references: int) -> dict[
         raise ValueError("no memory estimate but for an adapter, or for all weights in fp32")
     trained = _trained(sizes, settings.adapter)
     return {
-        "weights": _weights(sizes, settings, settings.adapter),
+        "weights": _weights(sizes, settings, settings.adapter, trainable=True),
         "optimiser": 8 * trained,
         "reference": 4 * trained * n_references,
     }

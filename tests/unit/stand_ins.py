@@ -66,16 +66,15 @@ FIRST_MISTRAL_CHAT_TEMPLATE = (
     "{% elif message['role'] == 'assistant' %}{{ message['content'] + eos_token}}"
     "{% else %}{{ raise_exception('Only user and assistant roles are supported!') }}{% endif %}{% endfor %}"
 )
-MISTRAL = {
+SMALL = {
     "hidden_size": 64,
     "intermediate_size": 192,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "max_position_embeddings": 2048,
-    "rope_theta": 1e6,
-    "sliding_window": None,  # v0.2 has none
 }
+MISTRAL = SMALL | {"rope_theta": 1e6, "sliding_window": None}  # v0.2 has no window
 GPT2 = {"n_layer": 2, "n_embd": 64, "n_head": 4, "n_positions": 256}
 
 
@@ -185,15 +184,7 @@ CHATML_TEMPLATE = (
     "{{%- endfor %}}"
     "{{%- if add_generation_prompt %}}{{{{- '<|im_start|>assistant\\n' }}}}{{%- endif %}}"
 )
-SMALL_CHAT = {
-    "hidden_size": 64,
-    "intermediate_size": 192,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 2048,
-    "tie_word_embeddings": True,
-}
+SMALL_CHAT = SMALL | {"tie_word_embeddings": True}
 
 
 def chatml_tokenizer(special: list[str], system: str) -> PreTrainedTokenizerFast:

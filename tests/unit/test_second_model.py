@@ -15,6 +15,7 @@ from conftest import REPO
 from make_base_model import write_base_model
 from safetensors.torch import load_file
 from stand_ins import make_qwen, make_smollm
+from test_paper_path import arguments
 
 from compute_aligned.config.loading import load_settings
 from compute_aligned.config.resolving import rl_settings, sampling_settings, training_settings
@@ -25,7 +26,6 @@ from compute_aligned.provenance.artifacts import read_artifact, write_artifact
 from compute_aligned.sampling.evaluation import sample
 from compute_aligned.tasks import Problem
 from compute_aligned.training.grpo_run import train_grpo
-from compute_aligned.training.run_files import RunFiles
 from compute_aligned.training.sft_run import train_sft
 
 CONFIG = REPO / "config"
@@ -67,17 +67,7 @@ def walk(request, tmp_path_factory):
     write_artifact(pd.DataFrame([dataclasses.asdict(row) for row in rows]), "problems", problems)
 
     def train(run, start, name, chosen, **options):
-        files = RunFiles(
-            base=str(folder / "base"),
-            start=str(folder / start),
-            problems=str(problems),
-            model=str(folder / name),
-            record=str(folder / f"{name}.parquet"),
-            checkpoints=str(folder / "checkpoints"),
-            run=f"recipe/{name}/seed1",
-            code="c0de",
-        )
-        run(files=files, settings=chosen, threads=1, **options)
+        run(**arguments(folder / "base", folder / start, problems, chosen, folder, name), **options)
 
     train(train_sft, "base", "warmup", training_settings(settings, "math_sft_pass", "warmup", 1))
     train(train_sft, "warmup", "sft", training_settings(settings, "math_sft_pass", "pass_n16", 1))

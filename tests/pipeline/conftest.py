@@ -19,7 +19,7 @@ import pytest
 import warm
 import yaml
 from filelock import FileLock
-from planning import jobs_of, seed_jobs, shrink
+from planning import OF_SEEDS, jobs_of, shrink
 
 REPO = Path(__file__).parents[2]
 GIT = ["git", "-c", "user.name=tests", "-c", "user.email=tests@localhost", "-c", "commit.gpgsign=false"]
@@ -149,8 +149,20 @@ class Repository:
     def expected_jobs(self, preset):
         """Jobs per rule that everything of a preset needs, counted from the configuration alone."""
         content, experiments = self.config(preset), self.config("experiments")["experiments"]
-        chosen = [experiments[name] for name in content["experiments"]]
-        return jobs_of(chosen, self.config("recipes")["recipes"], seed_jobs(content))
+        recipes = self.config("recipes")["recipes"]
+
+        def needed(wanted, jobs):
+            return jobs_of([experiments[name] for name in content["experiments"] if wanted(name)], recipes, jobs)
+
+        if content["seeds_in_one_job"]:
+            return needed(lambda name: True, 1)
+
+        def of_seed(seed):
+            return needed(lambda name: seed in content["experiments"][name].get("seeds", content["seeds"]), 1)
+
+        counts = [of_seed(seed) for seed in content["seeds"]]
+        sums = {rule: sum(count.get(rule, 0) for count in counts) for rule in OF_SEEDS}
+        return needed(lambda name: True, 1) | {rule: count for rule, count in sums.items() if count}
 
     def manifests(self):
         """All manifests of the preset `seconds`."""

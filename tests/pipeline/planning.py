@@ -85,6 +85,8 @@ def jobs_of(chosen, recipes, seed_jobs):
     return {rule: count for rule, count in counts.items() if count}
 
 
+# rules whose jobs go through the seeds, all in one or each in its own
+OF_SEEDS = ("train_sft", "train_grpo", "sample", "grade", "score_proteins")
 # kind of experiment -> the rule that computes it
 KINDS = {"comparison": "measure", "closed_form": "closed_forms", "diagonal": "measure_diagonal"}
 

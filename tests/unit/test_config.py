@@ -117,6 +117,12 @@ def test_every_key_of_a_preset_is_needed_so_none_can_come_from_another_preset(na
         assert repr(key) in complaint(changed((key, REMOVED), name=name))
 
 
+def test_only_some_experiments_of_a_preset_are_run_in_its_order():
+    content = changed(("only", ["scaling_factors", "math_sft_pass"]))
+    chosen = load_settings(content, "my.yaml", CONFIG)["preset"]["experiments"]
+    assert list(chosen) == ["math_sft_pass", "scaling_factors"]
+
+
 # --- what may not ----------------------------------------------------------------------------------------------------
 
 
@@ -168,6 +174,14 @@ def test_every_key_of_a_preset_is_needed_so_none_can_come_from_another_preset(na
             preset()["models"]["math"],
             ["models", "found 'sums'", "wanted the model of a recipe", "are math, protein"],
         ),
+        (
+            "experiments.math_sft_pass.seeds",
+            [9],
+            ["experiments.math_sft_pass.seeds", "found 9", "one of 1, 2, 3, 4, 5"],
+        ),
+        ("experiments.math_sft_pass.seeds", [1], ["experiments.math_sft_pass.seeds", "wanted seeds_in_one_job: false"]),
+        ("only", ["table2"], ["only", "found 'table2'", "one of math_sft_pass, "]),
+        ("only", ["alignment_matrix"], ["'alignment_matrix' needs 'scaling_factors' beside it"]),
         # problems
         (f"{TINY_RECIPE}.train_problems", 5601, ["found 5601", "the train split of data.math has 5600 problems"]),
         (f"{TINY_RECIPE}.evaluation.problems", 1201, ["problems: found 1201", "the test split of data.math has 1200"]),

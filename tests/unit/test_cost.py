@@ -1,6 +1,7 @@
 """What a preset costs: jobs counted in another way, times of schedules that can be told by hand, tokens counted out."""
 
 import csv
+import json
 import math
 import re
 import sys
@@ -55,6 +56,15 @@ def test_what_experiments_share_is_counted_in_each_and_in_all_once(rows):
     assert rows["all"]["wall_hours"] >= rows["all"]["longest_job_hours"]
     assert rows["all"]["wall_hours"] >= rows["all"]["gpu_hours"] / 50
     assert "scaling_factors" not in rows  # closed forms
+
+
+def test_an_experiment_with_fewer_seeds_has_fewer_jobs():
+    fewer = {"math_rl_pass": {"seeds": [1]}, "weighting_ablation_pass": {"seeds": [1, 2]}}
+    settings = settings_of([PAPER], [f"experiments={json.dumps(fewer)}"])
+    plan = Plan(settings, Layout("results/paper"))
+    rows = {row["experiment"]: row["jobs"] for row in plan_rows(plan, Speeds(settings, CARDS["V100-16GB"], {}), 50)}
+    assert rows["math_rl_pass"] == 8  # a warm-up, three arms, and pools of each
+    assert rows["weighting_ablation_pass"] == 2 * 12
 
 
 def test_supervised_time_is_tokens_over_tokens_per_second(plan, speeds):

@@ -98,6 +98,24 @@ def test_tables_and_figures_are_made_from_files_that_measuring_writes_or_runs_le
     ]
 
 
+def test_an_experiment_with_fewer_seeds_has_those_runs_alone_and_shares_what_it_starts_from():
+    preset = yaml.safe_load((CONFIG / "tiny.yaml").read_text()) | {"seeds": [1, 2, 3], "seeds_in_one_job": False}
+    preset["experiments"]["math_rl_pass"]["seeds"] = [2]
+    preset["experiments"]["weighting_ablation_pass"]["seeds"] = [3]
+    plan = Plan(load_settings(preset, "tiny.yaml", CONFIG), Layout("results/tiny"))
+    assert {run["seed"] for run in plan.runs_of("math_rl_pass")} == {2}
+    assert {run["seed"] for run in plan.start_runs("math_rl_pass")} == {2}
+    assert {run["seed"] for run in plan.runs_of("math_sft_pass")} == {1, 2, 3}
+    assert plan.seeds_of_runs("math_rl_pass", "pass_n16_log") == [2, 3]  # both experiments compare them
+    assert plan.seeds_of_runs("math_rl_pass", "pass_n16_raw") == [3]  # the second alone
+    assert plan.seeds_of_runs("math_rl_pass", "start") == [2, 3]
+    assert plan.seeds_of_runs("math_rl_pass", "warmup") == plan.seeds  # Table 7's runs start from it, too
+    expected = plan.expected()
+    assert {run["seed"] for run in expected["runs"] if run["objective"] == "pass_n16_raw"} == {3}
+    assert [entry["seeds"] for entry in expected["experiments"] if entry["name"] == "math_rl_pass"] == [[2]]
+    assert all("seed2" in file for file in plan.deciding_files["math_rl_pass"]["baseline"])
+
+
 def test_no_two_results_that_decide_claims_have_one_name():
     names = [name for files in METRICS_FILES.values() for name, _, _ in files if name is not None]
     assert len(names) == len(set(names))

@@ -180,10 +180,17 @@ def page(tmp_path, monkeypatch):
     """Make the page of a small results folder; returns its file."""
     monkeypatch.chdir(tmp_path)
 
-    def made(seeds=(1, 2, 3, 4, 5), n_problems=300, left_out=("warmup_transfer",), split="test", tokens=True):
+    def made(
+        seeds=(1, 2, 3, 4, 5),
+        n_seeds=None,
+        n_problems=300,
+        left_out=("warmup_transfer",),
+        split="test",
+        tokens=True,
+    ):
         root = Path("results/mini")
         summary, weights = root / "metrics/math_sft_pass.summary.csv", root / "metrics/math_sft_pass.weights.csv"
-        of_runs = summary_of(len(seeds), n_problems)
+        of_runs = summary_of(n_seeds or len(seeds), n_problems)
         write_artifact(of_runs, "summary", summary)
         write_artifact(WEIGHTS, "weights", weights)
         if tokens:
@@ -507,6 +514,7 @@ def test_the_page_is_one_small_file_whose_links_all_lead_somewhere(page):
     [
         ({}, ["5 seeds each", "over seeds x problems"], ["One seed", "One problem", "no evidence"]),
         ({"seeds": [1]}, ["one seed each", "One seed: intervals speak about other problems only"], ["5 seeds"]),
+        ({"seeds": [1, 2], "n_seeds": 1}, ["One seed in math_sft_pass: intervals speak about"], ["One seed:"]),
         ({"n_problems": 1}, ["One problem in math_sft_pass: intervals are over seeds only"], ["One seed"]),
         (
             {"seeds": [1], "n_problems": 1},

@@ -78,6 +78,7 @@ def check_settings(settings: dict, files: Files, reported: set[tuple[str, int]])
         check_known(preset[kind], settings[kind], files, kind)
     for name in preset["experiments"]:
         check_scale_of_experiment(name, settings, files)
+        check_seeds_of_experiment(name, preset, files)
         check_needs(name, settings, files)
     check_names(settings, files)
     check_held_out(preset, files)
@@ -98,7 +99,7 @@ def refuse_unless_named(names: Iterable[str], allowed: Iterable[str], where: str
     """A sentence for the first name that is not among those allowed."""
     for name in names:
         if name not in allowed:
-            raise ConfigError(f"{where}: found {name!r}, wanted {wanted} {', '.join(allowed)}")
+            raise ConfigError(f"{where}: found {name!r}, wanted {wanted} {', '.join(map(str, allowed))}")
 
 
 def refuse_unless_made(make: Callable, name: str, where: str) -> None:
@@ -298,7 +299,7 @@ def check_scale_of_experiment(name: str, settings: dict, files: Files) -> None:
     scale, experiment = settings["preset"]["experiments"][name], settings["experiments"][name]
     where = files.at("preset", "experiments", name)
     if experiment["kind"] != "comparison":
-        if scale:
+        if scale.keys() - ({"seeds"} if experiment["kind"] == "diagonal" else set()):
             raise ConfigError(f"{where}: found {scale!r}, wanted {{}}: it compares no runs and has no scale")
         return
     if "k" not in scale:
@@ -310,6 +311,16 @@ def check_scale_of_experiment(name: str, settings: dict, files: Files) -> None:
         for k in scale["k"]:
             if f"pass_n{k}" not in settings["experiments"][closed_form]["alignment"]["strategies"]:
                 raise ConfigError(f"{where}.k: {k} has no alignment in {closed_form!r}: no 'pass_n{k}'")
+
+
+def check_seeds_of_experiment(name: str, preset: dict, files: Files) -> None:
+    """Whether an experiment with seeds of its own takes them from the preset's, and each seed has jobs of its own."""
+    own, where = preset["experiments"][name].get("seeds"), f"{files.at('preset', 'experiments', name)}.seeds"
+    if own is None:
+        return
+    refuse_unless_named(own, preset["seeds"], where)
+    if preset["seeds_in_one_job"]:
+        raise ConfigError(f"{where}: found {own}, but a job goes through all seeds; wanted seeds_in_one_job: false")
 
 
 def check_needs(experiment: str, settings: dict, files: Files) -> None:

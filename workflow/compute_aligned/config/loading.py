@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from .checks import Files, check_settings
+from .checks import Files, check_settings, refuse_unless_named
 from .claims import Claims
 from .experiments import Experiments
 from .files import check_content, read_command_line_values, read_yaml
@@ -37,6 +37,9 @@ def load_settings(preset: dict, preset_file: str, folder: Path) -> dict:
         content = read_yaml(file)
         check_content(content, model, str(file))
         settings[name] = content if name == "claims" else content[name]
+    if "only" in preset:
+        refuse_unless_named(preset["only"], preset["experiments"], f"{preset_file}: only")
+        preset["experiments"] = {name: v for name, v in preset["experiments"].items() if name in preset["only"]}
     with open(folder / "reported.csv") as file:
         reported = {(row["experiment"], int(row["k"])) for row in csv.DictReader(file) if row["k"]}
     check_settings(settings, Files(preset_file, folder), reported)

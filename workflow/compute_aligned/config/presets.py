@@ -122,6 +122,8 @@ class ExperimentScale(Settings):
 
     k: Annotated[list[Count], Field(min_length=1), Different] = None
     """test budgets; for a comparison of runs alone"""
+    seeds: Annotated[list[Seed], Field(min_length=1), Different] = None
+    """some of the preset's seeds, where runs are dear; experiments without it have all"""
 
 
 class Preset(Settings):
@@ -149,5 +151,7 @@ class Preset(Settings):
     """the scale of each recipe"""
     experiments: Annotated[dict[Name, ExperimentScale], Field(min_length=1)]
     """the experiments to run and their test budgets k"""
+    only: Annotated[list[Name], Field(min_length=1), Different] = None
+    """those of the experiments that are run, and judged, this time; all without it"""
     resources: StageResources
     """what one job of a stage may use"""

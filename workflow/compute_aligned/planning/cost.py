@@ -165,9 +165,8 @@ class Speeds:
 
 def gpu_jobs(plan: Plan, speeds: Speeds) -> dict[str, GpuJob]:
     """The jobs of training and sampling, by name: ``recipe/objective[/seed]``, that of its pools with ``, pools``."""
-    seeds = plan.seeds
-    seeds_per_job = len(seeds) if plan.preset["seeds_in_one_job"] else 1
-    suffixes = [""] if plan.preset["seeds_in_one_job"] else [f"/seed{seed}" for seed in seeds]
+    in_one_job = plan.preset["seeds_in_one_job"]
+    seeds_per_job = len(plan.seeds) if in_one_job else 1
     jobs = {}
     sampled = {pair for entry in plan.experiments.values() for pair in recipes_and_objectives(entry)}
     sampled |= {(run["recipe"], START) for name in plan.of_kind("comparison") for run in plan.start_runs(name)}
@@ -175,7 +174,7 @@ def gpu_jobs(plan: Plan, speeds: Speeds) -> dict[str, GpuJob]:
         lengths = _lengths(plan.settings, recipe)
         for objective in (*objectives, START):
             start = plan.warmup_recipe(recipe) if objective != WARMUP else None
-            for suffix in suffixes:
+            for suffix in [""] if in_one_job else [f"/seed{seed}" for seed in plan.seeds_of_runs(recipe, objective)]:
                 before = () if start is None else (f"{start}/{WARMUP}{suffix}",)
                 name = f"{recipe}/{objective}{suffix}"
                 if objective != START:
@@ -192,7 +191,12 @@ def jobs_of(plan: Plan, experiment: str, jobs: Mapping[str, GpuJob]) -> set[str]
     if plan.experiments[experiment]["kind"] == "comparison":
         pairs.add((plan.baseline_of(experiment)["recipe"], START))
     found: set[str] = set()
-    wanted = [name for name in jobs if name.endswith(", pools") and tuple(name.split(",")[0].split("/")[:2]) in pairs]
+    seeds = None if plan.preset["seeds_in_one_job"] else {f"seed{seed}" for seed in plan.seeds_of(experiment)}
+    wanted = []
+    for name in (name.removesuffix(", pools") for name in jobs if name.endswith(", pools")):
+        recipe, objective, *seed = name.split("/")
+        if (recipe, objective) in pairs and (seeds is None or seeds.issuperset(seed)):
+            wanted.append(f"{name}, pools")
     while wanted:
         name = wanted.pop()
         if name not in found:

@@ -46,6 +46,24 @@ class Plan:
         """Those that the preset runs: name -> entry of experiments.yaml with the preset's."""
         return {name: self.settings["experiments"][name] | entry for name, entry in self.preset["experiments"].items()}
 
+    def seeds_of(self, experiment: str) -> list[int]:
+        """The seeds of the runs that an experiment compares."""
+        return self.experiments[experiment].get("seeds", self.seeds)
+
+    def seeds_of_runs(self, recipe: str, objective: str) -> list[int]:
+        """The seeds of a recipe's runs of an objective, in all experiments that look at them or start from them."""
+
+        def looks_at(experiment: str) -> bool:
+            pairs = recipes_and_objectives(self.experiments[experiment])
+            if objective == WARMUP:
+                return any(self.warmup_recipe(of) == recipe for of, _ in pairs)
+            if objective == START:
+                return experiment in self.of_kind("comparison") and self.baseline_of(experiment)["recipe"] == recipe
+            return (recipe, objective) in pairs
+
+        found = {seed for experiment in self.experiments if looks_at(experiment) for seed in self.seeds_of(experiment)}
+        return [seed for seed in self.seeds if seed in found]
+
     def of_kind(self, kind: str) -> dict[str, dict]:
         """The experiments of a kind."""
         return {name: entry for name, entry in self.experiments.items() if entry["kind"] == kind}
@@ -121,20 +139,22 @@ class Plan:
 
     def runs_of(self, experiment: str) -> list[dict]:
         """The runs that an experiment compares, arm by arm."""
-        return [arm | {"seed": seed} for arm in compared_arms(self.experiments[experiment]) for seed in self.seeds]
+        arms, seeds = compared_arms(self.experiments[experiment]), self.seeds_of(experiment)
+        return [arm | {"seed": seed} for arm in arms for seed in seeds]
 
     def diagnosed_runs(self, experiment: str) -> list[dict]:
         """The runs whose pools an experiment's figures show, each once."""
         return [
             {"recipe": recipe, "objective": objective, "seed": seed}
             for recipe, objective in recipes_and_objectives(self.experiments[experiment])
-            for seed in self.seeds
+            for seed in self.seeds_of(experiment)
         ]
 
     def start_runs(self, experiment: str) -> list[dict]:
         """The pools of what the baseline's runs start from."""
         recipe = self.baseline_of(experiment)["recipe"]
-        return [{"name": START, "recipe": recipe, "objective": START, "seed": seed} for seed in self.seeds]
+        seeds = self.seeds_of(experiment)
+        return [{"name": START, "recipe": recipe, "objective": START, "seed": seed} for seed in seeds]
 
     def baseline_of(self, experiment: str) -> dict:
         """The baseline of an experiment that compares runs: name of the arm, recipe and objective."""
@@ -361,7 +381,8 @@ class Plan:
         def of_each_arm(stage, objective=None):
             return {
                 arm["name"]: [
-                    self.layout.of_run(stage, arm["recipe"], objective or arm["objective"], seed) for seed in self.seeds
+                    self.layout.of_run(stage, arm["recipe"], objective or arm["objective"], seed)
+                    for seed in self.seeds_of(name)
                 ]
                 for arm in arms
             }
@@ -397,7 +418,7 @@ class Plan:
         pairs = dict.fromkeys(
             pair for experiment in self.experiments.values() for pair in recipes_and_objectives(experiment)
         )
-        runs = [self._expected_run(recipe, objective, seed) for recipe, objective in pairs for seed in self.seeds]
+        runs = [self._expected_run(*pair, seed) for pair in pairs for seed in self.seeds_of_runs(*pair)]
         artifacts = {self.layout.claims: "claims"}
         for run in runs:
             artifacts |= {run["problems"]: "problems", run["training"]: run["training_kind"]}
@@ -419,7 +440,7 @@ class Plan:
             "name": name,
             "metric": entry["metric"],
             "ks": entry["k"],
-            "seeds": self.seeds,
+            "seeds": self.seeds_of(name),
             "arms": [arm["name"] for arm in compared_arms(entry)],
             **{
                 kind: self.layout.metrics(name, ending)

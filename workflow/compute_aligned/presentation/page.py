@@ -167,6 +167,7 @@ def _section(
         "panels": [],
         "results_panel": None,
         "n_problems": None,
+        "n_seeds": None,
         "tables": tables,
         "figures": figures,
         "origins": origins,
@@ -190,7 +191,7 @@ def _section(
             of_models.setdefault(label, []).append(records[file])
         section["panels"] = panels.training_panels(of_models, entry["records"]["kind"])
         section["results_panel"] = panels.result_panel(summary)
-        section["n_problems"] = int(summary["n_problems"].iloc[0])
+        section["n_problems"], section["n_seeds"] = map(int, summary[["n_problems", "n_seeds"]].iloc[0])
     elif entry["kind"] == "diagonal":
         for kind, file, title in (
             ("diagonal_rho", "rho", "rho of our own pools, the paper's values beside it"),
@@ -226,14 +227,16 @@ def _notes(preset: dict, left_out: list[str], sections: list[dict], jobs: list[d
             "The models are small ones, made here from nothing, in place of the paper's. A verdict says what holds of "
             "them; it does not say whether the paper measured right."
         )
-    if len(preset["seeds"]) == 1:
+    of_one_seed = [section["name"] for section in sections if section["n_seeds"] == 1]
+    if of_one_seed:
+        where = "" if len(preset["seeds"]) == 1 else f" in {', '.join(of_one_seed)}"
         notes.append(
-            "One seed: intervals speak about other problems only, not about training again. A difference may be one "
-            "between two runs."
+            f"One seed{where}: intervals speak about other problems only, not about training again. A difference may "
+            "be one between two runs."
         )
     alone = [section["name"] for section in sections if section["n_problems"] == 1]
     if alone:
-        over = "there is no interval" if len(preset["seeds"]) == 1 else "intervals are over seeds only"
+        over = "there is no interval" if set(alone) <= set(of_one_seed) else "intervals are over seeds only"
         notes.append(f"One problem in {', '.join(alone)}: {over}.")
     if left_out:
         notes.append(f"Left out of this preset, so that their claims have no verdict here: {', '.join(left_out)}.")

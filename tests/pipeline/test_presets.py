@@ -184,6 +184,12 @@ def test_a_preset_may_hold_closed_forms_alone(fresh):
     }
 
 
+def test_some_experiments_of_a_preset_are_run_judged_and_shown_alone(pristine):
+    experiments, chosen = pristine.config("experiments")["experiments"], ("math_sft_pass", "scaling_factors")
+    planned = jobs_of([experiments[name] for name in chosen], pristine.config("recipes")["recipes"], seed_jobs=1)
+    assert pristine.plan(options=["--config", f"only=[{','.join(chosen)}]"]) == planned
+
+
 def test_the_claims_plan_all_experiments_and_neither_tables_nor_figures(pristine):
     experiments = pristine.config("experiments")["experiments"]
     entries = [entry for name, entry in experiments.items() if name != "alignment_matrix"]  # not in the paper

@@ -67,6 +67,19 @@ def test_an_experiment_with_fewer_seeds_has_fewer_jobs():
     assert rows["weighting_ablation_pass"] == 2 * 12
 
 
+def test_what_is_left_out_needs_no_estimate():
+    """The proteins of `small` start from a model that is made here, of which no memory is estimated."""
+    small = REPO / "config" / "small.yaml"
+    on_a_card = 'resources={"train": {"gpu": 1}, "sample": {"gpu": 1}}'
+    settings = settings_of([small], [on_a_card, 'only=["math_sft_pass", "token_margin"]'])
+    rows = plan_rows(Plan(settings, Layout("results/small")), Speeds(settings, CARDS["V100-16GB"], {}), 50)
+    assert [(row["experiment"], row["jobs"]) for row in rows] == [
+        ("math_sft_pass", 30),  # of three seeds: a warm-up, four arms, and pools of each
+        ("token_margin", 8),  # of one: the warm-up of Table 4, three arms, and pools of each
+        ("all", 38),
+    ]
+
+
 def test_supervised_time_is_tokens_over_tokens_per_second(plan, speeds):
     job = gpu_jobs(plan, speeds)["math_sft_pass/ce/seed1"]
     tokens = 3 * 5000 * (120 + 8)  # epochs, problems, prompt and answer

@@ -16,7 +16,7 @@ from transformers import AutoConfig, PreTrainedConfig
 
 from ..config.files import read_yaml
 from ..config.loading import load_settings
-from ..config.resolving import WARMUP, rl_settings, sampling_settings, training_settings
+from ..config.resolving import WARMUP, recipes_and_objectives, rl_settings, sampling_settings, training_settings
 from ..config.settings.common import LoadedModel, SamplingSettings, TrainedRun
 from ..config.settings.evaluation import EvaluationSettings
 from ..config.settings.rl import RLSettings
@@ -364,15 +364,18 @@ def _read_config(folder: str, gguf_file: str | None = None) -> PreTrainedConfig:
 
 
 def preset_memory(settings: dict) -> dict[tuple[str, str], Phases]:
-    """Phases of each recipe's training and sampling, by recipe and stage.
+    """Phases of training and sampling of each recipe that the experiments need, by recipe and stage.
 
     Prompts and targets are as long as the settings let them be, or as they are where a task is generated.
 
     Args:
         settings: ``config.load_settings``.
     """
+    entries = [settings["experiments"][name] for name in settings["preset"]["experiments"]]
+    used = {recipe for entry in entries for recipe, _ in recipes_and_objectives(entry)}
+    used |= {settings["recipes"][recipe].get("warmup_recipe", recipe) for recipe in used}
     found = {}
-    for recipe in settings["preset"]["recipes"]:
+    for recipe in [recipe for recipe in settings["preset"]["recipes"] if recipe in used]:
         method = settings["recipes"][recipe]
         model = settings["preset"]["models"][method["model"]]
         config = model_config(read_source(model["source"]))

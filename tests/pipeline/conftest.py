@@ -151,18 +151,17 @@ class Repository:
         content, experiments = self.config(preset), self.config("experiments")["experiments"]
         recipes = self.config("recipes")["recipes"]
 
-        def needed(wanted, jobs):
-            return jobs_of([experiments[name] for name in content["experiments"] if wanted(name)], recipes, jobs)
+        scales = content["experiments"]
+
+        def needed(names):
+            return jobs_of([experiments[name] for name in names], recipes, seed_jobs=1)
 
         if content["seeds_in_one_job"]:
-            return needed(lambda name: True, 1)
-
-        def of_seed(seed):
-            return needed(lambda name: seed in content["experiments"][name].get("seeds", content["seeds"]), 1)
-
-        counts = [of_seed(seed) for seed in content["seeds"]]
+            return needed(scales)
+        seeds = content["seeds"]
+        counts = [needed([name for name in scales if seed in scales[name].get("seeds", seeds)]) for seed in seeds]
         sums = {rule: sum(count.get(rule, 0) for count in counts) for rule in OF_SEEDS}
-        return needed(lambda name: True, 1) | {rule: count for rule, count in sums.items() if count}
+        return needed(scales) | {rule: count for rule, count in sums.items() if count}
 
     def manifests(self):
         """All manifests of the preset `seconds`."""

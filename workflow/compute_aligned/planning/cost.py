@@ -191,11 +191,11 @@ def jobs_of(plan: Plan, experiment: str, jobs: Mapping[str, GpuJob]) -> set[str]
     if plan.experiments[experiment]["kind"] == "comparison":
         pairs.add((plan.baseline_of(experiment)["recipe"], START))
     found: set[str] = set()
-    seeds = None if plan.preset["seeds_in_one_job"] else {f"seed{seed}" for seed in plan.seeds_of(experiment)}
+    seeds = {f"seed{seed}" for seed in plan.seeds_of(experiment)}
     wanted = []
     for name in (name.removesuffix(", pools") for name in jobs if name.endswith(", pools")):
-        recipe, objective, *seed = name.split("/")
-        if (recipe, objective) in pairs and (seeds is None or seeds.issuperset(seed)):
+        recipe, objective, *seed = name.split("/")  # no seed where a job goes through all
+        if (recipe, objective) in pairs and seeds.issuperset(seed):
             wanted.append(f"{name}, pools")
     while wanted:
         name = wanted.pop()

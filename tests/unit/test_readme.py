@@ -53,7 +53,8 @@ def test_the_tables_are_those_of_the_references(claims):
 
 def test_references_stand_side_by_side(monkeypatch, capsys, tmp_path, claims):
     (tmp_path / "other").mkdir()
-    some = claims[claims["claim"].isin(["C03", "C30"])].assign(seeds=1.0)
+    some = claims[claims["claim"].isin(["C03", "C12", "C30"])].assign(seeds=1.0)
+    some.loc[some["claim"] == "C12", ["effect", "low", "high"]] = float("nan")  # not measured
     some.to_csv(tmp_path / "other/claims.csv", index=False)
     monkeypatch.setattr(
         sys, "argv", ["claims", str(REFERENCES / renew.MAIN / "claims.csv"), str(tmp_path / "other/claims.csv")]

@@ -41,7 +41,7 @@ def claims_table(claims: pd.DataFrame) -> str:
 def side_by_side(runs: dict[str, pd.DataFrame]) -> str:
     """One row per claim: statement, the paper's effect, and per run the measured one with its interval and the verdict.
 
-    A claim that a run does not hold has a dash there.
+    A claim that a run does not hold, or of which it measured nothing, has a dash there.
 
     Args:
         runs: name of a run -> its ``claims`` artifact.
@@ -54,7 +54,8 @@ def side_by_side(runs: dict[str, pd.DataFrame]) -> str:
         cells = [row.claim, row.statement, numbers.number(row.reported, row.unit, "+")]
         for rows in by_claim:
             found = rows.get(row.claim)
-            cells.append(numbers.NONE if found is None else f"{_measured(found)}<br>**{found.verdict}**")
+            measured = numbers.NONE if found is None else _measured(found)
+            cells.append(measured if measured == numbers.NONE else f"{measured}<br>**{found.verdict}**")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -68,11 +68,6 @@ def numbers_of(folder: Folder, file: Path, job: dict) -> pd.DataFrame:
     table = pd.read_csv(file)
     if "strategy" in table:
         raise NoAnswer(f"{file}: no number of it was measured on a model; it is computed in closed form")
-    if "objective" in table:
-        raise NoAnswer(
-            f"{file}: a table of version 0.1, with a column for each metric and k where now a row is; "
-            "without --arm and --k audit says what made it"
-        )
     if "arm" not in table:
         raise NoAnswer(f"{file}: its rows are not one arm each; without --arm and --k audit says what made it")
     return long_form(table)

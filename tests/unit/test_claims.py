@@ -111,6 +111,11 @@ def test_a_clear_effect_is_judged_by_its_direction(direction, effect, wanted):
     assert (row["seeds"], row["problems"], row["preset"]) == (5, 1000, "mine")
 
 
+def test_a_loss_that_rounds_to_nothing_has_no_sign_in_the_reason():
+    row = judged([difference()], compared_runs({("new", 4): -0.0003}, noise=1e-4))
+    assert row["effect"] < 0 and "is +0.0 points [+0.0, +0.0]" in row["reason"], row["reason"]
+
+
 def test_two_means_that_differ_are_no_verdict():
     row = judged([difference()], compared_runs({("new", 4): 0.05}, problems=20, noise=0.3, seed=1))
     assert row["effect"] > 0.5 and row["verdict"] == "inconclusive"

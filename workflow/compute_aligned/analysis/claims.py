@@ -338,7 +338,7 @@ def numbers(comparison: Comparison | None, level: float, power: float) -> dict:
 
 # --- words -----------------------------------------------------------------------------------------------------------
 
-FORMATS = {"points": "+.1f", "reward units": "+.2f"}
+FORMATS = {"points": "+z.1f", "reward units": "+z.2f"}  # z: no -0.0
 
 
 def said(comparison: Comparison, prefix: str = "") -> str:
@@ -347,7 +347,7 @@ def said(comparison: Comparison, prefix: str = "") -> str:
     subject = f"{prefix}{comparison.name.rstrip(',')}," if prefix else comparison.name
     if interval is None:
         return f"{subject} is {comparison.effect:.3g} {comparison.unit}, claimed is {comparison.wanted}"
-    form = FORMATS.get(comparison.unit, "+.2f")
+    form = FORMATS.get(comparison.unit, "+z.2f")
     between = f"[{interval.low:{form}}, {interval.high:{form}}]"
     over = "" if interval.population in ("seeds x problems", "none") else f" over {interval.population}"
     if interval.within is not None:

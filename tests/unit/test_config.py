@@ -180,6 +180,7 @@ def test_only_some_experiments_of_a_preset_are_run_in_its_order():
             ["experiments.math_sft_pass.seeds", "found 9", "one of 1, 2, 3, 4, 5"],
         ),
         ("experiments.math_sft_pass.seeds", [1], ["experiments.math_sft_pass.seeds", "wanted seeds_in_one_job: false"]),
+        ("experiments.math_sft_majority.beyond_paper", ["ce"], ["math_sft_majority.beyond_paper", "at most 0"]),
         ("only", ["table2"], ["only", "found 'table2'", "one of math_sft_pass, "]),
         ("only", ["alignment_matrix"], ["'alignment_matrix' needs 'scaling_factors' beside it"]),
         # problems

@@ -116,6 +116,15 @@ def test_an_experiment_with_fewer_seeds_has_those_runs_alone_and_shares_what_it_
     assert all("seed2" in file for file in plan.deciding_files["math_rl_pass"]["baseline"])
 
 
+def test_a_preset_leaves_out_what_the_paper_does_not_have():
+    preset = yaml.safe_load((CONFIG / "tiny.yaml").read_text())
+    preset["experiments"]["math_sft_majority"]["beyond_paper"] = []
+    plan = Plan(load_settings(preset, "tiny.yaml", CONFIG), Layout("results/tiny"))
+    compared = {run["objective"] for run in plan.runs_of("math_sft_majority")}
+    assert compared == {"ce", "majority_n8_k3", "majority_n16_k4", "majority_n64_k26"}
+    assert not plan.seeds_of_runs("math_sft_majority", "pass_n16_marginal")
+
+
 def test_no_two_results_that_decide_claims_have_one_name():
     names = [name for files in METRICS_FILES.values() for name, _, _ in files if name is not None]
     assert len(names) == len(set(names))

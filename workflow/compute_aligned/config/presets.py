@@ -124,6 +124,8 @@ class ExperimentScale(Settings):
     """test budgets; for a comparison of runs alone"""
     seeds: Annotated[list[Seed], Field(min_length=1), Different] = None
     """some of the preset's seeds, where runs are dear; experiments without it have all"""
+    beyond_paper: Annotated[list[Text], Field(max_length=0)] = None
+    """`[]`: without the objectives that the paper does not have, where runs are dear"""
 
 
 class Preset(Settings):

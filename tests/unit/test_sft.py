@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import inspect
+import json
 import math
 import os
 import shutil
@@ -396,6 +397,12 @@ def test_a_killed_run_ends_with_the_weights_of_one_never_killed(
     assert expected.keys() == weights.keys()
     assert all(torch.equal(expected[name], weights[name]) for name in expected)
     assert not any((tmp_path / "checkpoints").iterdir())
+
+
+def test_an_adapters_files_do_not_depend_on_the_order_of_a_set(run, base):
+    modules = [f"{name}_proj" for name in ("v", "o", "down", "q", "up", "k", "gate")]
+    _, folder, _ = run("whole", adapter=ADAPTER | {"target_modules": modules}, micro_batch_size=4, start=base)
+    assert json.loads((folder / "adapter_config.json").read_text())["target_modules"] == sorted(modules)
 
 
 def test_a_run_told_to_end_writes_a_checkpoint_and_goes_on_from_it(run, monkeypatch):

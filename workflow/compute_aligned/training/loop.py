@@ -56,6 +56,9 @@ def train_to_the_end(
         )
     refuse_if_untrained(trainer, untrained, has_no_signal())
     before_writing()
+    for config in getattr(trainer.model, "peft_config", {}).values():
+        # peft keeps a set, whose order differs between processes: the same adapter would have another hash.
+        config.target_modules = sorted(config.target_modules)
     with whole(path_to_model) as folder:
         trainer.save_model(str(folder))
         (folder / "training_args.bin").unlink(missing_ok=True)  # absolute paths; the settings are in the manifest

@@ -154,7 +154,7 @@ class Repository:
         scales = content["experiments"]
 
         def needed(names):
-            return jobs_of([experiments[name] for name in names], recipes, seed_jobs=1)
+            return jobs_of([experiments[name] | scales[name] for name in names], recipes, seed_jobs=1)
 
         if content["seeds_in_one_job"]:
             return needed(scales)

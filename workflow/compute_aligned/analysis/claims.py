@@ -338,8 +338,6 @@ def numbers(comparison: Comparison | None, level: float, power: float) -> dict:
 
 # --- words -----------------------------------------------------------------------------------------------------------
 
-FORMATS = {"points": "+z.1f", "reward units": "+z.2f"}  # z: no -0.0
-
 
 def said(comparison: Comparison, prefix: str = "") -> str:
     """`Pass@16 minus CE at k = 16 is +2.0 points [+0.2, +3.9], claimed is > 0`; the prefix ends in a comma."""
@@ -347,7 +345,7 @@ def said(comparison: Comparison, prefix: str = "") -> str:
     subject = f"{prefix}{comparison.name.rstrip(',')}," if prefix else comparison.name
     if interval is None:
         return f"{subject} is {comparison.effect:.3g} {comparison.unit}, claimed is {comparison.wanted}"
-    form = FORMATS.get(comparison.unit, "+z.2f")
+    form = "+z.1f" if comparison.unit == "points" else "+z.2f"  # z: no -0.0
     between = f"[{interval.low:{form}}, {interval.high:{form}}]"
     over = "" if interval.population in ("seeds x problems", "none") else f" over {interval.population}"
     if interval.within is not None:

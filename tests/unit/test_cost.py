@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import yaml
-from conftest import REPO
+from conftest import REPO, needs_small_weights
 from pipeline.planning import jobs_of as counted_jobs
 from pipeline.planning import seed_jobs
 
@@ -67,6 +67,7 @@ def test_an_experiment_with_fewer_seeds_has_fewer_jobs():
     assert rows["weighting_ablation_pass"] == 2 * 12
 
 
+@needs_small_weights
 def test_what_is_left_out_needs_no_estimate():
     """The proteins of `small` start from a model that is made here, of which no memory is estimated."""
     small = REPO / "config" / "small.yaml"

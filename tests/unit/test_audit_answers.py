@@ -427,7 +427,7 @@ def test_of_a_references_own_files_one_sentence(reference, ask, file, content, c
     assert found == code and f"results/reference/mini/{sentence}" in output
 
 
-@pytest.mark.parametrize("preset", ["tiny", "small", "small_gym"])
+@pytest.mark.parametrize("preset", ["tiny", "small", "small_table4", "small_gym", "small_gym_table5"])
 def test_the_committed_references_are_what_their_manifests_say(preset):
     command = [sys.executable, "-m", "compute_aligned", "audit", str(REPO / "results" / "reference" / preset)]
     done = subprocess.run(command, cwd="/", capture_output=True, text=True)

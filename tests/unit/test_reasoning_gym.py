@@ -92,7 +92,7 @@ def test_a_task_that_cannot_be_used_is_refused_in_one_sentence(package, name, ch
 def test_without_the_package_one_sentence_says_how_to_get_it_before_the_first_job(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     said = "loader reasoning_gym needs the package reasoning-gym, which is not installed; `pip install --constraint"
-    assert said in refusal()
+    assert said in refusal() and "constraints.txt --editable '.[reasoning-gym]'`" in refusal()
     with pytest.raises(ConfigError, match=f"my.yaml: data.math: {said}"):
         check_problems(settings(), "my.yaml")
 

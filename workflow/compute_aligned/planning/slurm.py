@@ -160,7 +160,7 @@ class SlurmExecutor(plugin.Executor):
 
     async def _states(self, jobs: Sequence[str]) -> dict[str, str] | None:
         """The state of each job; None where Slurm does not answer now."""
-        if not jobs:  # nor is a command chosen: the thread that looks starts before the executor is made
+        if not jobs:  # as while the executor is still being made, which chooses the command and says so
             return {}
         states = dict.fromkeys(jobs, UNKNOWN)
         answered = False
